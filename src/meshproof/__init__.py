@@ -1,0 +1,1 @@
+"""Proves on a real cluster what a service mesh promises about TLS."""

@@ -1,0 +1,255 @@
+"""A kind cluster that belongs to us, or was kept for us; never anybody else's.
+
+`Cluster` is pytest-kind's `KindCluster` with its rough edges mended: nothing is
+downloaded, the cluster is made from a kind configuration within a bounded
+time, the kubeconfig is a file of our own (mode 0600), and only a cluster that
+this run created, or that a killed run of ours left behind, is deleted.
+
+Source of the configuration: https://kind.sigs.k8s.io/docs/user/configuration/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+from pytest_kind.cluster import KindCluster
+
+from meshproof import capability_runtime, golang, interrupts, process
+from meshproof.console import stage
+from meshproof.docker import Docker
+from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
+from meshproof.images import ImageSet
+from meshproof.settings import ROOT, TIMEOUTS, Settings
+
+CONFIGURATION = ROOT / "manifests" / "cluster" / "kind.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a later run has to know of a cluster.
+
+    Attributes:
+        image: The node image that it runs.
+        keep: Whether it is to outlive the run that created it.
+        mesh: The mesh that was installed to the end, as its installer names it; empty until then.
+    """
+
+    image: str
+    keep: bool
+    mesh: str = ""
+
+
+class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
+    """One kind cluster.
+
+    Attributes:
+        name: Its name for kind.
+        docker: The daemon that it runs on.
+        directory: Where its kubeconfig and record are.
+        created: Whether this run created it.
+    """
+
+    def __init__(self, name: str, *, image: str, kind_path: Path, docker: Docker, directory: Path) -> None:
+        # Not the constructor of KindCluster: it makes a directory where the user happens to be.
+        self.name = name
+        self.image = image
+        self.kind_path = kind_path
+        self.docker = docker
+        self.path = self.directory = directory
+        self.kubeconfig_path = directory / "kubeconfig"
+        self.kubectl_path = Path("kubectl")
+        self.created = False
+
+    def create(self, config_file: str | Path | None = None) -> None:
+        """Create the cluster, or use the one that was kept under its name.
+
+        Args:
+            config_file: A kind configuration; ours by default.
+
+        Raises:
+            ClusterError: The name is taken, or kind failed.
+            MachineError: The Docker daemon is gone.
+        """
+        if self.exists():
+            record = self.record()
+            if record is None:
+                raise ClusterError(
+                    f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
+                    f"Choose another name with --cluster-name, or delete it with `kind delete cluster --name {self.name}`."
+                )
+            if record.keep:
+                self._use_again(record)
+                return
+            self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
+        self.created = True
+        self._write(image=self.image, keep=False, mesh="")
+        configuration = self.directory / "kind.yaml"
+        if config_file is None:
+            configuration.write_text(yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/"))))
+        self.kubeconfig_path.touch(0o600)
+        self._kind(
+            *("create", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}"),
+            *(f"--image={self.image}", f"--config={config_file or configuration}"),
+        )
+        self.kubeconfig_path.chmod(0o600)
+
+    def _use_again(self, record: Record) -> None:
+        if record.image != self.image:
+            raise ClusterError(
+                f"The kept cluster {self.name} runs {record.image}, and {self.image} is asked for. "
+                f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
+            )
+        if not self.docker.run("ps", "--quiet", f"--filter=name=^{self.name}-control-plane$").strip():
+            self.docker.run("start", f"{self.name}-control-plane")
+
+    def delete(self) -> None:
+        """Delete the cluster and all that is known of it.
+
+        Raises:
+            CommandFailed: kind could not delete it.
+            MachineError: The Docker daemon is gone and can't be brought back.
+        """
+        if not self.docker.revived():
+            raise MachineError(
+                f"The cluster {self.name} could not be deleted: its Docker daemon no longer answers. "
+                f"Start it again, then run `meshproof down --cluster-name {self.name}`."
+            )
+        self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
+        for file in ("kubeconfig", "kubeconfig.lock", "kind.yaml", "record.json"):
+            (self.directory / file).unlink(missing_ok=True)
+
+    def exists(self) -> bool:
+        """Tell whether Docker has a node of a kind cluster of this name."""
+        label = f"--filter=label=io.x-k8s.kind.cluster={self.name}"
+        return bool(self.docker.run("ps", "--all", "--quiet", label).strip())
+
+    def record(self) -> Record | None:
+        """Return what we wrote down of the cluster; None if we did not create it."""
+        file = self.directory / "record.json"
+        return Record(**json.loads(file.read_text())) if file.exists() else None
+
+    def keep(self) -> None:
+        """Let the cluster outlive this run, now that it is whole."""
+        self._write(keep=True)
+
+    def kept(self) -> bool:
+        """Tell whether it is to outlive this run."""
+        record = self.record()
+        return record is not None and record.keep
+
+    def mesh(self) -> str:
+        """Return what was installed to the end in it; empty for nothing."""
+        record = self.record()
+        return record.mesh if record else ""
+
+    def write_mesh(self, mesh: str) -> None:
+        """Write down what was installed."""
+        self._write(mesh=mesh)
+
+    def _write(self, **changed: Any) -> None:  # noqa: ANN401
+        record = replace(self.record() or Record(self.image, keep=False), **changed)
+        (self.directory / "record.json").write_text(json.dumps(asdict(record)))
+
+    def ports(self) -> dict[int, int]:
+        """Return the ports on 127.0.0.1 by the node port that they lead to."""
+        node = f"{self.name}-control-plane"
+        found = json.loads(self.docker.run("inspect", "--format={{json .NetworkSettings.Ports}}", node))
+        return {int(port.split("/")[0]): int(bound[0]["HostPort"]) for port, bound in found.items() if bound}
+
+    def ensure_kind(self) -> None:
+        """Say that kind is missing, rather than download one."""
+        if not self.kind_path.exists():
+            raise ToolMissing(f"Tried to run kind: there is none at {self.kind_path}. Leave --kind-bin away to use ours.")
+
+    def ensure_kubectl(self) -> None:
+        """Leave it to the PATH."""
+
+    def _kind(self, *args: str) -> None:
+        self.ensure_kind()
+        timeout = TIMEOUTS.cluster_create if args[0] == "create" else TIMEOUTS.cluster_delete
+        try:
+            process.run([self.kind_path, *args], env=self.docker.env, timeout=timeout)
+        except CommandFailed as error:
+            if not self.docker.answers():
+                raise self.docker.gone(f"`kind {args[0]} cluster`") from error
+            reason = next((line for line in error.tail.splitlines() if line.startswith("ERROR")), error.tail[-300:])
+            raise ClusterError(f"`kind {args[0]} cluster --name={self.name}` failed: {reason.strip()}") from error
+
+
+@contextmanager
+def cluster(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cluster]:
+    """Have a cluster for as long as the context lasts; it ends with it unless it was there before or is to be kept.
+
+    Raises:
+        ClusterError: Another run uses it, its name is taken, or kind failed.
+    """
+    directory = settings.cache / "clusters" / settings.cluster_name
+    directory.mkdir(parents=True, exist_ok=True)
+    mine = Cluster(
+        settings.cluster_name,
+        image=settings.kind_image or images.node,
+        kind_path=settings.kind_path or images.kind,
+        docker=docker,
+        directory=directory,
+    )
+    lock = FileLock(directory / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ClusterError(
+            f"The cluster {mine.name} is in use by another run of meshproof. Wait for its end, or choose another name "
+            "with --cluster-name."
+        ) from error
+    try:
+        with stage(f"cluster {mine.name}"):
+            mine.create()
+        yield mine
+    finally:
+        with interrupts.held_back():
+            if mine.created and not mine.kept():
+                with stage(f"cluster {mine.name} deleted"):
+                    mine.delete()
+            lock.release()
+
+
+def _configuration(*, packages: bool) -> dict[str, Any]:
+    """Return kind's configuration for this machine and this kind of node image."""
+    configuration: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
+    if packages:
+        configuration.setdefault("networking", {})["disableDefaultCNI"] = True  # our node image brings its own
+    if capability_runtime.missing_capabilities():
+        # Without CAP_SYS_RESOURCE the kubelet can't raise limits; this gate makes it carry on.
+        gates = {"featureGates": {"KubeletInUserNamespace": True}}
+        kubelet = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **gates}
+        configuration.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(kubelet))
+    return configuration
+
+
+def clusters(cache: Path) -> list[str]:
+    """Return the names of the clusters that we have a record of."""
+    return sorted(file.parent.name for file in (cache / "clusters").glob("*/record.json"))
+
+
+
+
+def kind_program(cache: Path) -> Path:
+    """Return where our kind is, or will be once it is built."""
+    return golang.tool("kind", cache).directory(cache) / "kind"
+
+
+def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
+    """Delete a cluster of ours, whichever run created it; tell whether there was one."""
+    directory = cache / "clusters" / name
+    doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
+    if doomed.record() is None:
+        return False
+    with FileLock(directory / "lock", timeout=0), stage(f"cluster {name} deleted"):
+        doomed.delete()
+    return True

@@ -1,0 +1,69 @@
+"""What a person sees while something long goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress as Live
+from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person says it."""
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"  # noqa: PLR2004
+
+
+@contextmanager
+def stage(what: str) -> Iterator[None]:
+    """Say that something begins and, when it is done, how long it took."""
+    began = time.monotonic()
+    with console.status(f"{what} …"):
+        yield
+    console.print(f"[green]✓[/] {what} [dim]({duration(time.monotonic() - began)})[/]")
+
+
+class BuildProgress:
+    """Tells how a build goes on: what is under way, since when, and how long the rest is going to take.
+
+    On a terminal the lines are live; in a log there is one when a step begins and one when it ends.
+    """
+
+    def __init__(self, steps: int) -> None:
+        """Expect so many steps."""
+        self._steps = steps
+        self._done = 0
+        self._live = Live(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[expected]}"),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> BuildProgress:
+        """Begin to show."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave only the finished lines."""
+        self._live.stop()
+
+    def began(self, name: str, expected: float) -> None:
+        """Say that a step has begun."""
+        about = f"of about {duration(expected)}"
+        self._tasks[name] = self._live.add_task(f"building {name}", total=None, expected=about)
+        if not console.is_terminal:
+            console.print(f"… building {name} (about {duration(expected)})")
+
+    def ended(self, name: str, seconds: float) -> None:
+        """Say that a step is done, and how many are not."""
+        self._done += 1
+        self._live.remove_task(self._tasks.pop(name))
+        left = max(0, self._steps - self._done)
+        console.print(f"[green]✓[/] built {name} [dim]({duration(seconds)}; {left} of {self._steps} left)[/]")

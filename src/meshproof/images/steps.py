@@ -1,0 +1,151 @@
+"""Build steps whose results are kept by the content of what they are made from.
+
+A step's directory is named after the hash of its inputs. It is made under a
+name of its own and renamed when it is whole, so an interrupted build leaves
+nothing that looks finished, and the next run goes on after the last whole
+step. Two runs share a build: the second one waits and then finds the results.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from meshproof import process
+from meshproof.errors import BuildFailed, CommandFailed, MachineError
+
+DISK_NEEDED = 15_000_000_000
+"""Bytes that a build of everything takes, its caches included."""
+_WHOLE_BUILD = 750.0
+"""Seconds that it takes on two processors, if one step ran after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is built once.
+
+    Attributes:
+        name: What a person calls it.
+        inputs: Files, directories and strings that decide what comes out.
+        build: Makes the result in the directory that it is given, and calls the function that it is
+            given with each line of output.
+        seconds: How long it takes on two processors, for the estimate of what is left.
+        needs: The steps that come first.
+    """
+
+    name: str
+    inputs: Sequence[Path | str]
+    build: Callable[[Path, Callable[[str], None]], None]
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        """Hash the step's inputs."""
+        content = hashlib.sha256()
+        for item in self.inputs:
+            for part in _parts(item):
+                content.update(len(part).to_bytes(8, "big") + part)
+        return content.hexdigest()[:16]
+
+    def directory(self, cache: Path) -> Path:
+        """Return where the result is, or will be."""
+        return cache / "build" / f"{self.name}-{self.digest}"
+
+
+class Progress(Protocol):
+    """Who wants to know how a build goes on."""
+
+    def began(self, name: str, expected: float) -> None:
+        """Say that a step has begun and how many seconds it is expected to take."""
+
+    def ended(self, name: str, seconds: float) -> None:
+        """Say how many seconds a step took."""
+
+
+def _parts(item: Path | str) -> list[bytes]:
+    if isinstance(item, str):
+        return [item.encode()]
+    files = [item] if item.is_file() else sorted(path for path in item.rglob("*") if path.is_file())
+    parts = []
+    for path in files:
+        executable = "x" if path.stat().st_mode & 0o100 else "-"
+        parts += [f"{path.relative_to(item.parent)} {executable}".encode(), path.read_bytes()]
+    return parts
+
+
+def missing(steps: Sequence[Step], cache: Path) -> list[Step]:
+    """Return the steps that are not built yet."""
+    return [step for step in steps if not step.directory(cache).exists()]
+
+
+def build(steps: Sequence[Step], cache: Path, progress: Progress) -> None:
+    """Build what is missing, two steps at a time; a run that comes while another one builds waits for it.
+
+    Raises:
+        BuildFailed: With the last lines of the step's output and the path of its log.
+        MachineError: No space left on the disk.
+    """
+    if not missing(steps, cache):
+        return
+    for name in ("logs", "build"):
+        (cache / name).mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "build.lock"):
+        todo = missing(steps, cache)
+        if todo and shutil.disk_usage(cache).free < DISK_NEEDED * sum(step.seconds for step in todo) / _WHOLE_BUILD:
+            raise disk_full("nothing yet", cache)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            futures = [pool.submit(_build_one, step, cache, progress) for step in todo]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                process.end_all()
+                raise
+
+
+def _build_one(step: Step, cache: Path, progress: Progress) -> None:
+    result = step.directory(cache)
+    log = cache / "logs" / f"{result.name}.log"
+    unfinished = result.with_name(f"{result.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    progress.began(step.name, step.seconds)
+    began = time.monotonic()
+    try:
+        unfinished.mkdir()
+        with log.open("w", buffering=1) as output:
+            step.build(unfinished, lambda line: print(line, file=output))
+    except CommandFailed as error:
+        if is_disk_full(error):
+            raise disk_full(step.name, cache) from error
+        raise BuildFailed(step.name, error.tail, log) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise disk_full(step.name, cache) from error
+        raise
+    unfinished.rename(result)
+    progress.ended(step.name, time.monotonic() - began)
+
+
+def is_disk_full(error: CommandFailed) -> bool:
+    """Tell whether a program failed for lack of disk space."""
+    return "no space left on device" in error.tail.lower()
+
+
+def disk_full(what: str, cache: Path) -> MachineError:
+    """Return the error for a disk that filled up while something was built."""
+    free = shutil.disk_usage(cache).free / 1e9
+    return MachineError(
+        f"No space was left on the disk of {cache} while {what} was built ({free:.1f} GB are free now, a build needs "
+        f"about {DISK_NEEDED / 1e9:.0f} GB). Free some or set MESHPROOF_CACHE to another disk; "
+        "the next run goes on where this one ended."
+    )

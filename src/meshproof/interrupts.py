@@ -1,0 +1,38 @@
+"""Ctrl-C, SIGTERM and a closed terminal end a run in the same orderly way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def raise_keyboard_interrupt() -> None:
+    """Make every one of the signals raise KeyboardInterrupt, so that what was begun is undone."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let nobody interrupt what undoes things; an impatient second Ctrl-C is without effect.
+
+    Not by ignoring the signals: a program that we run would inherit that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _do_nothing) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    return

@@ -1,0 +1,85 @@
+"""Istio: install it, and ask a proxy what it has been told.
+
+Source of the installation's options: https://istio.io/latest/docs/reference/config/istio.operator.v1alpha1/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future
+from pathlib import Path
+
+import yaml
+
+from meshproof import process
+from meshproof.errors import ClusterError, CommandFailed
+from meshproof.images import ImageSet
+from meshproof.kube import Kube
+from meshproof.settings import ROOT, TIMEOUTS
+from meshproof.wait import until
+
+MANIFESTS = ROOT / "manifests" / "istio"
+NAMESPACE = "istio-system"
+
+
+def install(images: ImageSet, kubeconfig: Path) -> None:
+    """Install the control plane and both gateways, and wait until they are ready.
+
+    Raises:
+        ClusterError: istioctl failed; with its last words.
+    """
+    command: list[str | Path] = [images.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
+    command += [f"--filename={file}" for file in _operator_files(images)]
+    command += [f"--set=hub={images.istio_hub}", f"--set=tag={images.istio_tag}"]
+    command += [f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s"]
+    try:
+        process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
+    except CommandFailed as error:
+        explained = Kube(kubeconfig).explain(NAMESPACE)
+        raise ClusterError(f"`istioctl install` failed: {error.tail.strip()[-400:]}. {explained}") from error
+
+
+def identity(images: ImageSet) -> str:
+    """Name what `install` would install: the images and the options, by their content."""
+    content = hashlib.sha256("".join(file.read_text() for file in _operator_files(images)).encode())
+    return f"{images.istio_hub}:{images.istio_tag} {content.hexdigest()[:16]}"
+
+
+def _operator_files(images: ImageSet) -> list[Path]:
+    return [MANIFESTS / "operator.yaml", *([MANIFESTS / "vanilla-envoy.yaml"] if images.vanilla_envoy else [])]
+
+
+def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
+    """Wait until istiod can inject sidecars.
+
+    Args:
+        kube: The cluster.
+        installing: The installation that goes on meanwhile; when it fails there is nothing to wait for.
+    """
+
+    def observe() -> str:
+        if installing.done():
+            installing.result()
+        return "ready" if kube.is_rolled_out(NAMESPACE, "istiod") else "not rolled out"
+
+    until(observe, "ready".__eq__, what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.explain(NAMESPACE))
+
+
+def gateway_ports() -> dict[int, int]:
+    """Return the node ports of the ingress gateway by the port of its Service."""
+    operator = yaml.safe_load((MANIFESTS / "operator.yaml").read_text())
+    (ingress,) = operator["spec"]["components"]["ingressGateways"]
+    return {port["port"]: port["nodePort"] for port in ingress["k8s"]["service"]["ports"]}
+
+
+def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
+    """Ask the Envoy of an application's pod for a page of its admin interface.
+
+    Raises:
+        ClusterError: There is no ready pod, or its agent refused.
+    """
+    pod = kube.pod(namespace, app)
+    output = kube.run_in_pod(namespace, pod, "istio-proxy", ["pilot-agent", "request", "GET", path])
+    if output.status != 0:
+        raise ClusterError(f"The proxy of {namespace}/{pod} did not give its {path}: {output.err.strip()[-200:]}")
+    return output.out

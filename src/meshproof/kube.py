@@ -1,0 +1,203 @@
+"""Kubernetes, as far as we need it: apply, delete, wait for a rollout, run a command in a pod."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+from kubernetes.stream import stream
+from kubernetes.stream.ws_client import ERROR_CHANNEL
+
+from meshproof.errors import ClusterError
+from meshproof.manifests import Document, name_of
+from meshproof.settings import TIMEOUTS
+from meshproof.wait import until
+
+_OWNER = "meshproof"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command in a pod came to: its exit status and what it printed, both streams apart."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Kube:
+    """One cluster's API."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        """Connect with a kubeconfig of our own; the environment's is never read."""
+        self._api: client.ApiClient = config.new_client_from_config(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
+        # What the API returns is typed as if every field could be absent.
+        self._core: Any = client.CoreV1Api(self._api)
+        self._apps: Any = client.AppsV1Api(self._api)
+        self._dynamic_client: DynamicClient | None = None
+
+    @property
+    def _dynamic(self) -> Any:  # noqa: ANN401 - the kubernetes package has no types
+        if self._dynamic_client is None:
+            self._dynamic_client = DynamicClient(self._api)  # type: ignore[no-untyped-call]
+        return self._dynamic_client
+
+    def version(self) -> str:
+        """Return the API server's version, such as ``v1.34.4``."""
+        version: str = client.VersionApi(self._api).get_code().git_version
+        return version
+
+    def apply(self, documents: Sequence[Document]) -> None:
+        """Make each document so (server-side apply).
+
+        Raises:
+            ClusterError: The API server, or a webhook of Istio's, refused one.
+        """
+        for document in documents:
+            metadata = document["metadata"]
+            try:
+                resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+                self._dynamic.server_side_apply(
+                    resource,
+                    body=document,
+                    name=metadata["name"],
+                    namespace=metadata.get("namespace"),
+                    field_manager=_OWNER,
+                    force_conflicts=True,
+                )
+            except ResourceNotFoundError as error:
+                raise ClusterError(f"{name_of(document)} could not be applied: the cluster knows no such kind.") from error
+            except ApiException as error:
+                raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
+
+    def delete(self, documents: Sequence[Document]) -> None:
+        """Delete each document's object, the last one first; one that is gone already is no error."""
+        for document in reversed(documents):
+            metadata = document["metadata"]
+            with suppress(NotFoundError, ResourceNotFoundError):
+                resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+                resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
+
+    def label_namespace(self, name: str, **labels: str) -> None:
+        """Set labels of a namespace."""
+        body = {"metadata": {"labels": {key.replace("_", "-"): value for key, value in labels.items()}}}
+        self._core.patch_namespace(name, body)
+
+    def rolled_out(self, namespace: str, *names: str) -> None:
+        """Wait until each Deployment has all its replicas up to date and available.
+
+        Raises:
+            NotSettled: Which pod is not ready, its last event and its last line of log.
+        """
+
+        def waiting() -> str:
+            behind = [name for name in names if not self.is_rolled_out(namespace, name)]
+            return f"waiting for {', '.join(behind)}" if behind else "rolled out"
+
+        until(
+            waiting,
+            "rolled out".__eq__,
+            what=f"The rollout of {', '.join(names)} in {namespace}",
+            timeout=TIMEOUTS.rollout,
+            hint=lambda: self.explain(namespace),
+        )
+
+    def is_rolled_out(self, namespace: str, name: str) -> bool:
+        """Tell whether a Deployment has all its replicas up to date and available."""
+        try:
+            deployment = self._apps.read_namespaced_deployment(name, namespace)
+        except ApiException as error:
+            if error.status == 404:
+                return False
+            raise
+        status, wanted = deployment.status, deployment.spec.replicas
+        seen = (status.observed_generation or 0) >= deployment.metadata.generation
+        return bool(seen and status.updated_replicas == status.replicas == status.available_replicas == wanted)
+
+    def explain(self, namespace: str) -> str:
+        """Say of each pod that is not ready what it waits for, its last event and its last line of log."""
+        return " ".join(self._explain(pod) for pod in self._core.list_namespaced_pod(namespace).items if not _ready(pod))
+
+    def _explain(self, pod: Any) -> str:  # noqa: ANN401
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        events = self._core.list_namespaced_event(namespace, field_selector=f"involvedObject.name={name}").items
+        event = f"{events[-1].reason}: {events[-1].message}" if events else "none"
+        log = "none"
+        for status in pod.status.container_statuses or []:
+            if not status.ready:
+                with suppress(ApiException):
+                    tail = self._core.read_namespaced_pod_log(name, namespace, container=status.name, tail_lines=1)
+                    log = f"{status.name}: {tail.strip()}"
+        return f"Pod {namespace}/{name} is {pod.status.phase} and not ready; last event: {event}; last log line: {log}."
+
+    def pod(self, namespace: str, app: str) -> str:
+        """Return the name of a ready pod of an application.
+
+        Raises:
+            ClusterError: There is none.
+        """
+        pods = self._core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
+        ready = [pod.metadata.name for pod in pods if _ready(pod) and pod.metadata.deletion_timestamp is None]
+        if not ready:
+            raise ClusterError(f"No pod of {namespace}/{app} is ready. {self.explain(namespace)}")
+        name: str = ready[0]
+        return name
+
+    def run_in_pod(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Output:
+        """Run a command in a container and return what it came to.
+
+        Raises:
+            ClusterError: The command could not be started.
+        """
+        try:
+            channel = stream(
+                self._core.connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                container=container,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                _preload_content=False,
+            )
+        except ApiException as error:
+            raise ClusterError(
+                f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {_reason(error)}."
+            ) from error
+        channel.run_forever(timeout=TIMEOUTS.program)
+        out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
+        result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
+        channel.close()
+        if result.get("status") == "Success":
+            return Output(0, out, err)
+        causes = {cause["reason"]: cause["message"] for cause in (result.get("details") or {}).get("causes", [])}
+        if "ExitCode" not in causes:
+            raise ClusterError(f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}.")
+        return Output(int(causes["ExitCode"]), out, err)
+
+    def alive(self) -> bool:
+        """Tell whether the API server answers at all."""
+        try:
+            self.version()
+        except (ApiException, urllib3.exceptions.HTTPError):
+            return False
+        return True
+
+
+def _ready(pod: Any) -> bool:  # noqa: ANN401
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+
+
+def _reason(error: ApiException) -> str:
+    with suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(error.body or "{}")["message"])
+    return str(error.reason)

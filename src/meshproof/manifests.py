@@ -1,0 +1,78 @@
+"""Manifests: YAML files that stay YAML, completed as data.
+
+Three things are put in at run time. A container's ``image`` names a role
+(``httpbin``, ``nginx``, ``curl``). A Secret with the annotation
+``meshproof/certificate`` gets that certificate and its key, and with
+``meshproof/client-ca`` the authority whose clients are let in; a Deployment's
+pods with that annotation are replaced when the certificate is. And a document
+with the label ``meshproof/step`` belongs to a step of its scenario: it is
+applied when the scenario comes to it and not before.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from meshproof.errors import ClusterError
+from meshproof.images import ImageSet
+from meshproof.certificates import Certificates
+
+Document = dict[str, Any]
+
+CERTIFICATE = "meshproof/certificate"
+CLIENT_CA = "meshproof/client-ca"
+SERIAL = "meshproof/serial"
+STEP = "meshproof/step"
+
+
+def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Document]:
+    """Read the documents of a file (or of all files of a directory) and complete them.
+
+    Raises:
+        ClusterError: A document names a certificate that there is none of.
+    """
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    for document in documents:
+        if document["kind"] == "Deployment":
+            template = document["spec"]["template"]
+            for container in template["spec"]["containers"]:
+                container["image"] = getattr(images, container["image"])
+            annotations = template["metadata"].get("annotations", {})
+            if CERTIFICATE in annotations:
+                # A program reads its certificate when it starts: with another one, its pod is another one.
+                annotations[SERIAL] = f"{certificates.servers[annotations[CERTIFICATE]].serial:x}"
+        if document["kind"] == "Secret":
+            document["data"] = _secret_data(document, certificates)
+    return documents
+
+
+def step_of(document: Document) -> str | None:
+    """Return the step of the scenario that a document belongs to; None if it is there from the start."""
+    step: str | None = document["metadata"].get("labels", {}).get(STEP)
+    return step
+
+
+def name_of(document: Document) -> str:
+    """Return how a person calls it: ``Kind namespace/name``."""
+    metadata = document["metadata"]
+    return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+
+
+def _secret_data(document: Document, certificates: Certificates) -> Mapping[str, str]:
+    annotations = document["metadata"].get("annotations", {})
+    try:
+        leaf = certificates.servers[annotations[CERTIFICATE]]
+    except KeyError as error:
+        raise ClusterError(
+            f"{name_of(document)} asks for the certificate {error}; there are {', '.join(certificates.servers)} (certificates.py)."
+        ) from error
+    data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
+    if CLIENT_CA in annotations:
+        data["ca.crt"] = certificates.authorities[annotations[CLIENT_CA]].pem
+    return {name: base64.b64encode(value).decode() for name, value in data.items()}

@@ -1,0 +1,214 @@
+"""Certificates for tests, made in memory and named after their role or their defect.
+
+    Authority ─┬─ server(host)                  what a server shows; may also be shown by a client
+               ├─ client(identity)              what a client with a URI identity shows
+               └─ …, lifetime=Lifetime.EXPIRED  the same with a defect
+
+A second ``Authority`` is the unknown issuer. Every key is RSA-2048.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_KEY_BITS = 2048
+_PRIVATE = 0o600
+_SIGNING_ONLY = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+class Lifetime(Enum):
+    """When a leaf is valid: begin and end, counted from its issue."""
+
+    CURRENT = (timedelta(hours=-1), timedelta(days=30))
+    EXPIRED = (timedelta(days=-30), timedelta(hours=-1))
+    NOT_YET_VALID = (timedelta(days=30), timedelta(days=60))
+
+    def around(self, issued: datetime) -> tuple[datetime, datetime]:
+        """Return the first and the last moment of validity, to the second (RFC 5280 4.1.2.5)."""
+        begin, end = self.value
+        whole = issued.replace(microsecond=0)
+        return whole + begin, whole + end
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An end-entity certificate with its key; the repr shows neither PEM.
+
+    Attributes:
+        chain_pem: The certificate, then its intermediates; the root is not in it.
+        key_pem: The private key, not encrypted.
+        serial: The certificate's serial number.
+        not_after: When it expires, in UTC.
+        common_name: The CN of its subject; None when it has none.
+        names: Its subject alternative names: host names and URIs.
+        fingerprint: The SHA-256 of its DER in lower-case hex: the ``Hash`` of Envoy's ``x-forwarded-client-cert``.
+    """
+
+    chain_pem: bytes = field(repr=False)
+    key_pem: bytes = field(repr=False)
+    serial: int
+    not_after: datetime
+    common_name: str | None
+    names: tuple[str, ...]
+    fingerprint: str
+
+    @classmethod
+    def from_pem(cls, chain_pem: bytes, key_pem: bytes) -> Leaf:
+        """Read what the certificate says about itself.
+
+        Raises:
+            ValueError: The chain does not begin with a certificate in PEM.
+        """
+        certificate = x509.load_pem_x509_certificate(chain_pem)
+        return cls(
+            chain_pem=chain_pem,
+            key_pem=key_pem,
+            serial=certificate.serial_number,
+            not_after=certificate.not_valid_after_utc,
+            common_name=common_name_of(certificate),
+            names=names_of(certificate),
+            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        )
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        """Give the paths of the chain and of the key, for programs that only read files.
+
+        Both have mode 0600, are in a directory of mode 0700, and are gone when the block ends.
+        """
+        with tempfile.TemporaryDirectory(prefix="meshproof-") as directory:
+            paths = Path(directory, "chain.pem"), Path(directory, "key.pem")
+            for path, pem in zip(paths, (self.chain_pem, self.key_pem), strict=True):
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
+                    file.write(pem)
+            yield paths
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Make the context show this certificate. ``ssl`` reads it from files only (bpo-16487)."""
+        with self.files() as (chain, key):
+            context.load_cert_chain(chain, key)
+
+
+class Authority:
+    """A root certificate authority that issues leaves.
+
+    Args:
+        name: The organization in its subject, to tell two authorities apart in a log.
+    """
+
+    def __init__(self, name: str = "meshproof") -> None:
+        self._name = name
+        self._ca = trustme.CA(organization_name=name, key_type=trustme.KeyType.RSA)
+        self._certificate = x509.load_pem_x509_certificate(self.pem)
+
+    @property
+    def pem(self) -> bytes:
+        """The authority's own certificate: what one trusts."""
+        return self._ca.cert_pem.bytes()
+
+    def server(self, host: str, *, common_name: str | None = None, lifetime: Lifetime = Lifetime.CURRENT) -> Leaf:
+        """Issue a leaf for a server; its extended key usage admits it as a client's certificate too.
+
+        Args:
+            host: The DNS name or IP address in the subject alternative name.
+            common_name: The CN of the subject; the host by default.
+            lifetime: When it is valid.
+        """
+        begin, end = lifetime.around(datetime.now(UTC))
+        issued = self._ca.issue_cert(
+            host,
+            common_name=common_name or host,
+            organization_name=self._name,
+            not_before=begin,
+            not_after=end,
+            key_type=trustme.KeyType.RSA,
+        )
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        return Leaf.from_pem(chain, issued.private_key_pem.bytes())
+
+    def client(self, identity: str, *, common_name: str | None = None, lifetime: Lifetime = Lifetime.CURRENT) -> Leaf:
+        """Issue a leaf for a client whose only identity is a URI, as SPIFFE asks (X509-SVID, section 2).
+
+        trustme issues DNS names, addresses and e-mail addresses only.
+
+        Args:
+            identity: The URI in the subject alternative name, such as ``spiffe://test.client``.
+            common_name: The CN of the subject; none by default.
+            lifetime: When it is valid.
+        """
+        key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+        begin, end = lifetime.around(datetime.now(UTC))
+        subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._name)]
+        if common_name is not None:
+            subject.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
+        issuer_key = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name(subject))
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=False)
+            .add_extension(_SIGNING_ONLY, critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False)
+            .sign(self._signing_key(), hashes.SHA256())
+        )
+        return Leaf.from_pem(
+            certificate.public_bytes(Encoding.PEM),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        )
+
+    def _signing_key(self) -> rsa.RSAPrivateKey:
+        key = load_pem_private_key(self._ca.private_key_pem.bytes(), password=None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return key
+
+
+def common_name_of(certificate: x509.Certificate) -> str | None:
+    """Return the CN of the subject; None when it has none."""
+    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else None
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the subject alternative names, bare: ``a.example``, ``spiffe://b``, ``192.0.2.1``."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(str(name.value) for name in extension.value)

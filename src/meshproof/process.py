@@ -1,0 +1,115 @@
+"""The only door to other programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from meshproof.errors import CommandFailed, ToolMissing
+
+_TAIL_LINES = 40
+_TERMINATION_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+_running: set[subprocess.Popen[str]] = set()
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> str:
+    """Run a program to its end and return what it printed on standard output.
+
+    The program gets a process group of its own: Ctrl-C reaches us first, and we
+    end the group, so that no grandchild outlives the run.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        timeout: Seconds after which the program is ended.
+        env: What to add to the environment.
+        cwd: The directory to run it in.
+        stdin: What to feed it; nothing by default.
+        on_line: Called with each line as it is printed, both streams joined; the
+            result is then the last lines only.
+
+    Raises:
+        ToolMissing: The program is not installed.
+        CommandFailed: It ended with a status other than 0, or not in time.
+    """
+    words = [str(word) for word in argv]
+    try:
+        process = subprocess.Popen(
+            words,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
+    _running.add(process)
+    try:
+        if on_line:
+            out, err = _stream(process, on_line, timeout), ""
+        else:
+            out, err = process.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired as expired:
+        raise CommandFailed(words, -signal.SIGTERM, f"no end within {timeout:g} s") from expired
+    finally:
+        _end(process)
+        _running.discard(process)
+    if process.returncode != 0:
+        raise CommandFailed(words, process.returncode, _last_lines(err or out))
+    return out
+
+
+def end_all() -> None:
+    """End every program that any thread still runs; each of those calls then raises CommandFailed."""
+    for process in list(_running):
+        _end(process)
+
+
+def _stream(process: subprocess.Popen[str], on_line: Callable[[str], None], timeout: float) -> str:
+    """Hand each line over as it comes; return the last ones."""
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    late = threading.Timer(timeout, _end, [process])
+    late.start()
+    try:
+        for line in process.stdout or ():
+            tail.append(line)
+            on_line(line.rstrip("\n"))
+        process.wait()
+    finally:
+        late.cancel()
+    return "".join(tail)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the whole process group, if any of it is left."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(_TERMINATION_GRACE)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.splitlines()[-_TAIL_LINES:])

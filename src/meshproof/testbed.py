@@ -1,0 +1,112 @@
+"""The testbed: Docker, images, a cluster, Istio and the applications, one on top of the other.
+
+`testbed` is what a test session, `meshproof up` and the benchmarks share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from meshproof import istio, manifests, process
+from meshproof.certificates import Certificates, mint
+from meshproof.cluster import Cluster, cluster
+from meshproof.console import BuildProgress, stage
+from meshproof.docker import daemon
+from meshproof.images import ImageSet
+from meshproof.images.choice import provider
+from meshproof.kube import Kube
+from meshproof.settings import ROOT, TIMEOUTS, Settings, Versions
+from meshproof.tls import Address
+
+APPLICATIONS = ROOT / "manifests" / "apps"
+
+
+@dataclass(frozen=True, slots=True)
+class Testbed:
+    """A mesh that is ready to be judged.
+
+    Attributes:
+        cluster: The kind cluster.
+        kube: Its API.
+        images: What it is made of.
+        versions: What was asked for.
+        certificates: What servers and clients show.
+        gateway: The ingress gateway's addresses on this machine, by the port of its Service.
+    """
+
+    __test__ = False  # not a test class, whatever pytest makes of the name
+
+    cluster: Cluster
+    kube: Kube
+    images: ImageSet
+    versions: Versions
+    certificates: Certificates
+    gateway: dict[int, Address]
+
+    def describe(self) -> dict[str, str]:
+        """Return what a bug report needs: the versions of everything, as the parts themselves tell them."""
+        envoy = istio.proxy_request(self.kube, istio.NAMESPACE, "istio-ingressgateway", "server_info")
+        found = re.search(r'"version": "[0-9a-f]+/([^/]+)/', envoy)
+        kind = process.run([self.cluster.kind_path, "version"], timeout=TIMEOUTS.program)
+        return {
+            "istio": self.versions.istio,
+            "envoy": found[1] if found else "unknown",
+            "kubernetes": self.kube.version(),
+            "kind": kind.split()[1],
+            "docker": self.cluster.docker.version,
+            "images": "packages" if self.images.vanilla_envoy else "registry",
+        }
+
+
+@contextmanager
+def testbed(settings: Settings) -> Iterator[Testbed]:
+    """Bring everything up, and take down what was not there before and is not to be kept.
+
+    Raises:
+        MeshproofError: Says what could not be had, and what to do.
+    """
+    chosen, versions = provider(settings)
+    with daemon(settings.cache) as docker:
+        with BuildProgress(len(chosen.pending(docker))) as progress:
+            images = chosen.provide(docker, progress)
+        with cluster(settings, images, docker) as ours:
+            certificates = mint()
+            kube = Kube(ours.kubeconfig_path)
+            _install(ours, kube, images, certificates)
+            if settings.keep_cluster and ours.created:
+                ours.keep()
+            yield Testbed(ours, kube, images, versions, certificates, _addresses(ours))
+
+
+def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certificates) -> None:
+    """Bring up Istio and, as soon as its control plane can inject sidecars, the applications beside its gateways."""
+    wanted = istio.identity(images)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        installing = None if ours.mesh() == wanted else pool.submit(istio.install, images, ours.kubeconfig_path)
+        try:
+            if installing:
+                with stage("control plane"):
+                    istio.control_plane_ready(kube, installing)
+            with stage("gateways and applications"):
+                kube.label_namespace("default", istio_injection="enabled")
+                documents = manifests.load(APPLICATIONS, images=images, certificates=certificates)
+                kube.apply(documents)
+                for document in documents:
+                    if document["kind"] == "Deployment":
+                        kube.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
+                if installing:
+                    installing.result()
+                    ours.write_mesh(wanted)
+        except BaseException:
+            process.end_all()
+            raise
+
+
+def _addresses(ours: Cluster) -> dict[int, Address]:
+    """Return where the ports of the ingress gateway's Service are on this machine."""
+    bound = ours.ports()
+    return {port: Address("127.0.0.1", bound[node_port]) for port, node_port in istio.gateway_ports().items()}
