@@ -21,19 +21,25 @@ from meshproof.settings import ImageSource, Settings, cache_directory, configura
 from meshproof.istio import gateway_ports
 from meshproof.testbed import testbed
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Proves on a real cluster what a service mesh promises about TLS.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Proves on a real cluster what a service mesh promises about TLS."
+)
 images_app = typer.Typer(no_args_is_help=True, help="The images that a cluster is made of.")
 app.add_typer(images_app, name="images")
 
 Name = Annotated[str, typer.Option("--cluster-name", help="Name of the kind cluster.")]
-Images = Annotated[ImageSource, typer.Option("--images", help="Where images come from; auto asks whether a registry answers.")]
+Images = Annotated[
+    ImageSource, typer.Option("--images", help="Where images come from; auto asks whether a registry answers.")
+]
 Istio = Annotated[str | None, typer.Option("--istio-version", help="Release of Istio.")]
 Kubernetes = Annotated[str | None, typer.Option("--kubernetes-version", help="Release of Kubernetes.")]
 Envoy = Annotated[str | None, typer.Option("--envoy-version", help="Release of Envoy, for images built from packages.")]
 
 
 @app.command()
-def doctor(*, fix: Annotated[bool, typer.Option("--fix", help="Install what is missing, where we may.")] = False) -> None:
+def doctor(
+    *, fix: Annotated[bool, typer.Option("--fix", help="Install what is missing, where we may.")] = False
+) -> None:
     """Tell whether this machine can run a cluster, and what to do where it can't."""
     findings = machine.examine()
     if fix:
@@ -84,11 +90,17 @@ def status() -> None:
     table = Table("cluster", "node image", "mesh", "state", "gateway, port 443")
     with daemon(cache) as docker:
         for name in names:
-            found = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=cache / "clusters" / name)
+            found = Cluster(
+                name, image="", kind_path=kind_program(cache), docker=docker, directory=cache / "clusters" / name
+            )
             record, bound = found.record(), found.ports() if found.exists() else {}
             address = f"127.0.0.1:{bound[gateway_ports()[443]]}" if bound else ""
-            state = ("kept" if record and record.keep else "in use, or left by a killed run") if bound else "not running"
-            table.add_row(name, record.image if record else "", record.mesh.split()[0] if record else "", state, address)
+            state = (
+                ("kept" if record and record.keep else "in use, or left by a killed run") if bound else "not running"
+            )
+            table.add_row(
+                name, record.image if record else "", record.mesh.split()[0] if record else "", state, address
+            )
     console.print(table)
 
 
@@ -123,7 +135,9 @@ def images_list() -> None:
 def images_matrix() -> None:
     """Print the pairs of versions that continuous integration runs, as JSON."""
     known = configuration()["registry"]
-    pairs = [{"istio": istio, "kubernetes": kubernetes} for istio in known["istio"] for kubernetes in known["kubernetes"]]
+    pairs = [
+        {"istio": istio, "kubernetes": kubernetes} for istio in known["istio"] for kubernetes in known["kubernetes"]
+    ]
     print(json.dumps({"include": pairs}))  # noqa: T201 - it is read by a program
 
 

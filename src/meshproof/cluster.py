@@ -166,7 +166,9 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
     def ensure_kind(self) -> None:
         """Say that kind is missing, rather than download one."""
         if not self.kind_path.exists():
-            raise ToolMissing(f"Tried to run kind: there is none at {self.kind_path}. Leave --kind-bin away to use ours.")
+            raise ToolMissing(
+                f"Tried to run kind: there is none at {self.kind_path}. Leave --kind-bin away to use ours."
+            )
 
     def ensure_kubectl(self) -> None:
         """Leave it to the PATH."""
@@ -235,8 +237,6 @@ def _configuration(*, packages: bool) -> dict[str, Any]:
 def clusters(cache: Path) -> list[str]:
     """Return the names of the clusters that we have a record of."""
     return sorted(file.parent.name for file in (cache / "clusters").glob("*/record.json"))
-
-
 
 
 def kind_program(cache: Path) -> Path:

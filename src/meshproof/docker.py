@@ -47,7 +47,11 @@ class Docker:
         return {"DOCKER_HOST": _host(self.private)} if self.private else {}
 
     def run(
-        self, *args: str | Path, timeout: float = 120, cwd: Path | None = None, on_line: Callable[[str], None] | None = None
+        self,
+        *args: str | Path,
+        timeout: float = 120,
+        cwd: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> str:
         """Run ``docker ARGS`` and return what it printed.
 
@@ -163,7 +167,9 @@ def _start(directory: Path) -> str:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
     except FileNotFoundError as error:
-        raise ToolMissing(f"Tried to start a private Docker daemon: `dockerd` is not installed. Run `{INSTALL}`.") from error
+        raise ToolMissing(
+            f"Tried to start a private Docker daemon: `dockerd` is not installed. Run `{INSTALL}`."
+        ) from error
 
     def observe() -> str:
         version = _server_version({"DOCKER_HOST": _host(directory)})
@@ -178,7 +184,9 @@ def _start(directory: Path) -> str:
         raise
     if version == "ended":
         last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
-        raise MachineError(f"The private Docker daemon ended at once; its last words were: {last[0]}. Its log is {log}.")
+        raise MachineError(
+            f"The private Docker daemon ended at once; its last words were: {last[0]}. Its log is {log}."
+        )
     return version
 
 

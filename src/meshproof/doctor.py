@@ -41,7 +41,9 @@ def examine() -> list[Finding]:
 def _docker() -> Finding:
     packages = ("docker.io", "iptables")
     if not shutil.which("docker"):
-        return Finding("Docker is not installed", False, f"run `{INSTALL}` as root, or install Docker your system's way", packages)
+        return Finding(
+            "Docker is not installed", False, f"run `{INSTALL}` as root, or install Docker your system's way", packages
+        )
     try:
         command = ["docker", "version", "--format", "{{.Server.Version}}"]
         version = process.run(command, timeout=TIMEOUTS.docker_answer).strip()
@@ -50,7 +52,9 @@ def _docker() -> Finding:
             remedy = "start it (`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`)"
             return Finding("no Docker daemon answers", False, remedy)
         if not (shutil.which("dockerd") and shutil.which("iptables")):
-            return Finding("no Docker daemon answers, and none is installed to be started", False, f"run `{INSTALL}`", packages)
+            return Finding(
+                "no Docker daemon answers, and none is installed to be started", False, f"run `{INSTALL}`", packages
+            )
         return Finding("no Docker daemon answers; a private one is started for each run", True)
     return Finding(f"Docker {version} answers", True)
 
@@ -94,4 +98,6 @@ def fix(findings: list[Finding]) -> None:
         process.run(command, env=env, timeout=TIMEOUTS.image_build)
     except CommandFailed as error:
         last = error.tail.strip().splitlines()[-1:] or ["nothing was printed"]
-        raise MachineError(f"`apt-get install {' '.join(packages)}` failed: {last[0]}. Is the network there?") from error
+        raise MachineError(
+            f"`apt-get install {' '.join(packages)}` failed: {last[0]}. Is the network there?"
+        ) from error

@@ -78,7 +78,9 @@ def build(
     command: list[str | Path] = [go(cache_directory), "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", link]
     command += ["-modcacherw", "-tags", tags, "-o", output]
     command += [f"-modfile={modfile}"] if modfile else []
-    process.run([*command, package], cwd=source, env=environment(cache_directory), timeout=TIMEOUTS.image_build, on_line=on_line)
+    process.run(
+        [*command, package], cwd=source, env=environment(cache_directory), timeout=TIMEOUTS.image_build, on_line=on_line
+    )
 
 
 def tool(name: str, cache_directory: Path) -> Step:

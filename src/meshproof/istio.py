@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -67,9 +69,20 @@ def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
 
 def gateway_ports() -> dict[int, int]:
     """Return the node ports of the ingress gateway by the port of its Service."""
+    return {port["port"]: port["nodePort"] for port in _ingress_service()}
+
+
+def gateway_target_ports() -> dict[int, int]:
+    """Return the ports of the ingress gateway's pod by the port of its Service."""
+    return {port["port"]: port["targetPort"] for port in _ingress_service()}
+
+
+@cache
+def _ingress_service() -> list[dict[str, Any]]:
     operator = yaml.safe_load((MANIFESTS / "operator.yaml").read_text())
     (ingress,) = operator["spec"]["components"]["ingressGateways"]
-    return {port["port"]: port["nodePort"] for port in ingress["k8s"]["service"]["ports"]}
+    ports: list[dict[str, Any]] = ingress["k8s"]["service"]["ports"]
+    return ports
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:

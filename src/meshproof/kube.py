@@ -75,7 +75,9 @@ class Kube:
                     force_conflicts=True,
                 )
             except ResourceNotFoundError as error:
-                raise ClusterError(f"{name_of(document)} could not be applied: the cluster knows no such kind.") from error
+                raise ClusterError(
+                    f"{name_of(document)} could not be applied: the cluster knows no such kind."
+                ) from error
             except ApiException as error:
                 raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
 
@@ -125,7 +127,9 @@ class Kube:
 
     def explain(self, namespace: str) -> str:
         """Say of each pod that is not ready what it waits for, its last event and its last line of log."""
-        return " ".join(self._explain(pod) for pod in self._core.list_namespaced_pod(namespace).items if not _ready(pod))
+        return " ".join(
+            self._explain(pod) for pod in self._core.list_namespaced_pod(namespace).items if not _ready(pod)
+        )
 
     def _explain(self, pod: Any) -> str:  # noqa: ANN401
         name, namespace = pod.metadata.name, pod.metadata.namespace
@@ -173,15 +177,19 @@ class Kube:
             raise ClusterError(
                 f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {_reason(error)}."
             ) from error
-        channel.run_forever(timeout=TIMEOUTS.program)
-        out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
-        result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
-        channel.close()
+        try:
+            channel.run_forever(timeout=TIMEOUTS.program)
+            out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
+            result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
+        finally:
+            channel.sock.shutdown()  # its close() leaves the socket open once the server has closed
         if result.get("status") == "Success":
             return Output(0, out, err)
         causes = {cause["reason"]: cause["message"] for cause in (result.get("details") or {}).get("causes", [])}
         if "ExitCode" not in causes:
-            raise ClusterError(f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}.")
+            raise ClusterError(
+                f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}."
+            )
         return Output(int(causes["ExitCode"]), out, err)
 
     def alive(self) -> bool:

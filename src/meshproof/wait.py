@@ -56,10 +56,10 @@ def until(
     )
     try:
         settled(once)
-    except RetryError as error:
+    except RetryError:
         tally = ", ".join(f"{value} ×{count}" for value, count in seen.most_common(5))
         raise NotSettled(
             f"{what} did not settle within {timeout:g} s ({seen.total()} tries, {streak} in a row needed): "
             f"last {last}; seen {tally}. {hint()}".strip()
-        ) from error
+        ) from None
     return last

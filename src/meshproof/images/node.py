@@ -109,7 +109,13 @@ class NodeImage:
                 else:
                     (context / path.name).hardlink_to(path)
             version = f"KUBERNETES_VERSION={self.versions.kubernetes}"
-            command: list[str | Path] = ["build", "--network=none", f"--build-arg={version}", f"--tag={_SCRATCH}/{name}", context]
+            command: list[str | Path] = [
+                "build",
+                "--network=none",
+                f"--build-arg={version}",
+                f"--tag={_SCRATCH}/{name}",
+                context,
+            ]
             docker.run(*command, on_line=lambda line: print(line, file=output))
 
     def _pod_images(self) -> dict[str, str]:
@@ -150,7 +156,9 @@ class NodeImage:
         for name, image in images.items():
             docker.run(*ctr, "tag", f"docker.io/{_SCRATCH}/{image}:latest", name)
         docker.run(*ctr, "rm", *(f"docker.io/{name}:latest" for name in scratch))
-        docker.run("exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done")
+        docker.run(
+            "exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done"
+        )
         entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
         docker.run("commit", f"--change={entrypoint}", container, self.name, timeout=TIMEOUTS.rollout)
 

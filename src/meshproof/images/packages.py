@@ -147,7 +147,14 @@ def _file_system(name: str, packages: str) -> Step:
     include = f"--include={','.join(packages.split())}"
 
     def make(out: Path, on_line: OnLine) -> None:
-        command: list[str | Path] = ["mmdebstrap", "--variant=essential", include, *without, release, out / f"{name}.tar"]
+        command: list[str | Path] = [
+            "mmdebstrap",
+            "--variant=essential",
+            include,
+            *without,
+            release,
+            out / f"{name}.tar",
+        ]
         process.run(command, timeout=TIMEOUTS.image_build, on_line=on_line)
 
     return Step(name, [release, packages], make, seconds=60)

@@ -122,7 +122,9 @@ class RegistryProvider:
         if response.status_code == httpx.codes.NOT_FOUND:
             raise UnknownVersion(f"Istio's release archive has no {name}: there is no such release for this machine.")
         if response.is_error:
-            raise MachineError(f"{self._url(name)} could not be fetched: status {response.status_code}. Try again later.")
+            raise MachineError(
+                f"{self._url(name)} could not be fetched: status {response.status_code}. Try again later."
+            )
         return response.content
 
     def _url(self, name: str) -> str:

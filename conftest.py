@@ -1,0 +1,8 @@
+"""Where the fixtures are: `pytest --fixtures` tells what each gives."""
+
+pytest_plugins = [
+    "fixtures.options",
+    "fixtures.testbed",
+    "fixtures.scenario",
+    "fixtures.evidence",
+]

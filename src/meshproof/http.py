@@ -1,0 +1,76 @@
+"""One HTTP request over a TLS connection of its own, and what came of it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+from cryptography import x509
+
+from meshproof.pki import Leaf
+from meshproof.settings import TIMEOUTS
+from meshproof.tls import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered; the status is None where it did not.
+
+    Attributes:
+        status: The status code.
+        version: ``HTTP/1.1`` or ``HTTP/2``.
+        headers: By lower-case name.
+        body: As text.
+        certificate: The serial number of the server's certificate.
+        failure: How it failed where there is no status, by the name of httpx's exception.
+    """
+
+    status: int | None
+    version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: str = field(default="", repr=False)
+    certificate: int | None = None
+    failure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.status}" if self.status else self.failure
+
+
+def get(
+    address: Address, path: str, *, host: str, trust: bytes, client: Leaf | None = None, method: str = "GET"
+) -> Answer:
+    """Send one request, with HTTP/2 if the server wants to.
+
+    Args:
+        address: Where to connect to.
+        path: What to ask for.
+        host: The server name to send (SNI and Host) and to find in the server's certificate.
+        trust: The authorities to trust, in PEM.
+        client: The certificate to show when asked.
+        method: The request's method.
+
+    Returns:
+        The answer; a connection that fails is one too.
+    """
+    context = ssl.create_default_context(cadata=trust.decode())
+    if client is not None:
+        client.load_into(context)
+    with httpx.Client(http2=True, verify=context, timeout=TIMEOUTS.request, trust_env=False) as session:
+        request = session.build_request(
+            method, f"https://{address}{path}", headers={"Host": host}, extensions={"sni_hostname": host}
+        )
+        try:
+            response = session.send(request)
+        except httpx.TransportError as error:
+            return Answer(status=None, failure=f"{type(error).__name__}: {error}")
+        tls: ssl.SSLObject = response.extensions["network_stream"].get_extra_info("ssl_object")
+        shown = tls.getpeercert(True)  # noqa: FBT003 - httpcore gives an _SSLSocket, whose argument has no name
+        return Answer(
+            status=response.status_code,
+            version=response.http_version,
+            headers=dict(response.headers),
+            body=response.text,
+            certificate=x509.load_der_x509_certificate(shown).serial_number if shown else None,
+        )

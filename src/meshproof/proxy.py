@@ -1,0 +1,175 @@
+"""What a proxy has loaded, read from its own configuration dump.
+
+That istiod has accepted a resource says nothing about the proxies: they are
+told later, and may refuse. These functions tell, kind by kind, whether what a
+document asks for is in force where it has to be.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/config_dump.proto
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from meshproof import istio
+from meshproof.errors import ClusterError
+from meshproof.kube import Kube
+from meshproof.manifests import Document, name_of
+from meshproof.settings import TIMEOUTS
+from meshproof.wait import until
+
+INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
+
+_PLAINTEXT = "raw_buffer"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """The configuration of one Envoy.
+
+    Attributes:
+        listeners: The active listeners, by name; one that drains takes no new connection and doesn't count.
+        secrets: The active secrets, by name.
+        routes: The route configurations.
+    """
+
+    listeners: dict[str, dict[str, Any]]
+    secrets: dict[str, dict[str, Any]]
+    routes: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, kube: Kube, namespace: str, app: str) -> ProxyConfig:
+        """Ask the proxy of an application.
+
+        Raises:
+            ClusterError: It did not answer, or it refuses what istiod told it.
+        """
+        dump = json.loads(istio.proxy_request(kube, namespace, app, "config_dump"))
+        sections = {section["@type"].rsplit(".", 1)[1]: section for section in dump["configs"]}
+        listeners = sections.get("ListenersConfigDump", {}).get("dynamic_listeners", [])
+        for listener in listeners:
+            if "error_state" in listener:
+                details = listener["error_state"].get("details", "no reason given")
+                raise ClusterError(f"The proxy of {namespace}/{app} refuses its listener {listener['name']}: {details}")
+        secrets = sections.get("SecretsConfigDump", {}).get("dynamic_active_secrets", [])
+        return cls(
+            listeners={each["name"]: each["active_state"]["listener"] for each in listeners if "active_state" in each},
+            secrets={each["name"]: each["secret"] for each in secrets},
+            routes=sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", []),
+        )
+
+    def has_chain(self, port: int, server_name: str) -> bool:
+        """Tell whether a listener on a port of the pod takes a server name; ``*`` is any, and none."""
+        return any(
+            server_name in chain.get("filter_chain_match", {}).get("server_names", ["*"])
+            for chain in self._chains(f"0.0.0.0_{port}")
+        )
+
+    def has_certificate(self, credential: str, chain: bytes) -> bool:
+        """Tell whether a credential of that name is active and is this certificate."""
+        secret = self.secrets.get(f"kubernetes://{credential}", {})
+        shown = secret.get("tls_certificate", {}).get("certificate_chain", {}).get("inline_bytes", "")
+        return base64.b64decode(shown) == chain
+
+    def mentions(self, text: str) -> bool:
+        """Tell whether a listener or a route names something."""
+        return text in json.dumps([self.listeners, self.routes])
+
+    def accepts_plaintext(self, port: int) -> bool:
+        """Tell whether a sidecar lets plaintext in on a port of its application."""
+        matches = [chain.get("filter_chain_match", {}) for chain in self._chains("virtualInbound")]
+        return any(
+            match.get("destination_port") == port and match.get("transport_protocol") == _PLAINTEXT for match in matches
+        )
+
+    def _chains(self, listener: str) -> list[dict[str, Any]]:
+        chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
+        return chains
+
+
+def wait_until_loaded(kube: Kube, documents: list[Document]) -> None:
+    """Wait until the proxies have loaded what the documents ask for.
+
+    Raises:
+        NotSettled: Which document is in force nowhere.
+        ClusterError: A proxy refuses it.
+    """
+    _wait(kube, documents, there=True)
+
+
+def wait_until_forgotten(kube: Kube, documents: list[Document]) -> None:
+    """Wait until nothing of the documents is left in the proxies."""
+    _wait(kube, documents, there=False)
+
+
+def _wait(kube: Kube, documents: list[Document], *, there: bool) -> None:
+    for who in {where for document in documents for where, _ in _effects(document)}:
+        effects = [(name_of(each), holds) for each in documents for where, holds in _effects(each) if where == who]
+
+        def observe(who: tuple[str, str] = who, effects: list[tuple[str, Effect]] = effects) -> str:
+            config = ProxyConfig.of(kube, *who)
+            return ", ".join(name for name, holds in effects if holds(config) is not there) or "nothing"
+
+        until(
+            observe,
+            "nothing".__eq__,
+            what=f"What the proxy of {'/'.join(who)} {'has not loaded' if there else 'has not forgotten'}",
+            timeout=TIMEOUTS.configuration,
+            interval=0.2,
+        )
+
+
+Effect = Callable[[ProxyConfig], bool]
+
+
+def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
+    """Return what a document does to which proxy."""
+    metadata, spec = document["metadata"], document.get("spec", {})
+    match document["kind"]:
+        case "Gateway":
+            ports = istio.gateway_target_ports()
+            return [
+                (INGRESS, _takes(ports[server["port"]["number"]], host))
+                for server in spec["servers"]
+                if server.get("tls", {}).get("mode") != "PASSTHROUGH"  # its chain comes with the VirtualService
+                for host in server["hosts"]
+            ]
+        case "VirtualService" if "tls" in spec:
+            ports = istio.gateway_target_ports()
+            matches = [match for route in spec["tls"] for match in route["match"]]
+            return [(INGRESS, _takes(ports[match["port"]], name)) for match in matches for name in match["sniHosts"]]
+        case "VirtualService":
+            path = f"/namespaces/{metadata['namespace']}/virtual-service/{metadata['name']}"
+            return [(INGRESS, _mentions(f"/apis/networking.istio.io/v1{path}"))]
+        case "Secret" if metadata["namespace"] == istio.NAMESPACE:
+            chain = base64.b64decode(document["data"]["tls.crt"])
+            return [(INGRESS, lambda config: config.has_certificate(metadata["name"], chain))]
+        case "AuthorizationPolicy":
+            who = (metadata["namespace"], _app(spec["selector"]["matchLabels"]))
+            return [(who, _mentions(f"ns[{metadata['namespace']}]-policy[{metadata['name']}]-rule[0]"))]
+        case "PeerAuthentication":
+            who = (metadata["namespace"], _app(spec["selector"]["matchLabels"]))
+            return [(who, _plaintext(80, accepted=spec["mtls"]["mode"] == "PERMISSIVE"))]
+        case _:
+            return []
+
+
+def _takes(port: int, server_name: str) -> Effect:
+    return lambda config: config.has_chain(port, server_name)
+
+
+def _mentions(text: str) -> Effect:
+    return lambda config: config.mentions(text)
+
+
+def _plaintext(port: int, *, accepted: bool) -> Effect:
+    return lambda config: config.accepts_plaintext(port) is accepted
+
+
+def _app(labels: dict[str, str]) -> str:
+    """Return the application that a selector selects, by its ``app`` label; a gateway's is ``istio-`` and its name."""
+    return labels.get("app") or f"istio-{labels['istio']}"

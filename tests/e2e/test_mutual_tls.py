@@ -1,0 +1,136 @@
+"""Mutual TLS: the gateway lets in who shows a certificate it trusts, and a policy denies one of them one path."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from fixtures.scenario import Eventually
+from meshproof import http, tls
+from meshproof.certificates import Certificates
+from meshproof.http import Answer
+from meshproof.scenario import Scenario
+from meshproof.tls import Address, Outcome, Phase
+
+HOST = "test.com"
+TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Who knocks, with which version, and what comes of it, and when."""
+
+    client: str | None
+    version: ssl.TLSVersion
+    outcome: Outcome
+    phase: Phase | None = None
+
+    def __str__(self) -> str:
+        return f"{self.client or 'no certificate'}, {self.version.name}: {self.outcome.name}"
+
+
+# Under TLS 1.3 the client has finished before the server judges: a refusal comes on the first read (RFC 8446, 4.4.2.4).
+HANDSHAKES = [
+    Handshake("test.client", TLS_1_2, Outcome.ESTABLISHED),
+    Handshake("test.client", TLS_1_3, Outcome.ESTABLISHED),
+    Handshake("test.com", TLS_1_2, Outcome.ESTABLISHED),
+    Handshake("test.com", TLS_1_3, Outcome.ESTABLISHED),
+    Handshake(None, TLS_1_2, Outcome.CLIENT_CERT_REQUIRED, Phase.HANDSHAKE),
+    Handshake(None, TLS_1_3, Outcome.CLIENT_CERT_REQUIRED, Phase.FIRST_READ),
+    Handshake("stranger", TLS_1_2, Outcome.CLIENT_CERT_UNKNOWN_CA, Phase.HANDSHAKE),
+    Handshake("stranger", TLS_1_3, Outcome.CLIENT_CERT_UNKNOWN_CA, Phase.FIRST_READ),
+    Handshake("expired", TLS_1_2, Outcome.CLIENT_CERT_EXPIRED, Phase.HANDSHAKE),
+    Handshake("expired", TLS_1_3, Outcome.CLIENT_CERT_EXPIRED, Phase.FIRST_READ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for what, and the answer."""
+
+    client: str
+    path: str
+    status: int
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.client} {self.path}: {self.status}"
+
+
+WITHOUT_POLICY = [
+    Request("test.client", "/status/200", 200, ""),
+    Request("test.client", "/status/418", 418, "-=[ teapot ]=-"),
+]
+WITH_POLICY = [
+    Request("test.client", "/status/200", 200, ""),
+    Request("test.client", "/status/418", 403, "RBAC: access denied"),
+    Request("test.com", "/status/200", 200, ""),
+    Request("test.com", "/status/418", 418, "-=[ teapot ]=-"),
+]
+
+
+@pytest.fixture(scope="module")
+def deny(scenario: Scenario) -> None:
+    """The policy that denies test.client the path /status/418."""
+    scenario.step("deny")
+
+
+@pytest.mark.parametrize("case", HANDSHAKES, ids=str)
+def test_handshake(
+    case: Handshake,
+    scenario: Scenario,
+    gateway: Mapping[int, Address],
+    certificates: Certificates,
+    eventually: Eventually,
+) -> None:
+    """The gateway admits the clients of its authority, and names its reason to any other."""
+
+    def handshake() -> tls.Observation:
+        return tls.handshake(
+            gateway[443],
+            sni=HOST,
+            trust=certificates.authorities["test"].pem,
+            client=certificates.clients[case.client] if case.client else None,
+            version=case.version,
+        )
+
+    seen = eventually(handshake, lambda seen: seen.outcome is case.outcome)
+    assert seen.phase is case.phase
+    if case.version is TLS_1_2:
+        assert seen.client_cert_requested
+
+
+@pytest.mark.parametrize("case", WITHOUT_POLICY, ids=str)
+def test_request(
+    case: Request,
+    scenario: Scenario,
+    gateway: Mapping[int, Address],
+    certificates: Certificates,
+    eventually: Eventually,
+) -> None:
+    """Before there is a policy every client of the authority has every path."""
+    check(case, gateway[443], certificates, eventually)
+
+
+@pytest.mark.parametrize("case", WITH_POLICY, ids=str)
+def test_request_with_policy(
+    case: Request, deny: None, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
+) -> None:
+    """The policy denies one identity one path: not its other paths, and not the path to another identity."""
+    check(case, gateway[443], certificates, eventually)
+
+
+def check(case: Request, address: Address, certificates: Certificates, eventually: Eventually) -> None:
+    """Ask until the answer is the expected one, then look at what else it says."""
+
+    def ask() -> Answer:
+        trust = certificates.authorities["test"].pem
+        return http.get(address, case.path, host=HOST, trust=trust, client=certificates.clients[case.client])
+
+    answer = eventually(ask, lambda answer: answer.status == case.status)
+    assert (answer.version, answer.headers["server"]) == ("HTTP/2", "istio-envoy")
+    assert answer.certificate == certificates.servers[HOST].serial
+    assert case.body in answer.body

@@ -1,0 +1,59 @@
+"""STRICT isolation: who has no sidecar reaches a workload that is PERMISSIVE, and not one that is STRICT."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fixtures.scenario import Eventually
+from meshproof.scenario import Scenario
+from meshproof.workload import CurlEnd, Transfer, Workload
+
+URL = "http://httpbin.default:8000/headers"
+BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"
+
+
+@pytest.fixture(scope="module")
+def permissive(scenario: Scenario) -> None:
+    """The workload takes plaintext and mutual TLS."""
+    scenario.step("permissive")
+
+
+@pytest.fixture(scope="module")
+def strict(scenario: Scenario) -> None:
+    """The workload takes mutual TLS only."""
+    scenario.step("strict")
+
+
+def identity(seen: Transfer) -> dict[str, str]:
+    """Return what the workload was told of its peer: the elements of X-Forwarded-Client-Cert."""
+    forwarded = json.loads(seen.body)["headers"].get("X-Forwarded-Client-Cert", "")
+    return dict(element.split("=", 1) for element in forwarded.split(";") if element)
+
+
+def answered(seen: Transfer) -> bool:
+    """Tell whether a request was answered with 200."""
+    return seen.status == 200
+
+
+def test_permissive_admits_plaintext(permissive: None, unmeshed: Workload, eventually: Eventually) -> None:
+    """Under PERMISSIVE a client without a sidecar gets in, as nobody."""
+    assert identity(eventually(lambda: unmeshed.curl(URL), answered)) == {}
+
+
+def test_permissive_admits_the_mesh(permissive: None, meshed: Workload, eventually: Eventually) -> None:
+    """Under PERMISSIVE a client with a sidecar gets in with its identity."""
+    seen = identity(eventually(lambda: meshed.curl(URL), answered))
+    assert (seen["By"], seen["URI"]) == (BY, URI)
+
+
+def test_strict_refuses_plaintext(strict: None, unmeshed: Workload, eventually: Eventually) -> None:
+    """Under STRICT the connection of a client without a sidecar is reset."""
+    eventually(lambda: unmeshed.curl(URL), lambda seen: seen.end is CurlEnd.RESET)
+
+
+def test_strict_admits_the_mesh(strict: None, meshed: Workload, eventually: Eventually) -> None:
+    """Under STRICT the same client with a sidecar still gets in with its identity."""
+    seen = identity(eventually(lambda: meshed.curl(URL), answered))
+    assert (seen["By"], seen["URI"]) == (BY, URI)
