@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from meshproof import doctor as machine
@@ -17,8 +18,8 @@ from meshproof.console import BuildProgress, console
 from meshproof.docker import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images.choice import provider
-from meshproof.settings import ImageSource, Settings, cache_directory, configuration, default_cluster_name
 from meshproof.istio import gateway_ports
+from meshproof.settings import ImageSource, Settings, cache_directory, configuration, default_cluster_name
 from meshproof.testbed import testbed
 
 app = typer.Typer(
@@ -27,7 +28,9 @@ app = typer.Typer(
 images_app = typer.Typer(no_args_is_help=True, help="The images that a cluster is made of.")
 app.add_typer(images_app, name="images")
 
-Name = Annotated[str, typer.Option("--cluster-name", help="Name of the kind cluster.")]
+Name = Annotated[
+    str, typer.Option("--cluster-name", default_factory=default_cluster_name, help="Name of the kind cluster.")
+]
 Images = Annotated[
     ImageSource, typer.Option("--images", help="Where images come from; auto asks whether a registry answers.")
 ]
@@ -54,7 +57,7 @@ def doctor(
 
 @app.command()
 def up(
-    name: Name = default_cluster_name(),
+    name: Name,
     images: Images = ImageSource.AUTO,
     istio_version: Istio = None,
     kubernetes_version: Kubernetes = None,
@@ -71,7 +74,7 @@ def up(
 
 
 @app.command()
-def down(name: Name = default_cluster_name()) -> None:
+def down(name: Name) -> None:
     """Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it."""
     cache = cache_directory()
     with daemon(cache) as docker:
@@ -114,9 +117,8 @@ def images_build(
     """Build (or, from a registry, pull) the images, so that the first test run does not have to."""
     settings = Settings("", False, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
     chosen, _ = provider(settings)
-    with daemon(settings.cache) as docker:
-        with BuildProgress(len(chosen.pending(docker))) as progress:
-            provided = chosen.provide(docker, progress)
+    with daemon(settings.cache) as docker, BuildProgress(len(chosen.pending(docker))) as progress:
+        provided = chosen.provide(docker, progress)
     console.print(f"[green]✓[/] {provided.node}")
 
 
@@ -147,12 +149,12 @@ def _others(cache: Path) -> str:
 
 
 def main() -> None:
-    """Run the command; a user's mistake or a machine's lack ends in one sentence and an exit code, not in a traceback."""
+    """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
     interrupts.raise_keyboard_interrupt()
     try:
         app()
     except MeshproofError as error:
-        console.print(f"[red]meshproof:[/] {error}", markup=True)
+        console.print(f"[red]meshproof:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
 
 

@@ -82,7 +82,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             if record is None:
                 raise ClusterError(
                     f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
-                    f"Choose another name with --cluster-name, or delete it with `kind delete cluster --name {self.name}`."
+                    f"Choose another name with --cluster-name, or run `kind delete cluster --name {self.name}`."
                 )
             if record.keep:
                 self._use_again(record)

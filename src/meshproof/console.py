@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress as Live
-from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TaskID, TimeElapsedColumn
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -39,13 +40,11 @@ class BuildProgress:
         """Expect so many steps."""
         self._steps = steps
         self._done = 0
-        self._live = Live(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[expected]}"),
-            console=console, transient=True,
-        )  # fmt: skip
+        columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "{task.fields[expected]}")
+        self._live = Live(*columns, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> BuildProgress:
+    def __enter__(self) -> Self:
         """Begin to show."""
         self._live.start()
         return self

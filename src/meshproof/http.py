@@ -66,7 +66,7 @@ def get(
         except httpx.TransportError as error:
             return Answer(status=None, failure=f"{type(error).__name__}: {error}")
         tls: ssl.SSLObject = response.extensions["network_stream"].get_extra_info("ssl_object")
-        shown = tls.getpeercert(True)  # noqa: FBT003 - httpcore gives an _SSLSocket, whose argument has no name
+        shown = tls.getpeercert(True)
         return Answer(
             status=response.status_code,
             version=response.http_version,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
 
 _OWNER = "meshproof"
+_LOG_LINES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Kube:
         try:
             deployment = self._apps.read_namespaced_deployment(name, namespace)
         except ApiException as error:
-            if error.status == 404:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return False
             raise
         status, wanted = deployment.status, deployment.spec.replicas
@@ -191,6 +193,43 @@ class Kube:
                 f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}."
             )
         return Output(int(causes["ExitCode"]), out, err)
+
+    def describe_pods(self, namespace: str) -> str:
+        """Return a line for each pod: its phase, which containers are ready, and how often each was restarted."""
+        lines = []
+        for pod in self._core.list_namespaced_pod(namespace).items:
+            statuses = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+            states = [f"{each.name} ready={each.ready} restarts={each.restart_count}" for each in statuses]
+            lines.append(f"{pod.metadata.name} {pod.status.phase}: {'; '.join(states)}\n")
+        return "".join(lines)
+
+    def events(self, namespace: str) -> str:
+        """Return the namespace's events, a line each."""
+        events = self._core.list_namespaced_event(namespace).items
+        return "".join(
+            f"{each.last_timestamp} {each.involved_object.name} {each.reason}: {each.message}\n" for each in events
+        )
+
+    def containers(self, namespace: str) -> list[tuple[str, str]]:
+        """Return the pods and their containers that have a log."""
+        pods = self._core.list_namespaced_pod(namespace).items
+        return [
+            (pod.metadata.name, status.name)
+            for pod in pods
+            for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+        ]
+
+    def log(self, namespace: str, pod: str, container: str) -> str:
+        """Return the last lines of a container's log.
+
+        Raises:
+            ClusterError: It has none.
+        """
+        try:
+            log: str = self._core.read_namespaced_pod_log(pod, namespace, container=container, tail_lines=_LOG_LINES)
+        except ApiException as error:
+            raise ClusterError(f"There is no log of {namespace}/{pod} ({container}): {_reason(error)}.") from error
+        return log
 
     def alive(self) -> bool:
         """Tell whether the API server answers at all."""

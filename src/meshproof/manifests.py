@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
+from meshproof.certificates import Certificates
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
-from meshproof.certificates import Certificates
 
 Document = dict[str, Any]
 
@@ -70,7 +70,8 @@ def _secret_data(document: Document, certificates: Certificates) -> Mapping[str,
         leaf = certificates.servers[annotations[CERTIFICATE]]
     except KeyError as error:
         raise ClusterError(
-            f"{name_of(document)} asks for the certificate {error}; there are {', '.join(certificates.servers)} (certificates.py)."
+            f"{name_of(document)} asks for the certificate {error}; there are "
+            f"{', '.join(certificates.servers)} (certificates.py)."
         ) from error
     data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
     if CLIENT_CA in annotations:

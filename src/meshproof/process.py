@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
+import subprocess  # noqa: TID251 - this is the door
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from meshproof.errors import CommandFailed, ToolMissing
 
@@ -74,6 +76,20 @@ def run(
     if process.returncode != 0:
         raise CommandFailed(words, process.returncode, _last_lines(err or out))
     return out
+
+
+def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Popen:
+    """Start a program that outlives us, its output in a file.
+
+    Raises:
+        ToolMissing: The program is not installed.
+    """
+    words = [str(word) for word in argv]
+    try:
+        with log.open("w") as output:
+            return psutil.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    except FileNotFoundError as error:
+        raise ToolMissing(f"Tried to start `{words[0]}`: it is not installed. Run `meshproof doctor`.") from error
 
 
 def end_all() -> None:

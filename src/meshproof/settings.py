@@ -56,8 +56,8 @@ class Versions:
             version: str = wanted or (default if default in choices else choices[-1])
             if version not in choices:
                 raise UnknownVersion(
-                    f"{component.capitalize()} {version} was asked for with images from {source.value}, and is not known: "
-                    f"choose from {', '.join(choices)} (they are listed in pyproject.toml, [tool.meshproof.{source.value}])."
+                    f"{component.capitalize()} {version} was asked for, and with images from {source.value} it is not "
+                    f"known: choose from {', '.join(choices)} ([tool.meshproof.{source.value}] in pyproject.toml)."
                 )
             return version
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import pytest
 
@@ -39,7 +40,11 @@ def test_passes(
     ],
 )
 def test_sni(
-    sni: str | None, outcomes: Set[Outcome], scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually
+    sni: str | None,
+    outcomes: AbstractSet[Outcome],
+    scenario: Scenario,
+    gateway: Mapping[int, Address],
+    eventually: Eventually,
 ) -> None:
     """Without the host's SNI there is nothing to hand the connection on by: it ends without a word of TLS.
 

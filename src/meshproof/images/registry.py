@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.images import ImageSet
 from meshproof.golang import tool
+from meshproof.images import ImageSet
 from meshproof.images.steps import Progress, build, missing
 from meshproof.settings import TIMEOUTS, Versions, configuration
 
@@ -98,7 +98,8 @@ class RegistryProvider:
             found = hashlib.sha256(archive).hexdigest()
             if found != published:
                 raise MachineError(
-                    f"{self._url(name)} was fetched and thrown away: its SHA-256 is {found}, and {published} is published. "
+                    f"{self._url(name)} was fetched and thrown away: its SHA-256 is {found}, "
+                    f"and {published} is published. "
                     "Try again later; if it stays so, somebody tampers with it."
                 )
             unfinished = istioctl.with_suffix(".unfinished")

@@ -1,0 +1,78 @@
+# What people and continuous integration type; `make` lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What to bring up: `make e2e ISTIO=1.31.0 KUBERNETES=1.35.4 IMAGES=packages`.
+ISTIO ?=
+KUBERNETES ?=
+ENVOY ?=
+IMAGES ?= auto
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+VERSIONS := --images=$(IMAGES) $(if $(ISTIO),--istio-version=$(ISTIO)) \
+            $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) $(if $(ENVOY),--envoy-version=$(ENVOY))
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: e2e
+e2e: doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
+	@$(BIN)/pytest tests/e2e $(VERSIONS) --junitxml=artifacts/junit.xml
+
+.PHONY: test
+test: $(READY) ## Run the project's own tests: no Docker, no cluster
+	@$(BIN)/pytest tests/unit
+
+.PHONY: check
+check: $(READY) ## Lint and check types, of the workflows too
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python tools/actionlint.py
+
+.PHONY: fmt
+fmt: $(READY) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: up
+up: doctor ## Bring up a cluster with Istio, to keep
+	@$(BIN)/meshproof up $(VERSIONS)
+
+.PHONY: down
+down: $(READY) ## Delete the cluster that was kept
+	@$(BIN)/meshproof down
+
+.PHONY: status
+status: $(READY) ## List the clusters that were kept
+	@$(BIN)/meshproof status
+
+.PHONY: images
+images: doctor ## Build the images, so that the first run does not have to
+	@$(BIN)/meshproof images build $(VERSIONS)
+
+.PHONY: doctor
+doctor: $(READY) ## Look whether this machine can run a cluster, and install what is missing where we may
+	@$(BIN)/meshproof doctor --fix
+
+.PHONY: bench
+bench: doctor ## Time `make e2e` with and without a kept cluster, into artifacts/bench.json
+	@$(BIN)/python tools/bench.py
+
+.PHONY: matrix
+matrix: $(READY) ## Print the versions that continuous integration runs, as JSON
+	@$(BIN)/meshproof images matrix
+
+.PHONY: lock
+lock: $(READY) ## Write the lock files anew, after a change of versions in pyproject.toml
+	@$(BIN)/python tools/lock.py
+
+.PHONY: setup
+setup: $(READY) ## Make the virtual environment, from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	@./tools/setup $(VENV) && touch $@

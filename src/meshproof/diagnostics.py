@@ -1,0 +1,40 @@
+"""What helps to find out why something failed, in one directory; no Secret is ever read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from meshproof import istio
+from meshproof.errors import ClusterError
+from meshproof.kube import Kube
+
+NAMESPACES = ("istio-system", "default", "legacy")
+
+
+def collect(kube: Kube, directory: Path) -> None:
+    """Write the state of the pods, the events, the logs and the gateway's configuration.
+
+    Envoy puts "[redacted]" in place of private keys in its dump.
+
+    Args:
+        kube: The cluster.
+        directory: Where to write; made if need be.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for namespace in NAMESPACES:
+        _write(directory / f"{namespace}-pods.txt", kube.describe_pods, namespace)
+        _write(directory / f"{namespace}-events.txt", kube.events, namespace)
+        for pod, container in kube.containers(namespace):
+            _write(directory / f"{namespace}-{pod}-{container}.log", kube.log, namespace, pod, container)
+    for page in ("config_dump", "clusters"):
+        gateway = (kube, istio.NAMESPACE, "istio-ingressgateway")
+        _write(directory / f"gateway-{page}.txt", istio.proxy_request, *gateway, page)
+
+
+def _write(file: Path, get: Callable[..., str], *args: object) -> None:
+    """Write one piece of evidence, or why there is none: the others are as valuable without it."""
+    try:
+        file.write_text(get(*args))
+    except ClusterError as error:
+        file.write_text(f"{error}\n")

@@ -1,0 +1,65 @@
+"""Programs to run, to watch and to kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from meshproof import process
+from meshproof.errors import NotSettled
+from meshproof.wait import until
+
+PATIENCE = 20.0  # seconds; never used up
+_MOMENT = 1.0  # seconds that a process which was told to end may take
+
+
+def shell(script: str, *arguments: str | Path) -> list[str | Path]:
+    """Return the command that runs a script; ``$1`` is its first argument."""
+    return ["sh", "-c", script, "sh", *arguments]
+
+
+@contextmanager
+def python(log: Path, *arguments: str | Path) -> Iterator[psutil.Popen]:
+    """Run Python beside us, its output in a file; it is killed if it is still there in the end."""
+    program = process.start([sys.executable, *arguments], log=log)
+    try:
+        yield program
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            program.kill()
+        program.wait()
+
+
+def line_of(file: Path) -> str:
+    """Return the first line of a file, as soon as a program has written it."""
+    text = until(
+        lambda: file.read_text() if file.exists() else "",
+        lambda text: "\n" in text,
+        what=f"What is written to {file}",
+        timeout=PATIENCE,
+        interval=0.01,
+    )
+    return text.splitlines()[0]
+
+
+def outlives(pid: int) -> bool:
+    """Tell whether a process is still there, a moment later; if it is, end it now."""
+    try:
+        until(lambda: _ended(pid), bool, what=f"The end of process {pid}", timeout=_MOMENT, interval=0.01)
+    except NotSettled:
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # whose parent has only to take notice
+    except psutil.NoSuchProcess:
+        return True

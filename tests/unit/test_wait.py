@@ -1,0 +1,111 @@
+"""Waiting: until it is as expected, often enough in a row, and with a full account where it never is."""
+
+from __future__ import annotations
+
+import re
+from itertools import cycle
+
+import pytest
+
+from meshproof.errors import NotSettled
+from meshproof.wait import until
+
+SOON = 0.05  # seconds
+EVENTUALLY = 10.0  # seconds; never used up
+WHAT = "The lamp"
+
+
+class Lamp:
+    """Shows a series of values, one at each look, and begins again at its end."""
+
+    def __init__(self, *values: str) -> None:
+        self._values = cycle(values)
+        self.looks = 0
+
+    def look(self) -> str:
+        """Return the next value."""
+        self.looks += 1
+        return next(self._values)
+
+
+def on(seen: str) -> bool:
+    """Tell whether a lamp is on."""
+    return seen.startswith("on")
+
+
+def test_the_last_observation_is_returned() -> None:
+    """Who waits gets what satisfied in the end, not merely that something did."""
+    assert until(Lamp("off", "off", "on, dim").look, on, what=WHAT, timeout=EVENTUALLY, interval=0) == "on, dim"
+
+
+@pytest.mark.parametrize(
+    ("values", "streak", "looks"),
+    [
+        pytest.param(["on"], 1, 1, id="once: the first look will do"),
+        pytest.param(["off", "on"], 1, 2, id="once: the first that satisfies"),
+        pytest.param(["on"], 3, 3, id="three in a row from the start"),
+        pytest.param(["on", "on", "off", "on", "on", "on"], 3, 6, id="a broken streak starts again"),
+        pytest.param(["on", "off", "on", "on"], 2, 4, id="one alone is no streak"),
+    ],
+)
+def test_a_streak_is_unbroken(values: list[str], streak: int, looks: int) -> None:
+    """It is looked until the value satisfied so often in a row, and no further."""
+    lamp = Lamp(*values)
+    until(lamp.look, on, what=WHAT, timeout=EVENTUALLY, interval=0, streak=streak)
+    assert lamp.looks == looks
+
+
+def test_a_failure_gives_a_full_account() -> None:
+    """The error names what, for how long, how often, what was seen last and in all, and where to look."""
+    lamp = Lamp("on", "off")
+    with pytest.raises(NotSettled) as failure:
+        until(lamp.look, on, what=WHAT, timeout=SOON, interval=0, streak=2, hint=lambda: "Look at the bulb.")
+    account = re.fullmatch(
+        r"The lamp did not settle within 0\.05 s \((\d+) tries, 2 in a row needed\): "
+        r"last (?:on|off); seen on x(\d+), off x(\d+)\. Look at the bulb\.",
+        str(failure.value),
+    )
+    assert account, failure.value
+    tries, bright, dark = map(int, account.groups())
+    assert lamp.looks == tries == bright + dark
+
+
+def test_the_tally_is_short() -> None:
+    """Of many different values the error names five."""
+    with pytest.raises(NotSettled, match=r"seen (\S+ x1, ){4}\S+ x1\.$"):
+        until(Lamp(*map(str, range(1_000_000))).look, on, what=WHAT, timeout=SOON, interval=0)
+
+
+def test_there_is_always_one_look() -> None:
+    """Even without any time the value is looked at once."""
+    with pytest.raises(NotSettled, match=r"within 0 s \(1 tries, 1 in a row needed\): last off; seen off x1\.$"):
+        until(Lamp("off").look, on, what=WHAT, timeout=0)
+
+
+def test_a_hint_is_for_failures() -> None:
+    """What more is known costs a request or two: nobody asks for it while all is well."""
+    asked: list[str] = []
+
+    def hint() -> str:
+        asked.append("why")
+        return ""
+
+    until(Lamp("off", "on").look, on, what=WHAT, timeout=EVENTUALLY, interval=0, hint=hint)
+    assert asked == []
+    with pytest.raises(NotSettled):
+        until(Lamp("off").look, on, what=WHAT, timeout=0, hint=hint)
+    assert asked == ["why"]
+
+
+@pytest.mark.parametrize("raised", [LookupError, KeyboardInterrupt], ids=lambda raised: raised.__name__)
+def test_what_an_observation_raises_is_not_caught(raised: type[BaseException]) -> None:
+    """An error is no observation: it ends the waiting at once, as itself."""
+    looks: list[str] = []
+
+    def broken() -> str:
+        looks.append("once")
+        raise raised("the lamp fell down")
+
+    with pytest.raises(raised, match="the lamp fell down"):
+        until(broken, on, what=WHAT, timeout=EVENTUALLY)
+    assert looks == ["once"]

@@ -1,0 +1,19 @@
+"""Check the workflows with actionlint, built from its Go module the first time."""
+
+from __future__ import annotations
+
+from meshproof import golang, process
+from meshproof.console import BuildProgress
+from meshproof.errors import CommandFailed
+from meshproof.images.steps import build, missing
+from meshproof.settings import ROOT, TIMEOUTS, cache_directory
+
+if __name__ == "__main__":
+    cache = cache_directory()
+    actionlint = golang.tool("actionlint", cache)
+    with BuildProgress(len(missing([actionlint], cache))) as progress:
+        build([actionlint], cache, progress)
+    try:
+        process.run([actionlint.directory(cache) / "actionlint"], cwd=ROOT, timeout=TIMEOUTS.program, on_line=print)
+    except CommandFailed as error:
+        raise SystemExit(1) from error

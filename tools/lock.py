@@ -1,0 +1,55 @@
+"""Write the lock files anew: of the virtual environment, and of each version of Kubernetes that is built."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from meshproof import golang, process
+from meshproof.console import stage
+from meshproof.settings import ROOT, TIMEOUTS, cache_directory, configuration
+
+KUBERNETES = ROOT / "images" / "kubernetes"
+
+
+def lock_kubernetes(version: str) -> None:
+    """Write the module file of one version: Kubernetes, and the modules that its source tree has beside it.
+
+    Kubernetes' own go.mod replaces these by directories; outside its tree each is the module of the same release.
+    """
+    cache = cache_directory()
+    env = golang.environment(cache) | {"GOFLAGS": "-modcacherw"}
+
+    def go(*args: str | Path) -> str:
+        return process.run([golang.go(cache), *args], cwd=KUBERNETES, env=env, timeout=TIMEOUTS.image_build)
+
+    downloaded = json.loads(go("mod", "download", "-json", f"k8s.io/kubernetes@v{version}"))
+    upstream = json.loads(go("mod", "edit", "-json", downloaded["GoMod"]))
+    staged = [replaced["Old"]["Path"] for replaced in upstream["Replace"]]
+    release = f"v0.{version.split('.', 1)[1]}"
+    lock = KUBERNETES / "locks" / f"{version}.mod"
+    lock.parent.mkdir(exist_ok=True)
+    lock.with_suffix(".sum").unlink(missing_ok=True)
+    replaces = "\n".join(f"\t{path} => {path} {release}" for path in staged)
+    lock.write_text(
+        f"module meshproof/images/kubernetes\n\ngo 1.26\n\nrequire k8s.io/kubernetes v{version}\n\n"
+        f"replace (\n{replaces}\n)\n"
+    )
+    go("mod", "tidy", f"-modfile={lock}")
+
+
+def lock_environment() -> None:
+    """Write the versions and hashes of the virtual environment."""
+    uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--universal"]
+    uv += ["--python-version=3.11", "--group=dev", "--no-emit-index-url", "--no-emit-find-links"]
+    uv += ["--custom-compile-command=make lock", "--output-file=requirements.lock", "pyproject.toml"]
+    process.run(uv, cwd=ROOT, timeout=TIMEOUTS.image_build)
+
+
+if __name__ == "__main__":
+    with stage("requirements.lock"):
+        lock_environment()
+    for kubernetes in configuration()["packages"]["kubernetes"]:
+        with stage(f"Kubernetes {kubernetes}"):
+            lock_kubernetes(kubernetes)
