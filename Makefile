@@ -67,6 +67,10 @@ bench: doctor ## Time `make e2e` with and without a kept cluster, into artifacts
 matrix: $(READY) ## Print the versions that continuous integration runs, as JSON
 	@$(BIN)/meshproof images matrix
 
+.PHONY: summary
+summary: $(READY) ## Print the result of the last `make e2e` as Markdown
+	@$(BIN)/python tools/summary.py
+
 .PHONY: lock
 lock: $(READY) ## Write the lock files anew, after a change of versions in pyproject.toml
 	@$(BIN)/python tools/lock.py
@@ -74,5 +78,5 @@ lock: $(READY) ## Write the lock files anew, after a change of versions in pypro
 .PHONY: setup
 setup: $(READY) ## Make the virtual environment, from the lock file
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock tools/setup
 	@./tools/setup $(VENV) && touch $@

@@ -49,9 +49,9 @@ def doctor(
         machine.fix(findings)
         findings = machine.examine()
     for finding in findings:
-        mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
+        mark = "[green]✓[/]" if finding.good else "[red]✗[/]" if finding.required else "[yellow]-[/]"
         console.print(f"{mark} {finding.what}{'' if finding.good else f': {finding.remedy}'}")
-    if not all(finding.good for finding in findings):
+    if not all(finding.good or not finding.required for finding in findings):
         raise typer.Exit(code=11)
 
 

@@ -164,7 +164,7 @@ def _start(directory: Path) -> str:
 
     def observe() -> str:
         version = _server_version({"DOCKER_HOST": _host(directory)})
-        return version or ("starting" if started.poll() is None else "ended")
+        return version or ("ended" if started.status() == psutil.STATUS_ZOMBIE else "starting")
 
     try:
         version = until(

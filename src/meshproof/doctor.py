@@ -25,12 +25,14 @@ class Finding:
         good: Whether it will do.
         remedy: What to do about it where it will not.
         packages: The Debian packages that mend it.
+        required: Whether no run can do without.
     """
 
     what: str
     good: bool
     remedy: str = ""
     packages: tuple[str, ...] = ()
+    required: bool = True
 
 
 def examine() -> list[Finding]:
@@ -63,8 +65,8 @@ def _mmdebstrap() -> Finding:
     if shutil.which("mmdebstrap"):
         return Finding("mmdebstrap is there, to build images from packages", True)
     packages = ("mmdebstrap", "debian-archive-keyring")
-    remedy = f"run `apt-get install {' '.join(packages)}` as root; only --images=registry does without"
-    return Finding("mmdebstrap is not installed", False, remedy, packages)
+    remedy = f"building images from packages needs it: run `apt-get install {' '.join(packages)}` as root"
+    return Finding("mmdebstrap is not installed", False, remedy, packages, required=False)
 
 
 def _disk() -> Finding:

@@ -78,16 +78,17 @@ def run(
     return out
 
 
-def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Popen:
+def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     """Start a program that outlives us, its output in a file.
 
     Raises:
         ToolMissing: The program is not installed.
     """
     words = [str(word) for word in argv]
+    output = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)]
     try:
-        with log.open("w") as output:
-            return psutil.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        return psutil.Process(os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True))
     except FileNotFoundError as error:
         raise ToolMissing(f"Tried to start `{words[0]}`: it is not installed. Run `meshproof doctor`.") from error
 

@@ -15,6 +15,7 @@ from meshproof.process import end_all, run, start
 from tests.unit.programs import PATIENCE, line_of, outlives, python, shell
 
 SOON = 0.3  # seconds; for programs that don't end
+IMPATIENT = 2.0  # seconds; for one that would wait for input
 BOTH_STREAMS = "echo out; echo err >&2"
 OnLine = Callable[[str], None]
 
@@ -36,7 +37,7 @@ def test_lines_arrive_one_by_one() -> None:
 @HOW
 def test_a_program_is_fed(on_line: OnLine | None) -> None:
     """A program reads what it is given, however its output is taken."""
-    assert run(["cat"], timeout=PATIENCE, stdin="one\ntwo\n", on_line=on_line) == "one\ntwo\n"
+    assert run(["cat"], timeout=IMPATIENT, stdin="one\ntwo\n", on_line=on_line) == "one\ntwo\n"
 
 
 @HOW
@@ -127,6 +128,7 @@ def test_all_programs_can_be_ended(on_line: OnLine | None, tmp_path: Path) -> No
 
 
 INTERRUPTED = """
+import sys
 from meshproof.process import run
 run(["sh", "-c", "sleep 5 & echo $! >$0; wait", sys.argv[1]], timeout=20, on_line=print if sys.argv[2:] else None)
 """
@@ -150,5 +152,5 @@ def test_a_started_program_has_a_log(tmp_path: Path) -> None:
 
 def test_a_missing_program_is_not_started(tmp_path: Path) -> None:
     """What is not installed is named where it is to be started, too."""
-    with pytest.raises(ToolMissing, match="^Tried to start `no-such-program`: it is not installed"):
+    with pytest.raises(ToolMissing, match=r"^Tried to start `no-such-program`: it is not installed"):
         start(["no-such-program"], log=tmp_path / "log")

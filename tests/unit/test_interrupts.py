@@ -1,0 +1,80 @@
+"""Interrupts: they end a run in order, and never what puts things in order."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from meshproof.errors import CommandFailed
+from meshproof.interrupts import held_back
+from meshproof.process import run
+from tests.unit.programs import PATIENCE, shell
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+
+RUN_AND_UNDO = """
+import signal, sys
+from meshproof import interrupts
+
+interrupts.raise_keyboard_interrupt()
+try:
+    signal.raise_signal(int(sys.argv[1]))
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted")
+finally:
+    with interrupts.held_back():
+        signal.raise_signal(int(sys.argv[1]))
+        print("undone")
+signal.raise_signal(int(sys.argv[1]))
+"""
+
+
+@SIGNALS
+def test_a_run_is_interrupted_and_undone(number: signal.Signals) -> None:
+    """A signal interrupts the run, another one does not interrupt what undoes it, and a third one ends the process."""
+    script = '"$@" 2>&1; echo "status $?"'
+    out = run(shell(script, sys.executable, "-c", RUN_AND_UNDO, str(number.value)), timeout=PATIENCE)
+    lines = out.splitlines()
+    assert lines[:2] == ["interrupted", "undone"]
+    assert lines[-2:] == ["KeyboardInterrupt", f"status {128 + signal.SIGINT}"]
+
+
+@SIGNALS
+def test_a_program_can_be_ended_while_we_can_not(number: signal.Signals) -> None:
+    """What we run while interrupts are held back does not inherit that: it ends by a signal as programs do."""
+    with held_back(), pytest.raises(CommandFailed) as failure:
+        run(shell(f"kill -{number.value} $$; echo survived"), timeout=PATIENCE)
+    assert failure.value.returncode == -number
+
+
+@SIGNALS
+def test_afterwards_all_is_as_before(number: signal.Signals) -> None:
+    """Interrupts are held back for the length of the block, also one that fails."""
+    before = signal.getsignal(number)
+    with pytest.raises(LookupError), held_back():
+        assert signal.getsignal(number) != before
+        raise LookupError
+    assert signal.getsignal(number) == before
+
+
+def test_blocks_can_be_nested() -> None:
+    """The end of an inner block lets nothing through to the outer one."""
+    with held_back():
+        with held_back():
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_thread_has_nothing_to_hold_back() -> None:
+    """Signals are for the main thread: in another one the block is a block like any other."""
+
+    def inside() -> str:
+        with held_back():
+            return "ran"
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        assert pool.submit(inside).result() == "ran"

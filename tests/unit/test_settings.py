@@ -1,0 +1,128 @@
+"""Versions, and where the files of a run go."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import UnknownVersion
+from meshproof.process import run
+from meshproof.settings import (
+    ROOT,
+    TIMEOUTS,
+    ImageSource,
+    Versions,
+    cache_directory,
+    configuration,
+    default_cluster_name,
+)
+
+PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
+LOCKS = ROOT / "images" / "kubernetes" / "locks"
+SHOW_NAME = "from meshproof.settings import default_cluster_name; print(default_cluster_name())"
+
+
+@pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
+@pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
+def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, component: str) -> None:
+    """A version that nobody has tried is not tried on the user; the error is the list to choose from."""
+    asked = {"istio": None, "kubernetes": None, "envoy": None, component: "0.0.1"}
+    with pytest.raises(UnknownVersion, match=rf"^{component.capitalize()} 0\.0\.1 ") as refusal:
+        Versions.asked(source, **asked)
+    for version in configuration()[source.value].get(component, [configuration()[component]]):
+        assert version in str(refusal.value)
+    assert f"[tool.meshproof.{source.value}]" in str(refusal.value)
+
+
+def test_the_defaults_are_those_of_the_configuration() -> None:
+    """From packages one gets, unasked, the first three lines of the configuration."""
+    tool = configuration()
+    defaults = Versions.asked(PACKAGES, None, None, None)
+    assert defaults == Versions(tool["istio"], tool["kubernetes"], tool["envoy"])
+
+
+@pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
+def test_a_default_is_a_known_version(source: ImageSource) -> None:
+    """Where the default is not to be had, the newest that is takes its place."""
+    known = configuration()[source.value]
+    defaults = Versions.asked(source, None, None, None)
+    for component in ("istio", "kubernetes"):
+        default = configuration()[component]
+        assert getattr(defaults, component) == (default if default in known[component] else known[component][-1])
+
+
+@pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
+def test_every_known_version_can_be_asked_for(component: str) -> None:
+    """What is listed is taken as it is asked for."""
+    for version in configuration()["packages"][component]:
+        asked = {"istio": None, "kubernetes": None, "envoy": None, component: version}
+        assert getattr(Versions.asked(PACKAGES, **asked), component) == version
+
+
+@pytest.mark.parametrize(
+    ("source", "component"),
+    [(PACKAGES, "istio"), (PACKAGES, "kubernetes"), (PACKAGES, "envoy"), (REGISTRY, "istio"), (REGISTRY, "kubernetes")],
+    ids=lambda value: value if isinstance(value, str) else value.value,
+)
+def test_the_newest_version_is_the_last_one(source: ImageSource, component: str) -> None:
+    """The lists are in the order of their releases, each release once."""
+    versions = [tuple(map(int, version.split("."))) for version in configuration()[source.value][component]]
+    assert versions == sorted(set(versions))
+
+
+def test_every_kubernetes_of_the_registry_is_pinned() -> None:
+    """A node image is pulled by its digest, never by its name alone."""
+    pinned = configuration()["registry"]["images"]
+    for version in configuration()["registry"]["kubernetes"]:
+        assert f"kindest/node:v{version}" in pinned
+    assert [name for name, digest in pinned.items() if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)] == []
+
+
+def test_every_kubernetes_of_the_packages_is_locked() -> None:
+    """Each version that can be built has its lock files, and there are no others."""
+    expected = {f"{version}{end}" for version in configuration()["packages"]["kubernetes"] for end in (".mod", ".sum")}
+    assert {file.name for file in LOCKS.iterdir()} == expected
+
+
+@pytest.mark.parametrize("version", configuration()["packages"]["kubernetes"])
+def test_a_lock_is_of_its_version(version: str) -> None:
+    """The lock file of a version locks that version."""
+    assert f"k8s.io/kubernetes v{version}\n" in (LOCKS / f"{version}.mod").read_text()
+    assert f"k8s.io/kubernetes v{version} h1:" in (LOCKS / f"{version}.sum").read_text()
+
+
+@pytest.mark.parametrize("value", ["cache", "/var/cache/meshproof"], ids=["relative", "absolute"])
+def test_the_cache_can_be_elsewhere(value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MESHPROOF_CACHE moves everything, and stays where it is when a program runs in another directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MESHPROOF_CACHE", value)
+    assert cache_directory() == tmp_path / value
+
+
+@pytest.mark.parametrize("value", [None, ""], ids=["not set", "empty"])
+def test_the_cache_is_the_users(value: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Unless told otherwise, files go where the user's caches are."""
+    monkeypatch.delenv("MESHPROOF_CACHE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MESHPROOF_CACHE", value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / "meshproof"
+
+
+def test_each_checkout_has_a_cluster_of_its_own(tmp_path: Path) -> None:
+    """The same code at two places brings up two clusters, with names that kind takes."""
+    names = [default_cluster_name()]
+    for checkout in ("one", "two"):
+        shutil.copytree(ROOT / "src", tmp_path / checkout / "src")
+        found = run(
+            [sys.executable, "-c", SHOW_NAME],
+            env={"PYTHONPATH": str(tmp_path / checkout / "src")},
+            timeout=TIMEOUTS.program,
+        )
+        names.append(found.strip())
+    assert len(set(names)) == 3
+    assert all(re.fullmatch(r"meshproof-[0-9a-f]{6}", name) for name in names)
