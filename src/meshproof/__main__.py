@@ -19,7 +19,14 @@ from meshproof.docker import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images.choice import provider
 from meshproof.istio import gateway_ports
-from meshproof.settings import ImageSource, Settings, cache_directory, configuration, default_cluster_name
+from meshproof.settings import (
+    ImageSource,
+    Settings,
+    cache_directory,
+    configuration,
+    default_cluster_name,
+    known_versions,
+)
 from meshproof.testbed import testbed
 
 app = typer.Typer(
@@ -109,7 +116,7 @@ def status() -> None:
 
 @images_app.command("build")
 def images_build(
-    images: Images = ImageSource.PACKAGES,
+    images: Images = ImageSource.AUTO,
     istio_version: Istio = None,
     kubernetes_version: Kubernetes = None,
     envoy_version: Envoy = None,
@@ -125,21 +132,18 @@ def images_build(
 @images_app.command("list")
 def images_list() -> None:
     """List the versions that can be asked for, by the source of their images."""
-    table = Table("component", "default", *(source for source in ("packages", "registry")))
-    tool = configuration()
+    sources = (ImageSource.PACKAGES, ImageSource.REGISTRY)
+    table = Table("component", *(source.value for source in sources))
     for component in ("istio", "kubernetes", "envoy"):
-        known = (tool[source].get(component, ["Istio's own"]) for source in ("packages", "registry"))
-        table.add_row(component, tool[component], *(", ".join(versions) for versions in known))
+        table.add_row(component, *(", ".join(known_versions(source)[component]) for source in sources))
     console.print(table)
 
 
 @images_app.command("matrix", hidden=True)
 def images_matrix() -> None:
     """Print the pairs of versions that continuous integration runs, as JSON."""
-    known = configuration()["registry"]
-    pairs = [
-        {"istio": istio, "kubernetes": kubernetes} for istio in known["istio"] for kubernetes in known["kubernetes"]
-    ]
+    tried = configuration()["registry"]["istio"]
+    pairs = [{"istio": istio, "kubernetes": each} for istio, versions in tried.items() for each in versions]
     print(json.dumps({"include": pairs}))  # noqa: T201 - it is read by a program
 
 

@@ -13,7 +13,7 @@ NAMESPACES = ("istio-system", "default", "legacy")
 
 
 def collect(kube: Kube, directory: Path) -> None:
-    """Write the state of the pods, the events, the logs and the gateway's configuration.
+    """Write the state of the pods, the events, the logs and the configuration of the proxies.
 
     Envoy puts "[redacted]" in place of private keys in its dump.
 
@@ -27,9 +27,13 @@ def collect(kube: Kube, directory: Path) -> None:
         _write(directory / f"{namespace}-events.txt", kube.events, namespace)
         for pod, container in kube.containers(namespace):
             _write(directory / f"{namespace}-{pod}-{container}.log", kube.log, namespace, pod, container)
-    for page in ("config_dump", "clusters"):
-        gateway = (kube, istio.NAMESPACE, "istio-ingressgateway")
-        _write(directory / f"gateway-{page}.txt", istio.proxy_request, *gateway, page)
+    for namespace, app in (
+        (istio.NAMESPACE, "istio-ingressgateway"),
+        ("default", "httpbin"),
+        ("default", "mynginxapp"),
+    ):
+        for page in ("config_dump", "clusters"):
+            _write(directory / f"{app}-{page}.txt", istio.proxy_request, kube, namespace, app, page)
 
 
 def _write(file: Path, get: Callable[..., str], *args: object) -> None:

@@ -9,6 +9,7 @@ still runs on it.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
 
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _LONGEST_SOCKET_DIRECTORY = 60  # characters; unix(7) ends at 107 and containerd adds a long name
 
 
@@ -149,6 +151,7 @@ def _start(directory: Path) -> str:
             "Set MESHPROOF_CACHE to a shorter one."
         )
     log = directory / "daemon.log"
+    _wait_for_the_last_one(directory)
     _remember_the_machine(directory)
     command = [
         *("dockerd", "--host", _host(directory), "--bridge", "none"),
@@ -196,33 +199,54 @@ def _stop_if_unused(directory: Path) -> None:
     if process.run(["docker", "ps", "--quiet"], env=env, timeout=TIMEOUTS.docker_answer).strip():
         return
     process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_start)
-    ours = psutil.Process(int((directory / "docker.pid").read_text()))
-    whole = [ours, *ours.children(recursive=True)]
-    ours.terminate()
-    psutil.wait_procs(whole, timeout=TIMEOUTS.docker_start)
+    if (ours := _process(directory / "docker.pid", "dockerd")) is not None:
+        whole = [ours, *ours.children(recursive=True)]
+        ours.terminate()
+        psutil.wait_procs(whole, timeout=TIMEOUTS.docker_start)
     _restore_the_machine(directory)
 
 
+def _wait_for_the_last_one(directory: Path) -> None:
+    """Let a daemon that no longer answers come to its end, and its containerd: a new one would trip over them."""
+    for name, pid_file in (("dockerd", "docker.pid"), ("containerd", "exec/containerd/containerd.pid")):
+        old = _process(directory / pid_file, name)
+        if old is not None:
+            old.terminate()
+            psutil.wait_procs([old], timeout=TIMEOUTS.docker_start)
+
+
+def _process(pid_file: Path, name: str) -> psutil.Process | None:
+    """Return the process that a pid file names, if it still is the program that wrote it."""
+    try:
+        found = psutil.Process(int(pid_file.read_text()))
+        return found if found.name() == name and found.status() != psutil.STATUS_ZOMBIE else None
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+        return None
+
+
 def _remember_the_machine(directory: Path) -> None:
-    """Note what dockerd is about to change of the machine for good."""
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
-    (directory / "ip_forward").write_text(forwarding)
+    """Note what dockerd is about to change of the machine for good; what was noted before a crash still holds."""
+    noted = directory / "machine.json"
+    if noted.exists():
+        return
+    filters = {}
     for program in ("iptables", "ip6tables"):
         with suppress(CommandFailed, ToolMissing):
-            (directory / program).write_text(process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer))
+            filters[program] = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
+    noted.write_text(json.dumps({"ip_forward": _IP_FORWARD.read_text(), "filters": filters}))
 
 
 def _restore_the_machine(directory: Path) -> None:
     """Take Docker's chains out of the packet filter, and forwarding back, where Docker had not been before."""
-    for program in ("iptables", "ip6tables"):
-        before = directory / program
-        if not before.exists() or ":DOCKER" in before.read_text():
+    noted = directory / "machine.json"
+    before = json.loads(noted.read_text())
+    for program, rules in before["filters"].items():
+        if ":DOCKER" in rules:
             continue
-        with suppress(CommandFailed, ToolMissing):
-            now = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
-            if ":DOCKER" in now:
-                kept = "\n".join(line for line in now.splitlines() if "DOCKER" not in line)
-                was_open = ":FORWARD ACCEPT" in before.read_text() or ":FORWARD" not in before.read_text()
-                kept = kept.replace(":FORWARD DROP", ":FORWARD ACCEPT") if was_open else kept
-                process.run([f"{program}-restore"], stdin=kept + "\n", timeout=TIMEOUTS.docker_answer)
-    Path("/proc/sys/net/ipv4/ip_forward").write_text((directory / "ip_forward").read_text())
+        now = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
+        kept = "".join(f"{line}\n" for line in now.splitlines() if "DOCKER" not in line)
+        if ":FORWARD DROP" not in rules:
+            kept = kept.replace(":FORWARD DROP", ":FORWARD ACCEPT")
+        process.run([f"{program}-restore"], stdin=kept, timeout=TIMEOUTS.docker_answer)
+    _IP_FORWARD.write_text(before["ip_forward"])
+    noted.unlink()

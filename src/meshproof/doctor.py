@@ -92,7 +92,6 @@ def fix(findings: list[Finding]) -> None:
     packages = [package for finding in findings if not finding.good for package in finding.packages]
     if not packages or os.geteuid() != 0 or not Path("/usr/bin/apt-get").exists():
         return
-    # A service that Debian starts at once would be the machine's Docker; we need none that outlives a run.
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         process.run(["apt-get", "update"], env=env, timeout=TIMEOUTS.image_build)

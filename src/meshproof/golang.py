@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -78,9 +79,10 @@ def build(
     command: list[str | Path] = [go(cache_directory), "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", link]
     command += ["-modcacherw", "-tags", tags, "-o", output]
     command += [f"-modfile={modfile}"] if modfile else []
-    process.run(
-        [*command, package], cwd=source, env=environment(cache_directory), timeout=TIMEOUTS.image_build, on_line=on_line
-    )
+    cache_directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_directory) as scratch:
+        env = environment(cache_directory) | {"GOTMPDIR": scratch}
+        process.run([*command, package], cwd=source, env=env, timeout=TIMEOUTS.image_build, on_line=on_line)
 
 
 def tool(name: str, cache_directory: Path) -> Step:

@@ -61,7 +61,7 @@ def run(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
+        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
     _running.add(process)
     try:
         if on_line:
@@ -73,6 +73,9 @@ def run(
     finally:
         _end(process)
         _running.discard(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
     if process.returncode != 0:
         raise CommandFailed(words, process.returncode, _last_lines(err or out))
     return out
@@ -90,7 +93,7 @@ def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     try:
         return psutil.Process(os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True))
     except FileNotFoundError as error:
-        raise ToolMissing(f"Tried to start `{words[0]}`: it is not installed. Run `meshproof doctor`.") from error
+        raise ToolMissing(f"Tried to start `{words[0]}`: it is not installed. Run `make doctor`.") from error
 
 
 def end_all() -> None:

@@ -79,12 +79,10 @@ class ProxyConfig:
         """Tell whether a listener or a route names something."""
         return text in json.dumps([self.listeners, self.routes])
 
-    def accepts_plaintext(self, port: int) -> bool:
-        """Tell whether a sidecar lets plaintext in on a port of its application."""
+    def accepts_plaintext(self) -> bool:
+        """Tell whether a sidecar lets plaintext in on any port."""
         matches = [chain.get("filter_chain_match", {}) for chain in self._chains("virtualInbound")]
-        return any(
-            match.get("destination_port") == port and match.get("transport_protocol") == _PLAINTEXT for match in matches
-        )
+        return any(match.get("transport_protocol") == _PLAINTEXT for match in matches)
 
     def _chains(self, listener: str) -> list[dict[str, Any]]:
         chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
@@ -149,13 +147,16 @@ def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
             chain = base64.b64decode(document["data"]["tls.crt"])
             return [(INGRESS, lambda config: config.has_certificate(metadata["name"], chain))]
         case "AuthorizationPolicy":
-            who = (metadata["namespace"], _app(spec["selector"]["matchLabels"]))
-            return [(who, _mentions(f"ns[{metadata['namespace']}]-policy[{metadata['name']}]-rule[0]"))]
+            return [(_selected(document), _mentions(f"ns[{metadata['namespace']}]-policy[{metadata['name']}]-rule[0]"))]
         case "PeerAuthentication":
-            who = (metadata["namespace"], _app(spec["selector"]["matchLabels"]))
-            return [(who, _plaintext(80, accepted=spec["mtls"]["mode"] == "PERMISSIVE"))]
-        case _:
-            return []
+            return [(_selected(document), _plaintext(accepted=spec["mtls"]["mode"] == "PERMISSIVE"))]
+        case "Secret" | "ConfigMap" | "Service" | "ServiceAccount" | "Namespace" | "Deployment":
+            return []  # no configuration of a proxy's
+        case kind:
+            raise ClusterError(
+                f"{name_of(document)} can't be waited for: meshproof does not know how a proxy shows that it has loaded "
+                f"a {kind}. Add that to proxy.py, or a test may see the time before it."
+            )
 
 
 def _takes(port: int, server_name: str) -> Effect:
@@ -166,10 +167,16 @@ def _mentions(text: str) -> Effect:
     return lambda config: config.mentions(text)
 
 
-def _plaintext(port: int, *, accepted: bool) -> Effect:
-    return lambda config: config.accepts_plaintext(port) is accepted
+def _plaintext(*, accepted: bool) -> Effect:
+    return lambda config: config.accepts_plaintext() is accepted
 
 
-def _app(labels: dict[str, str]) -> str:
-    """Return the application that a selector selects, by its ``app`` label; a gateway's is ``istio-`` and its name."""
-    return labels.get("app") or f"istio-{labels['istio']}"
+def _selected(document: Document) -> tuple[str, str]:
+    """Return the application that a document selects, by its ``app`` label; a gateway's is ``istio-`` and its name."""
+    labels = document["spec"].get("selector", {}).get("matchLabels", {})
+    if not {"app", "istio"} & set(labels):
+        raise ClusterError(
+            f"{name_of(document)} can't be waited for: it selects no application by the label `app` or `istio`. "
+            "Give it a selector, or add to proxy.py how to tell that every proxy has loaded it."
+        )
+    return document["metadata"]["namespace"], labels.get("app") or f"istio-{labels['istio']}"

@@ -19,6 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout: manifests and the sources of the images are files beside the code."""
 
 
+NODE = "kindest/node:v"
+PART_OF_ISTIO = "part of Istio"
+"""The version of Envoy in a registry: nobody can ask for another one than that of Istio's image."""
+
+
 class ImageSource(Enum):
     """Where the images of a cluster come from."""
 
@@ -48,20 +53,26 @@ class Versions:
         Raises:
             UnknownVersion: With the list of the known ones.
         """
-        known = configuration()[source.value]
+        known, default = known_versions(source), configuration()
 
-        def choose(component: str, wanted: str | None) -> str:
-            default = configuration()[component]
-            choices = known.get(component, [default])
-            version: str = wanted or (default if default in choices else choices[-1])
-            if version not in choices:
+        def choose(component: str, wanted: str | None, otherwise: str) -> str:
+            version = wanted or otherwise
+            if version not in known[component]:
                 raise UnknownVersion(
                     f"{component.capitalize()} {version} was asked for, and with images from {source.value} it is not "
-                    f"known: choose from {', '.join(choices)} ([tool.meshproof.{source.value}] in pyproject.toml)."
+                    f"known: choose from {', '.join(known[component])} ([tool.meshproof.{source.value}] in pyproject.toml)."
                 )
             return version
 
-        return cls(choose("istio", istio), choose("kubernetes", kubernetes), choose("envoy", envoy))
+        if source is ImageSource.REGISTRY:
+            istio = choose("istio", istio, known["istio"][-1])
+            tried = default["registry"]["istio"][istio]
+            return cls(istio, choose("kubernetes", kubernetes, tried[-1]), choose("envoy", envoy, PART_OF_ISTIO))
+        return cls(
+            choose("istio", istio, default["istio"]),
+            choose("kubernetes", kubernetes, default["kubernetes"]),
+            choose("envoy", envoy, default["envoy"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,16 @@ def configuration() -> dict[str, Any]:
     """Return ``[tool.meshproof]`` of pyproject.toml."""
     tool: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["meshproof"]
     return tool
+
+
+def known_versions(source: ImageSource) -> dict[str, list[str]]:
+    """Return the versions that can be asked for, by component, oldest first."""
+    tool = configuration()
+    if source is ImageSource.PACKAGES:
+        packages: dict[str, list[str]] = tool["packages"]
+        return packages
+    nodes = [name.removeprefix(NODE) for name in tool["registry"]["images"] if name.startswith(NODE)]
+    return {"istio": list(tool["registry"]["istio"]), "kubernetes": nodes, "envoy": [PART_OF_ISTIO]}
 
 
 TIMEOUTS = Timeouts()

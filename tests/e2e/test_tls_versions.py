@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ PORTS = {"minimum 1.2": 8441, "only 1.2": 8442, "only 1.3": 8444}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One cell of the seed's tables: whether a server offers a version."""
+    """Whether a server offers a version."""
 
     server: str
     version: ProtocolVersion
@@ -50,13 +51,19 @@ NO_ROUTES = ["/other", "/productpage/reviews", "/login/now", "/api/v1"]
 
 
 @pytest.fixture(scope="module")
-def offered(scenario: Scenario, gateway: Mapping[int, Address]) -> dict[str, Mapping[ProtocolVersion, Offer]]:
-    """What each server answers to one hand-made hello of each version."""
-    return {server: tls.offers(gateway[port], sni=HOST) for server, port in PORTS.items()}
+def offered(
+    scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually
+) -> dict[str, Mapping[ProtocolVersion, Offer]]:
+    """What each server answers to one hand-made hello of each version, once it has an answer to every one."""
+
+    def known(offers: Mapping[ProtocolVersion, Offer]) -> bool:
+        return all(offer.offered is not Offered.UNKNOWN for offer in offers.values())
+
+    return {server: eventually(partial(tls.offers, gateway[at], sni=HOST), known) for server, at in PORTS.items()}
 
 
 @pytest.fixture(scope="module")
-def second_opinion(scenario: Scenario, gateway: Mapping[int, Address]) -> dict[str, frozenset[ProtocolVersion]]:
+def second_opinion(offered: object, gateway: Mapping[int, Address]) -> dict[str, frozenset[ProtocolVersion]]:
     """What sslyze finds offered by each server."""
     targets = {server: sslyze.Target(gateway[port], HOST) for server, port in PORTS.items()}
     found = sslyze.scan(list(targets.values()))

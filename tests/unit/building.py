@@ -1,4 +1,4 @@
-"""A step whose build can be watched, held and counted; also a program that builds it."""
+"""Steps to build, one of which can be watched and held; also a program that builds that one in a directory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meshproof.images.steps import Step, build
+from meshproof.process import run
 from meshproof.wait import until
 
 _PATIENCE = 20.0  # seconds; never used up
@@ -28,6 +29,15 @@ class Record:
         self.done.append(name)
 
 
+def command(script: str) -> Step:
+    """Return a step that runs a script, its first argument the directory of the result."""
+
+    def make(out: Path, on_line: Callable[[str], None]) -> None:
+        run(["sh", "-c", script, "sh", out], timeout=_PATIENCE, env={"LC_ALL": "C"}, on_line=on_line)
+
+    return Step("a step", [script], make, seconds=1)
+
+
 def held_step(directory: Path) -> Step:
     """Return a step that notes each build in ``builds`` and, half-way, waits for ``go`` to appear."""
 
@@ -42,4 +52,6 @@ def held_step(directory: Path) -> Step:
 
 
 if __name__ == "__main__":
+    with Path(sys.argv[1], "arrived").open("a") as arrived:
+        print("at the door", file=arrived)
     build([held_step(Path(sys.argv[1]))], Path(sys.argv[1]) / "cache", Record())

@@ -25,7 +25,7 @@ def shell(script: str, *arguments: str | Path) -> list[str | Path]:
 
 
 @contextmanager
-def python(log: Path, *arguments: str | Path) -> Iterator[psutil.Popen]:
+def python(log: Path, *arguments: str | Path) -> Iterator[psutil.Process]:
     """Run Python beside us, its output in a file; it is killed if it is still there in the end."""
     program = process.start([sys.executable, *arguments], log=log)
     try:
@@ -36,16 +36,16 @@ def python(log: Path, *arguments: str | Path) -> Iterator[psutil.Popen]:
         program.wait()
 
 
-def line_of(file: Path) -> str:
-    """Return the first line of a file, as soon as a program has written it."""
+def line_of(file: Path, number: int = 1) -> str:
+    """Return a line of a file, the first by default, as soon as a program has written it."""
     text = until(
         lambda: file.read_text() if file.exists() else "",
-        lambda text: "\n" in text,
+        lambda text: text.count("\n") >= number,
         what=f"What is written to {file}",
         timeout=PATIENCE,
         interval=0.01,
     )
-    return text.splitlines()[0]
+    return text.splitlines()[number - 1]
 
 
 def outlives(pid: int) -> bool:

@@ -111,7 +111,7 @@ def test_what_asks_for_nothing_missing_stays(
     ],
 )
 def test_any_other_command_is_passed_on(arguments: list[str], fake_runc: dict[str, str]) -> None:
-    """runc gets each argument as it came."""
+    """The real runc gets each argument as it came."""
     assert start(*arguments, env=fake_runc).split("\n") == [*arguments, ""]
 
 

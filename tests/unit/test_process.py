@@ -1,24 +1,23 @@
-"""Other programs: what they print, how they fail, and that none of them stays behind."""
+"""Other programs: what they are given, what they print, and how they fail."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from meshproof.errors import CommandFailed, ToolMissing
-from meshproof.process import end_all, run, start
-from tests.unit.programs import PATIENCE, line_of, outlives, python, shell
+from meshproof.process import run, start
+from tests.unit.programs import PATIENCE, shell
 
-SOON = 0.3  # seconds; for programs that don't end
 IMPATIENT = 2.0  # seconds; for one that would wait for input
 BOTH_STREAMS = "echo out; echo err >&2"
 OnLine = Callable[[str], None]
 
+MISSING = pytest.mark.parametrize("mode", [None, 0o600], ids=["not there", "not executable"])
 HOW = pytest.mark.parametrize("on_line", [None, lambda _: None], ids=["all at once", "line by line"])
 
 
@@ -81,7 +80,7 @@ def test_every_failure_has_a_reason(script: str, status: int, message: str) -> N
     assert str(failure.value).endswith(message)
 
 
-@pytest.mark.parametrize("mode", [None, 0o600], ids=["not there", "not executable"])
+@MISSING
 def test_a_missing_program_is_named(mode: int | None, tmp_path: Path) -> None:
     """What can't be run is not installed, by its name, with where to look."""
     program = tmp_path / "istioctl"
@@ -91,66 +90,17 @@ def test_a_missing_program_is_named(mode: int | None, tmp_path: Path) -> None:
         run([program], timeout=PATIENCE)
 
 
-@HOW
-@pytest.mark.parametrize(
-    "script",
-    [
-        pytest.param("sleep 5 & echo $! >$1; wait", id="its parent waits"),
-        pytest.param("sleep 5 & echo $! >$1", id="its parent has ended"),
-        pytest.param("(trap '' TERM; sleep 5; :) & echo $! >$1; wait", id="it ignores SIGTERM"),
-    ],
-)
-def test_a_timeout_ends_the_grandchildren(script: str, on_line: OnLine | None, tmp_path: Path) -> None:
-    """A program that takes too long fails, says so, and takes along whatever it started."""
-    with pytest.raises(CommandFailed, match=r"no end within 0\.3 s"):
-        run(shell(script, tmp_path / "pid"), timeout=SOON, on_line=on_line)
-    assert not outlives(int(line_of(tmp_path / "pid")))
-
-
-def test_an_end_in_order_leaves_nothing_behind(tmp_path: Path) -> None:
-    """What a program left running in the background ends with it."""
-    run(shell("sleep 5 >/dev/null 2>&1 & echo $! >$1", tmp_path / "pid"), timeout=PATIENCE)
-    assert not outlives(int(line_of(tmp_path / "pid")))
-
-
-@HOW
-def test_all_programs_can_be_ended(on_line: OnLine | None, tmp_path: Path) -> None:
-    """Another thread ends what this one waits for."""
-    with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(
-            run, shell("echo $$ >$1; exec sleep 5", tmp_path / "pid"), timeout=PATIENCE, on_line=on_line
-        )
-        line_of(tmp_path / "pid")
-        end_all()
-    with pytest.raises(CommandFailed) as failure:
-        waiting.result()
-    assert failure.value.returncode == -signal.SIGTERM
-
-
-INTERRUPTED = """
-import sys
-from meshproof.process import run
-run(["sh", "-c", "sleep 5 & echo $! >$0; wait", sys.argv[1]], timeout=20, on_line=print if sys.argv[2:] else None)
-"""
-
-
-@pytest.mark.parametrize("listening", [[], ["on_line"]], ids=["all at once", "line by line"])
-def test_an_interrupt_leaves_nothing_behind(listening: list[str], tmp_path: Path) -> None:
-    """Ctrl-C ends what we run, before it ends us."""
-    with python(tmp_path / "log", "-c", INTERRUPTED, tmp_path / "pid", *listening) as program:
-        grandchild = int(line_of(tmp_path / "pid"))
-        program.send_signal(signal.SIGINT)
-        assert program.wait(PATIENCE) == -signal.SIGINT
-    assert not outlives(grandchild)
-
-
 def test_a_started_program_has_a_log(tmp_path: Path) -> None:
     """A program that is to outlive us writes into a file, both streams, and reads nothing."""
     started = start(shell(f"cat; {BOTH_STREAMS}"), log=tmp_path / "log")
     assert (started.wait(PATIENCE), (tmp_path / "log").read_text()) == (0, "out\nerr\n")
 
 
-def test_a_missing_program_is_not_started(tmp_path: Path) -> None:
-    """What is not installed is named where it is to be started, too."""
-    with pytest.raises(ToolMissing, match=r"^Tried to start `no-such-program`: it is not installed"):
-        start(["no-such-program"], log=tmp_path / "log")
+@MISSING
+def test_a_missing_program_is_not_started(mode: int | None, tmp_path: Path) -> None:
+    """What can't be run is named where it is to be started, too."""
+    program = tmp_path / "dockerd"
+    if mode:
+        program.touch(mode)
+    with pytest.raises(ToolMissing, match=rf"^Tried to start `{program}`: .*\. Run `meshproof doctor`\.$"):
+        start([program], log=tmp_path / "log")

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
 from meshproof.images.steps import Step, build, missing
-from meshproof.process import run
-from meshproof.wait import until
 from tests.unit import building
-from tests.unit.building import Record, held_step
-from tests.unit.programs import PATIENCE, line_of, python, shell
+from tests.unit.building import Record, command, held_step
+from tests.unit.programs import PATIENCE, line_of, python
 
 OnLine = Callable[[str], None]
 DISK_FULL = r"^No space was left on the disk of \S+ while a step was built .*set MESHPROOF_CACHE to another disk"
 
 
-def command(script: str) -> Step:
-    """Return a step that runs a script, its first argument the directory of the result."""
-
-    def make(out: Path, on_line: OnLine) -> None:
-        run(shell(script, out), timeout=PATIENCE, env={"LC_ALL": "C"}, on_line=on_line)
-
-    return Step("a step", [script], make, seconds=1)
+def fill_the_disk(_out: Path, _on_line: OnLine) -> None:
+    """Write to a device that is always full."""
+    Path("/dev/full").write_text("x")
 
 
 def digest(*inputs: Path | str) -> str:
@@ -105,10 +98,8 @@ def test_two_runs_share_a_build(tmp_path: Path) -> None:
         python(tmp_path / "log1", building.__file__, tmp_path) as first,
         python(tmp_path / "log2", building.__file__, tmp_path) as second,
     ):
-        lock = str(tmp_path / "cache" / "build.lock")
-        both = [psutil.Process(program.pid) for program in (first, second)]
-        at_the_lock = lambda: sum(lock in (file.path for file in one.open_files()) for one in both)  # noqa: E731
-        until(at_the_lock, (2).__eq__, what="The runs that want to build", timeout=PATIENCE, interval=0.01)
+        line_of(tmp_path / "builds")
+        line_of(tmp_path / "arrived", 2)
         (tmp_path / "go").touch()
         assert (first.wait(PATIENCE), second.wait(PATIENCE)) == (0, 0)
     assert (tmp_path / "builds").read_text() == "half-way\n"
@@ -143,7 +134,7 @@ def test_a_failure_ends_the_other_builds(tmp_path: Path) -> None:
     "step",
     [
         pytest.param(command("dd if=/dev/zero of=/dev/full count=1"), id="a program says so"),
-        pytest.param(Step("a step", [], lambda *_: print(Path("/dev/full").write_text("x")), 1), id="we find out"),
+        pytest.param(Step("a step", [], fill_the_disk, seconds=1), id="we find out"),
     ],
 )
 def test_a_full_disk_is_the_machines_fault(step: Step, tmp_path: Path) -> None:

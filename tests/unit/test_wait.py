@@ -62,7 +62,7 @@ def test_a_failure_gives_a_full_account() -> None:
         until(lamp.look, on, what=WHAT, timeout=SOON, interval=0, streak=2, hint=lambda: "Look at the bulb.")
     account = re.fullmatch(
         r"The lamp did not settle within 0\.05 s \((\d+) tries, 2 in a row needed\): "
-        r"last (?:on|off); seen on x(\d+), off x(\d+)\. Look at the bulb\.",
+        r"last (?:on|off); seen on \S(\d+), off \S(\d+)\. Look at the bulb\.",
         str(failure.value),
     )
     assert account, failure.value
@@ -72,13 +72,13 @@ def test_a_failure_gives_a_full_account() -> None:
 
 def test_the_tally_is_short() -> None:
     """Of many different values the error names five."""
-    with pytest.raises(NotSettled, match=r"seen (\S+ x1, ){4}\S+ x1\.$"):
+    with pytest.raises(NotSettled, match=r"seen (\S+ \S1, ){4}\S+ \S1\.$"):
         until(Lamp(*map(str, range(1_000_000))).look, on, what=WHAT, timeout=SOON, interval=0)
 
 
 def test_there_is_always_one_look() -> None:
     """Even without any time the value is looked at once."""
-    with pytest.raises(NotSettled, match=r"within 0 s \(1 tries, 1 in a row needed\): last off; seen off x1\.$"):
+    with pytest.raises(NotSettled, match=r"within 0 s \(1 tries, 1 in a row needed\): last off; seen off \S1\.$"):
         until(Lamp("off").look, on, what=WHAT, timeout=0)
 
 

@@ -24,7 +24,7 @@ from meshproof.errors import CommandFailed, MachineError, UnknownVersion
 from meshproof.golang import tool
 from meshproof.images import ImageSet
 from meshproof.images.steps import Progress, build, missing
-from meshproof.settings import TIMEOUTS, Versions, configuration
+from meshproof.settings import NODE, TIMEOUTS, Versions, configuration
 
 ISTIO_RELEASES = "https://github.com/istio/istio/releases/download"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -135,7 +135,7 @@ class RegistryProvider:
         return self.cache / "programs" / f"istioctl-{self.versions.istio}"
 
     def _node(self) -> str:
-        return _pinned(f"kindest/node:v{self.versions.kubernetes}")
+        return _pinned(f"{NODE}{self.versions.kubernetes}")
 
 
 def _pinned(name: str) -> str:

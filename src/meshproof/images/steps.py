@@ -25,7 +25,7 @@ from meshproof.errors import BuildFailed, CommandFailed, MachineError
 
 DISK_NEEDED = 15_000_000_000
 """Bytes that a build of everything takes, its caches included."""
-_WHOLE_BUILD = 750.0
+_WHOLE_BUILD = 870.0
 """Seconds that it takes on two processors, if one step ran after the other."""
 
 
@@ -39,7 +39,6 @@ class Step:
         build: Makes the result in the directory that it is given, and calls the function that it is
             given with each line of output.
         seconds: How long it takes on two processors, for the estimate of what is left.
-        needs: The steps that come first.
     """
 
     name: str
@@ -100,8 +99,12 @@ def build(steps: Sequence[Step], cache: Path, progress: Progress) -> None:
         (cache / name).mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "build.lock"):
         todo = missing(steps, cache)
-        if todo and shutil.disk_usage(cache).free < DISK_NEEDED * sum(step.seconds for step in todo) / _WHOLE_BUILD:
-            raise disk_full("nothing yet", cache)
+        needed, free = DISK_NEEDED * sum(step.seconds for step in todo) / _WHOLE_BUILD, shutil.disk_usage(cache).free
+        if free < needed:
+            raise MachineError(
+                f"Building {', '.join(step.name for step in todo)} takes about {needed / 1e9:.0f} GB on the disk of "
+                f"{cache}, and {free / 1e9:.1f} GB are free. Free some or set MESHPROOF_CACHE to another disk."
+            )
         with ThreadPoolExecutor(max_workers=2) as pool:
             futures = [pool.submit(_build_one, step, cache, progress) for step in todo]
             try:
@@ -132,8 +135,11 @@ def _build_one(step: Step, cache: Path, progress: Progress) -> None:
         if error.errno == errno.ENOSPC:
             raise disk_full(step.name, cache) from error
         raise
-    unfinished.rename(result)
-    progress.ended(step.name, time.monotonic() - began)
+    else:
+        unfinished.rename(result)
+        progress.ended(step.name, time.monotonic() - began)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def is_disk_full(error: CommandFailed) -> bool:
@@ -145,7 +151,7 @@ def disk_full(what: str, cache: Path) -> MachineError:
     """Return the error for a disk that filled up while something was built."""
     free = shutil.disk_usage(cache).free / 1e9
     return MachineError(
-        f"No space was left on the disk of {cache} while {what} was built ({free:.1f} GB are free now, a build needs "
-        f"about {DISK_NEEDED / 1e9:.0f} GB). Free some or set MESHPROOF_CACHE to another disk; "
+        f"No space was left on the disk of {cache} while {what} was built ({free:.1f} GB are free now; building all "
+        f"takes about {DISK_NEEDED / 1e9:.0f} GB). Free some or set MESHPROOF_CACHE to another disk; "
         "the next run goes on where this one ended."
     )

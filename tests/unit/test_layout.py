@@ -1,0 +1,141 @@
+"""The rules of the house, held against the files: who imports whom, what is called how, and what is nowhere."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from meshproof.settings import ROOT
+
+SOURCE = ROOT / "src" / "meshproof"
+MODULES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items() if name != "__init__"}
+
+LAYERS = [
+    {"errors"},
+    {"process", "wait", "settings", "interrupts", "console", "capability_runtime"},
+    {"pki", "tls", "certificates", "http"},  # certificates and probes: no Docker, no Kubernetes
+    {"docker"},
+    {"images", "golang"},
+    {"manifests", "kube", "cluster", "istio", "proxy", "workload", "doctor"},
+    {"testbed", "scenario", "diagnostics"},
+    {"__main__"},
+]
+"""The parts, lowest first: each may import from its own layer and from those below."""
+
+ONLY_IN = {
+    "subprocess": {"process"},
+    "kubernetes": {"kube"},
+    "pytest_kind": {"cluster"},
+    "typer": {"__main__"},
+    "sslyze": set[str](),  # it is under the AGPL: run as a process, never imported
+    "pytest": set[str](),
+    "fixtures": set[str](),
+    "tests": set[str](),
+}
+NO_FAULT_OF_A_RUN = {"ValueError", "TypeError", "Exit"}  # a caller's mistake; typer's way to end
+WITHIN_A_PROBE = {"tls.stream": {"Ended"}}  # a probe reports it as an outcome
+FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
+KEY = b"PRIVATE KEY" + b"-----"
+THROWN_AWAY = {"artifacts", "__pycache__", "node_modules", "dist", "build"}
+
+
+def tree(path: Path) -> ast.Module:
+    """Parse a file."""
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Give the full name of everything that a file imports, also inside of functions."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(*ends: str) -> Iterator[Path]:
+    """Give the files of the checkout, but for what is generated or belongs to tools."""
+    for directory, names, found in os.walk(ROOT):
+        names[:] = [name for name in names if name not in THROWN_AWAY and not name.startswith(".")]
+        yield from (Path(directory, name) for name in found if not ends or name.endswith(ends))
+
+
+def test_every_part_has_its_layer() -> None:
+    """A new module is put where it belongs in the table above, once."""
+    assert Counter(part for layer in LAYERS for part in layer) == Counter({name.split(".")[0] for name in MODULES})
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nobody_imports_from_above(module: str) -> None:
+    """A module imports from its own layer and from lower ones."""
+    above = set[str]().union(
+        *LAYERS[next(n for n, layer in enumerate(LAYERS) if module.split(".", maxsplit=1)[0] in layer) + 1 :]
+    )
+    ours = {name.split(".", 2)[1] for name in imports(MODULES[module]) if name.startswith("meshproof.")}
+    assert ours & above == set()
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_package_is_imported_in_one_place(package: str) -> None:
+    """What would tie everything to one package, or to pytest, is let in by one door only, or by none."""
+    users = {module for module, path in MODULES.items() if package in {name.split(".")[0] for name in imports(path)}}
+    assert users <= ONLY_IN[package]
+
+
+def test_a_scenario_is_a_test_and_a_manifest() -> None:
+    """Each test module of the mesh has the manifest of its name, and each such manifest has its test module."""
+    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "e2e").glob("test_*.py")}
+    assert tests == {path.stem for path in (ROOT / "manifests" / "scenarios").iterdir()}
+
+
+def test_a_fixture_is_defined_once() -> None:
+    """Whoever reads a fixture's name has one place to look it up."""
+    functions = [node for path in files(".py") for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    fixtures = [
+        each.name for each in functions for mark in each.decorator_list if "pytest.fixture" in ast.unparse(mark)
+    ]
+    assert [name for name, count in Counter(fixtures).items() if count > 1] == []
+    assert "testbed" in fixtures
+
+
+def test_no_module_is_for_anything() -> None:
+    """A module is named after what it is about."""
+    assert [path for path in files(".py") if path.stem in FOR_ANYTHING] == []
+
+
+@cache
+def errors_and_makers() -> set[str]:
+    """Return the names of our errors and of the functions that make one."""
+    nodes = [node for path in MODULES.values() for node in ast.walk(tree(path))]
+    names = {"MeshproofError"}
+    for _ in range(4):  # as deep as the tree of errors is, and one more
+        bases = {
+            node.name: {ast.unparse(base) for base in node.bases} for node in nodes if isinstance(node, ast.ClassDef)
+        }
+        names |= {name for name, above in bases.items() if above & names}
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns]
+    return names | {each.name for each in functions if each.returns and ast.unparse(each.returns) in names}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_error_is_ours(module: str) -> None:
+    """What goes wrong is raised as an error of the tree in errors.py, or as a caller's mistake, or raised again."""
+    raised = [node.exc for node in ast.walk(tree(MODULES[module])) if isinstance(node, ast.Raise)]
+    made = [ast.unparse(each.func).split(".")[-1] for each in raised if isinstance(each, ast.Call)]
+    again = [each for each in raised if each is None or (isinstance(each, ast.Name) and each.id.islower())]
+    makers = {"_ended"} if module in WITHIN_A_PROBE else set()
+    allowed = errors_and_makers() | NO_FAULT_OF_A_RUN | WITHIN_A_PROBE.get(module, set()) | makers
+    assert [name for name in made if name not in allowed] == []
+    assert len(made) + len(again) == len(raised)
+
+
+def test_no_private_key_is_in_a_file() -> None:
+    """Certificates are made for a run: a key in the checkout is one that somebody will trust."""
+    assert [path for path in files() if path.suffix != ".md" and KEY in path.read_bytes()] == []

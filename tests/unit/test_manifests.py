@@ -1,0 +1,147 @@
+"""Manifests: completed as data when they are read, and in order as they are written."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from meshproof import istio
+from meshproof.certificates import mint
+from meshproof.errors import ClusterError
+from meshproof.images import ImageSet
+from meshproof.manifests import Document, load, name_of, step_of
+from meshproof.pki import Leaf
+from meshproof.settings import ROOT
+
+MANIFESTS = ROOT / "manifests"
+APPLIED = sorted([*(MANIFESTS / "apps").iterdir(), *(MANIFESTS / "scenarios").iterdir()])
+ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
+IMAGES = ImageSet("node", "hub", "tag", **ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
+CERTIFICATES = mint()
+
+# https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/#explicit-protocol-selection
+DECLARED = re.compile(r"(grpc|grpc-web|http|http2|https|mongo|mysql|redis|tcp|tls|udp)(-.+)?")
+
+
+def secret(**annotations: str) -> Document:
+    """Return a Secret with annotations of ours."""
+    metadata = {"name": "a", "namespace": "b", "annotations": {f"meshproof/{k}": v for k, v in annotations.items()}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+
+
+def deployment(image: str = "nginx", **annotations: str) -> Document:
+    """Return a Deployment whose pods have annotations of ours."""
+    metadata = {"labels": {"app": "a"}, "annotations": {f"meshproof/{k}": v for k, v in annotations.items()}}
+    template = {"metadata": metadata, "spec": {"containers": [{"name": "a", "image": image}]}}
+    return {"kind": "Deployment", "metadata": {"name": "a", "namespace": "b"}, "spec": {"template": template}}
+
+
+def loaded(directory: Path, *documents: Document) -> list[Document]:
+    """Write documents to a file and load it."""
+    file = directory / "manifest.yaml"
+    file.write_text(yaml.safe_dump_all(documents))
+    return load(file, images=IMAGES, certificates=CERTIFICATES)
+
+
+def raw(*files: Path) -> Iterator[Document]:
+    """Read the documents of files as they are written."""
+    for file in files:
+        yield from yaml.safe_load_all(file.read_text())
+
+
+@pytest.mark.parametrize(("role", "image"), ROLES.items(), ids=ROLES)
+def test_a_role_becomes_an_image(role: str, image: str, tmp_path: Path) -> None:
+    """A container runs what its role is called where the images come from."""
+    (read,) = loaded(tmp_path, deployment(role))
+    assert read["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+@pytest.mark.parametrize(
+    ("annotations", "keys"),
+    [
+        pytest.param({"certificate": "test.com"}, {"tls.crt", "tls.key"}, id="a certificate"),
+        pytest.param(
+            {"certificate": "test.com", "client-ca": "test"}, {"tls.crt", "tls.key", "ca.crt"}, id="and whom to let in"
+        ),
+    ],
+)
+def test_a_secret_gets_what_it_asks_for(annotations: dict[str, str], keys: set[str], tmp_path: Path) -> None:
+    """A Secret holds the certificate of its role with the key, and the authority only where it asks for one."""
+    (read,) = loaded(tmp_path, secret(**annotations))
+    data = {name: base64.b64decode(value) for name, value in read["data"].items()}
+    wanted = CERTIFICATES.servers["test.com"]
+    assert data.keys() == keys
+    assert Leaf.from_pem(data["tls.crt"], data["tls.key"]) == wanted
+    assert data.get("ca.crt", CERTIFICATES.authorities["test"].pem) == CERTIFICATES.authorities["test"].pem
+
+
+def test_a_pod_is_another_one_with_another_certificate(tmp_path: Path) -> None:
+    """The serial number of its certificate is part of a pod's template, and only where there is a certificate."""
+    with_one, without = loaded(tmp_path, deployment(certificate="sample.aliyun.com"), deployment())
+    serial = f"{CERTIFICATES.servers['sample.aliyun.com'].serial:x}"
+    assert with_one["spec"]["template"]["metadata"]["annotations"]["meshproof/serial"] == serial
+    assert without["spec"]["template"]["metadata"]["annotations"] == {}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(secret(certificate="nobody.test"), id="a Secret's certificate"),
+        pytest.param(secret(**{"certificate": "test.com", "client-ca": "nobody.test"}), id="a Secret's authority"),
+        pytest.param(deployment(certificate="nobody.test"), id="a Deployment's certificate"),
+        pytest.param(deployment("nobody.test"), id="a container's image"),
+    ],
+)
+def test_what_is_not_there_is_named(document: Document, tmp_path: Path) -> None:
+    """A manifest that asks for what we have not is refused in one sentence: who asks, and for what."""
+    with pytest.raises(ClusterError, match=rf"^{document['kind']} b/a asks for .*nobody\.test.*\.$"):
+        loaded(tmp_path, document)
+
+
+def test_a_document_may_belong_to_a_step() -> None:
+    """The label tells the step; without it a document is there from the start."""
+    metadata: dict[str, Any] = {"name": "a", "labels": {"meshproof/step": "deny", "app": "a"}}
+    assert step_of({"kind": "Secret", "metadata": metadata}) == "deny"
+    assert step_of({"kind": "Secret", "metadata": {"name": "a"}}) is None
+
+
+@pytest.mark.parametrize(("namespace", "name"), [({}, "Namespace a"), ({"namespace": "b"}, "Namespace b/a")])
+def test_a_document_has_a_name(namespace: dict[str, str], name: str) -> None:
+    """In a sentence a document is its kind, its namespace if it has one, and its name."""
+    assert name_of({"kind": "Namespace", "metadata": {"name": "a", **namespace}}) == name
+
+
+@pytest.mark.parametrize("file", APPLIED, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_a_manifest_is_complete(file: Path) -> None:
+    """Every manifest can be completed, and each of its documents says what it is and where it belongs."""
+    for document in load(file, images=IMAGES, certificates=CERTIFICATES):
+        assert document["apiVersion"]
+        assert document["kind"] == "Namespace" or document["metadata"]["namespace"], name_of(document)
+
+
+def test_every_port_declares_its_protocol() -> None:
+    """Upstream Envoy can't tell the protocol of a connection: the name of each port of a Service has to."""
+    ports = [port for each in raw(*APPLIED) if each["kind"] == "Service" for port in each["spec"]["ports"]]
+    (operator,) = raw(istio.MANIFESTS / "operator.yaml")
+    ports += operator["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
+    assert [port["name"] for port in ports if not DECLARED.fullmatch(port["name"])] == []
+
+
+def test_every_gateway_listens_where_it_can_be_reached() -> None:
+    """Each port of a Gateway is one of the ingress gateway's Service."""
+    servers = [server for each in raw(*APPLIED) if each["kind"] == "Gateway" for server in each["spec"]["servers"]]
+    assert {server["port"]["number"] for server in servers} <= istio.gateway_ports().keys()
+
+
+def test_kind_maps_the_ports_of_the_gateway() -> None:
+    """Each node port of the ingress gateway is a port that Docker chooses, on this machine only; and no other is."""
+    (configuration,) = raw(MANIFESTS / "cluster" / "kind.yaml")
+    mapped = [mapping for node in configuration["nodes"] for mapping in node.get("extraPortMappings", [])]
+    wanted = {"hostPort": -1, "listenAddress": "127.0.0.1"}
+    assert mapped == [{"containerPort": port, **wanted} for port in istio.gateway_ports().values()]
