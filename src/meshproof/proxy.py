@@ -154,8 +154,8 @@ def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
             return []  # no configuration of a proxy's
         case kind:
             raise ClusterError(
-                f"{name_of(document)} can't be waited for: meshproof does not know how a proxy shows that it has loaded "
-                f"a {kind}. Add that to proxy.py, or a test may see the time before it."
+                f"{name_of(document)} can't be waited for: nobody told meshproof how a proxy shows that it has "
+                f"loaded a {kind}. Add that to proxy.py, or a test may see the time before it."
             )
 
 

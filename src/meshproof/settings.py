@@ -60,7 +60,7 @@ class Versions:
             if version not in known[component]:
                 raise UnknownVersion(
                     f"{component.capitalize()} {version} was asked for, and with images from {source.value} it is not "
-                    f"known: choose from {', '.join(known[component])} ([tool.meshproof.{source.value}] in pyproject.toml)."
+                    f"known: choose from {', '.join(known[component])} (see [tool.meshproof.{source.value}])."
                 )
             return version
 

@@ -47,8 +47,7 @@ class PackagesProvider:
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
         """Build what is missing; see `ImageProvider`."""
         if missing(self._steps(), self.cache):
-            build(self._steps(), self.cache, progress)
-            golang.forget(self.cache)
+            build(self._steps(), self.cache, progress, afterwards=lambda: golang.forget(self.cache))
         self._node().build(docker, progress)
         return ImageSet(
             node=self._node().name,

@@ -86,8 +86,16 @@ def missing(steps: Sequence[Step], cache: Path) -> list[Step]:
     return [step for step in steps if not step.directory(cache).exists()]
 
 
-def build(steps: Sequence[Step], cache: Path, progress: Progress) -> None:
+def build(
+    steps: Sequence[Step], cache: Path, progress: Progress, *, afterwards: Callable[[], None] = lambda: None
+) -> None:
     """Build what is missing, two steps at a time; a run that comes while another one builds waits for it.
+
+    Args:
+        steps: What is to be there in the end.
+        cache: Where it is to be.
+        progress: Who wants to know.
+        afterwards: Called when something was built, before anybody else builds.
 
     Raises:
         BuildFailed: With the last lines of the step's output and the path of its log.
@@ -114,6 +122,8 @@ def build(steps: Sequence[Step], cache: Path, progress: Progress) -> None:
                 pool.shutdown(wait=False, cancel_futures=True)
                 process.end_all()
                 raise
+        if todo:
+            afterwards()
 
 
 def _build_one(step: Step, cache: Path, progress: Progress) -> None:
