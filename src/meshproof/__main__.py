@@ -30,7 +30,10 @@ from meshproof.settings import (
 from meshproof.testbed import testbed
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Proves on a real cluster what a service mesh promises about TLS."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Proves on a real cluster what a service mesh promises about TLS.",
 )
 images_app = typer.Typer(no_args_is_help=True, help="The images that a cluster is made of.")
 app.add_typer(images_app, name="images")
@@ -109,7 +112,7 @@ def status() -> None:
                 ("kept" if record and record.keep else "in use, or left by a killed run") if bound else "not running"
             )
             table.add_row(
-                name, record.image if record else "", record.mesh.split()[0] if record else "", state, address
+                name, record.image if record else "", record.mesh.partition(" ")[0] if record else "", state, address
             )
     console.print(table)
 

@@ -201,24 +201,32 @@ def cluster(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cl
         docker=docker,
         directory=directory,
     )
+    with _used_by_us(mine.name, directory):
+        try:
+            with stage(f"cluster {mine.name}"):
+                mine.create()
+            yield mine
+        finally:
+            if mine.created and not mine.kept():
+                with interrupts.held_back(), stage(f"cluster {mine.name} deleted"):
+                    mine.delete()
+
+
+@contextmanager
+def _used_by_us(name: str, directory: Path) -> Iterator[None]:
+    """Keep other runs off the cluster; whatever ends this process ends that."""
     lock = FileLock(directory / "lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise ClusterError(
-            f"The cluster {mine.name} is in use by another run of meshproof. Wait for its end, or choose another name "
+            f"The cluster {name} is in use by another run of meshproof. Wait for its end, or choose another name "
             "with --cluster-name."
         ) from error
     try:
-        with stage(f"cluster {mine.name}"):
-            mine.create()
-        yield mine
+        yield
     finally:
-        with interrupts.held_back():
-            if mine.created and not mine.kept():
-                with stage(f"cluster {mine.name} deleted"):
-                    mine.delete()
-            lock.release()
+        lock.release()
 
 
 def _configuration(*, packages: bool) -> dict[str, Any]:
@@ -250,6 +258,6 @@ def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
     if doomed.record() is None:
         return False
-    with FileLock(directory / "lock", timeout=0), stage(f"cluster {name} deleted"):
+    with _used_by_us(name, directory), stage(f"cluster {name} deleted"):
         doomed.delete()
     return True

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -23,6 +23,7 @@ from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 
 Document = dict[str, Any]
+Thing = TypeVar("Thing")
 
 CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
@@ -34,7 +35,7 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
     """Read the documents of a file (or of all files of a directory) and complete them.
 
     Raises:
-        ClusterError: A document names a certificate that there is none of.
+        ClusterError: A document names an image, a certificate or an authority that is not there.
     """
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
@@ -42,11 +43,11 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
         if document["kind"] == "Deployment":
             template = document["spec"]["template"]
             for container in template["spec"]["containers"]:
-                container["image"] = getattr(images, container["image"])
+                container["image"] = _named(document, images.applications(), container["image"])
             annotations = template["metadata"].get("annotations", {})
             if CERTIFICATE in annotations:
                 # A program reads its certificate when it starts: with another one, its pod is another one.
-                annotations[SERIAL] = f"{certificates.servers[annotations[CERTIFICATE]].serial:x}"
+                annotations[SERIAL] = f"{_named(document, certificates.servers, annotations[CERTIFICATE]).serial:x}"
         if document["kind"] == "Secret":
             document["data"] = _secret_data(document, certificates)
     return documents
@@ -66,14 +67,15 @@ def name_of(document: Document) -> str:
 
 def _secret_data(document: Document, certificates: Certificates) -> Mapping[str, str]:
     annotations = document["metadata"].get("annotations", {})
-    try:
-        leaf = certificates.servers[annotations[CERTIFICATE]]
-    except KeyError as error:
-        raise ClusterError(
-            f"{name_of(document)} asks for the certificate {error}; there are "
-            f"{', '.join(certificates.servers)} (certificates.py)."
-        ) from error
+    leaf = _named(document, certificates.servers, annotations.get(CERTIFICATE, "no certificate"))
     data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
     if CLIENT_CA in annotations:
-        data["ca.crt"] = certificates.authorities[annotations[CLIENT_CA]].pem
+        data["ca.crt"] = _named(document, certificates.authorities, annotations[CLIENT_CA]).pem
     return {name: base64.b64encode(value).decode() for name, value in data.items()}
+
+
+def _named(document: Document, there: Mapping[str, Thing], name: str) -> Thing:
+    """Return what a document asks for by name."""
+    if name not in there:
+        raise ClusterError(f"{name_of(document)} asks for {name}, which is not there: choose from {', '.join(there)}.")
+    return there[name]

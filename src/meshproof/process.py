@@ -18,6 +18,7 @@ from meshproof.errors import CommandFailed, ToolMissing
 _TAIL_LINES = 40
 _TERMINATION_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 _running: set[subprocess.Popen[str]] = set()
+_starting = threading.Lock()
 
 
 def run(
@@ -49,23 +50,24 @@ def run(
     """
     words = [str(word) for word in argv]
     try:
-        process = subprocess.Popen(
-            words,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with _starting:
+            process = subprocess.Popen(
+                words,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            _running.add(process)
     except (FileNotFoundError, PermissionError) as error:
         raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
-    _running.add(process)
     try:
         if on_line:
-            out, err = _stream(process, on_line, timeout), ""
+            out, err = _stream(process, on_line, timeout, stdin), ""
         else:
             out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as expired:
@@ -73,9 +75,10 @@ def run(
     finally:
         _end(process)
         _running.discard(process)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream:
-                stream.close()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
     if process.returncode != 0:
         raise CommandFailed(words, process.returncode, _last_lines(err or out))
     return out
@@ -92,43 +95,62 @@ def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)]
     try:
         return psutil.Process(os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True))
-    except FileNotFoundError as error:
-        raise ToolMissing(f"Tried to start `{words[0]}`: it is not installed. Run `make doctor`.") from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise ToolMissing(f"Tried to start `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
 
 
 def end_all() -> None:
     """End every program that any thread still runs; each of those calls then raises CommandFailed."""
-    for process in list(_running):
+    with _starting:
+        running = list(_running)
+    for process in running:
         _end(process)
 
 
-def _stream(process: subprocess.Popen[str], on_line: Callable[[str], None], timeout: float) -> str:
+def _stream(process: subprocess.Popen[str], on_line: Callable[[str], None], timeout: float, stdin: str | None) -> str:
     """Hand each line over as it comes; return the last ones."""
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    late = threading.Timer(timeout, _end, [process])
-    late.start()
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        _end(process)
+
+    late = threading.Timer(timeout, expire)
+    late.daemon = True
+    feeder = threading.Thread(target=_feed, args=[process, stdin], daemon=True)
     try:
+        late.start()
+        feeder.start()
         for line in process.stdout or ():
             tail.append(line)
             on_line(line.rstrip("\n"))
         process.wait()
     finally:
         late.cancel()
+    feeder.join()
+    if expired.is_set():
+        raise subprocess.TimeoutExpired(process.args, timeout)
     return "".join(tail)
+
+
+def _feed(process: subprocess.Popen[str], stdin: str | None) -> None:
+    """Write what the program is to read; one that has ended reads no more."""
+    if process.stdin:
+        with suppress(OSError), process.stdin:
+            process.stdin.write(stdin or "")
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End the whole process group, if any of it is left."""
-    if process.poll() is not None:
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(_TERMINATION_GRACE)
-    except subprocess.TimeoutExpired:
+    if process.poll() is None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_TERMINATION_GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _last_lines(text: str) -> str:

@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 from meshproof.errors import CommandFailed
 from meshproof.process import run
-from meshproof.settings import TIMEOUTS, configuration
+from meshproof.settings import TIMEOUTS, ImageSource, known_versions
+
+PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 
 PLAIN = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 
@@ -42,31 +42,29 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 def test_the_versions_can_be_listed(tmp_path: Path) -> None:
     """Every version that can be asked for is in the list."""
     status, printed = command("images", "list", cache=tmp_path)
-    known = [configuration()[source] for source in ("packages", "registry")]
+    known = [known_versions(source)[part] for source in (PACKAGES, REGISTRY) for part in ("istio", "kubernetes")]
     assert status == 0
-    for component in ("istio", "kubernetes", "envoy"):
-        for version in (version for source in known for version in source.get(component, [])):
-            assert version in printed
+    for version in (version for versions in known for version in versions):
+        assert version in printed
 
 
 def test_the_matrix_is_of_known_versions(tmp_path: Path) -> None:
     """Continuous integration gets JSON: pairs that can be asked for, none twice, and in them every version."""
     status, printed = command("images", "matrix", cache=tmp_path)
     pairs = [(pair["istio"], pair["kubernetes"]) for pair in json.loads(printed)["include"]]
-    known = configuration()["registry"]
     assert status == 0
     assert len(set(pairs)) == len(pairs)
-    assert {istio for istio, _ in pairs} == set(known["istio"])
-    assert {kubernetes for _, kubernetes in pairs} == set(known["kubernetes"])
+    assert {istio for istio, _ in pairs} == set(known_versions(REGISTRY)["istio"])
+    assert {kubernetes for _, kubernetes in pairs} == set(known_versions(REGISTRY)["kubernetes"])
 
 
-@pytest.mark.parametrize("version", ["0.0.1", "[/v1]"], ids=["a version", "markup"])
-def test_an_unknown_version_is_one_sentence(version: str, tmp_path: Path) -> None:
-    """A mistake ends with the status of a usage error and one line, whole, with the versions to choose from."""
+def test_an_unknown_version_is_one_sentence(tmp_path: Path) -> None:
+    """A mistake ends with the status of a usage error and one line, whatever is in it, with what to choose from."""
+    version = "[/v1]"
     status, printed = command("images", "build", "--istio-version", version, cache=tmp_path)
     assert (status, len(printed.splitlines())) == (4, 1)
     assert printed.startswith(f"meshproof: Istio {version} ")
-    assert configuration()["packages"]["istio"][-1] in printed
+    assert known_versions(PACKAGES)["istio"][-1] in printed
     assert "[tool.meshproof.packages]" in printed
 
 

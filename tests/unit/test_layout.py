@@ -46,6 +46,7 @@ KEY = b"PRIVATE KEY" + b"-----"
 THROWN_AWAY = {"artifacts", "__pycache__", "node_modules", "dist", "build"}
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     """Parse a file."""
     return ast.parse(path.read_text())

@@ -19,66 +19,65 @@ from meshproof.settings import (
     cache_directory,
     configuration,
     default_cluster_name,
+    known_versions,
 )
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
+SOURCES = pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
 LOCKS = ROOT / "images" / "kubernetes" / "locks"
 SHOW_NAME = "from meshproof.settings import default_cluster_name; print(default_cluster_name())"
 
 
 @pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
-@pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
+@SOURCES
 def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, component: str) -> None:
     """A version that nobody has tried is not tried on the user; the error is the list to choose from."""
     asked = {"istio": None, "kubernetes": None, "envoy": None, component: "0.0.1"}
     with pytest.raises(UnknownVersion, match=rf"^{component.capitalize()} 0\.0\.1 ") as refusal:
         Versions.asked(source, **asked)
-    for version in configuration()[source.value].get(component, [configuration()[component]]):
+    for version in known_versions(source)[component]:
         assert version in str(refusal.value)
     assert f"[tool.meshproof.{source.value}]" in str(refusal.value)
 
 
-def test_the_defaults_are_those_of_the_configuration() -> None:
+def test_the_defaults_of_packages_are_those_of_the_configuration() -> None:
     """From packages one gets, unasked, the first three lines of the configuration."""
     tool = configuration()
     defaults = Versions.asked(PACKAGES, None, None, None)
     assert defaults == Versions(tool["istio"], tool["kubernetes"], tool["envoy"])
 
 
-@pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
-def test_a_default_is_a_known_version(source: ImageSource) -> None:
-    """Where the default is not to be had, the newest that is takes its place."""
-    known = configuration()[source.value]
-    defaults = Versions.asked(source, None, None, None)
-    for component in ("istio", "kubernetes"):
-        default = configuration()[component]
-        assert getattr(defaults, component) == (default if default in known[component] else known[component][-1])
+@pytest.mark.parametrize("istio", [None, *configuration()["registry"]["istio"]])
+def test_the_defaults_of_a_registry_were_tried_together(istio: str | None) -> None:
+    """From a registry one gets, unasked, the newest Istio, and the newest Kubernetes that its Istio is tried on."""
+    tried = configuration()["registry"]["istio"]
+    chosen = Versions.asked(REGISTRY, istio, None, None)
+    assert chosen.istio == (istio or list(tried)[-1])
+    assert chosen.kubernetes == tried[chosen.istio][-1]
 
 
 @pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
-def test_every_known_version_can_be_asked_for(component: str) -> None:
+@SOURCES
+def test_every_known_version_can_be_asked_for(source: ImageSource, component: str) -> None:
     """What is listed is taken as it is asked for."""
-    for version in configuration()["packages"][component]:
+    for version in known_versions(source)[component]:
         asked = {"istio": None, "kubernetes": None, "envoy": None, component: version}
-        assert getattr(Versions.asked(PACKAGES, **asked), component) == version
+        assert getattr(Versions.asked(source, **asked), component) == version
 
 
-@pytest.mark.parametrize(
-    ("source", "component"),
-    [(PACKAGES, "istio"), (PACKAGES, "kubernetes"), (PACKAGES, "envoy"), (REGISTRY, "istio"), (REGISTRY, "kubernetes")],
-    ids=lambda value: value if isinstance(value, str) else value.value,
-)
+@pytest.mark.parametrize("component", ["istio", "kubernetes"])
+@SOURCES
 def test_the_newest_version_is_the_last_one(source: ImageSource, component: str) -> None:
     """The lists are in the order of their releases, each release once."""
-    versions = [tuple(map(int, version.split("."))) for version in configuration()[source.value][component]]
+    versions = [tuple(map(int, version.split("."))) for version in known_versions(source)[component]]
     assert versions == sorted(set(versions))
 
 
 def test_every_kubernetes_of_the_registry_is_pinned() -> None:
     """A node image is pulled by its digest, never by its name alone."""
     pinned = configuration()["registry"]["images"]
-    for version in configuration()["registry"]["kubernetes"]:
-        assert f"kindest/node:v{version}" in pinned
+    for versions in configuration()["registry"]["istio"].values():
+        assert {f"kindest/node:v{version}" for version in versions} <= pinned.keys()
     assert [name for name, digest in pinned.items() if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)] == []
 
 

@@ -40,6 +40,10 @@ class ImageSet:
     kind: Path
     vanilla_envoy: bool
 
+    def applications(self) -> dict[str, str]:
+        """Return the images that a manifest can name, by role."""
+        return {"httpbin": self.httpbin, "nginx": self.nginx, "curl": self.curl}
+
 
 class ImageProvider(Protocol):
     """One way to come by the images."""

@@ -94,7 +94,7 @@ class RegistryProvider:
             architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
             name = f"istioctl-{self.versions.istio}-linux-{architecture}.tar.gz"
             archive = self._fetch(name)
-            published = self._fetch(f"{name}.sha256").decode().split()[0]
+            published = self._fetch(f"{name}.sha256").decode().partition(" ")[0].strip()
             found = hashlib.sha256(archive).hexdigest()
             if found != published:
                 raise MachineError(
@@ -104,7 +104,7 @@ class RegistryProvider:
                 )
             unfinished = istioctl.with_suffix(".unfinished")
             with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-                member = packed.extractfile("istioctl")
+                member = packed.extractfile("istioctl") if "istioctl" in packed.getnames() else None
                 if member is None:
                     raise MachineError(f"{self._url(name)} holds no istioctl. Report it to meshproof.")
                 unfinished.write_bytes(member.read())

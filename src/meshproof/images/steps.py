@@ -25,6 +25,17 @@ from meshproof.errors import BuildFailed, CommandFailed, MachineError
 
 DISK_NEEDED = 15_000_000_000
 """Bytes that a build of everything takes, its caches included."""
+_OFFLINE = (
+    "network is unreachable",
+    "no such host",
+    "Network is unreachable",
+    "Could not resolve",
+    "Temporary failure in name resolution",
+    "Temporary failure resolving",
+    "connection refused",
+    "i/o timeout",
+    "No matching distribution found",
+)
 _WHOLE_BUILD = 870.0
 """Seconds that it takes on two processors, if one step ran after the other."""
 
@@ -140,6 +151,11 @@ def _build_one(step: Step, cache: Path, progress: Progress) -> None:
     except CommandFailed as error:
         if is_disk_full(error):
             raise disk_full(step.name, cache) from error
+        if (said := _network_failure(error)) is not None:
+            raise MachineError(
+                f"Building {step.name} needs a package registry, and none was reached: {said}. See to the network (or "
+                f"the proxy), then run again; it goes on where it ended. The whole log is {log}."
+            ) from error
         raise BuildFailed(step.name, error.tail, log) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -150,6 +166,15 @@ def _build_one(step: Step, cache: Path, progress: Progress) -> None:
         progress.ended(step.name, time.monotonic() - began)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _network_failure(error: CommandFailed) -> str | None:
+    """Return how Go, pip or apt said that there is no network; None if they said something else."""
+    for line in error.tail.splitlines():
+        for mark in _OFFLINE:
+            if mark in line:
+                return mark
+    return None
 
 
 def is_disk_full(error: CommandFailed) -> bool:
