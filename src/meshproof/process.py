@@ -67,7 +67,7 @@ def run(
         raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
     try:
         if on_line:
-            out, err = _stream(process, on_line, timeout, stdin), ""
+            out, err = _stream(process, words, on_line, timeout, stdin), ""
         else:
             out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as expired:
@@ -107,7 +107,9 @@ def end_all() -> None:
         _end(process)
 
 
-def _stream(process: subprocess.Popen[str], on_line: Callable[[str], None], timeout: float, stdin: str | None) -> str:
+def _stream(
+    process: subprocess.Popen[str], words: list[str], on_line: Callable[[str], None], timeout: float, stdin: str | None
+) -> str:
     """Hand each line over as it comes; return the last ones."""
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     expired = threading.Event()
@@ -130,7 +132,7 @@ def _stream(process: subprocess.Popen[str], on_line: Callable[[str], None], time
         late.cancel()
     feeder.join()
     if expired.is_set():
-        raise subprocess.TimeoutExpired(process.args, timeout)
+        raise CommandFailed(words, -signal.SIGTERM, f"no end within {timeout:g} s")
     return "".join(tail)
 
 
