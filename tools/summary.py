@@ -14,6 +14,9 @@ def main() -> None:
     if not JUNIT.exists():
         print("There is no result: the run ended before its first test. Its log says why.")
         return
+    if 'tests="0"' in JUNIT.read_text():
+        print("No test ran: the run ended before its first one. Its log says why.")
+        return
     suite = ET.parse(JUNIT).getroot().find("testsuite")
     assert suite is not None, f"{JUNIT} has no testsuite"
     print("| " + " | ".join(each.attrib["name"] for each in suite.iter("property")) + " |")

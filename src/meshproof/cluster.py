@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
 
 from meshproof import capability_runtime, golang, interrupts, process
-from meshproof.console import stage
+from meshproof.console import BuildProgress, stage
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
 from meshproof.images import ImageSet
+from meshproof.images.steps import build, missing
 from meshproof.settings import ROOT, TIMEOUTS, Settings
 
+_NETWORK = "kind"  # kind's own; all its clusters share it
 CONFIGURATION = ROOT / "manifests" / "cluster" / "kind.yaml"
 
 
@@ -66,6 +68,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self.kubeconfig_path = directory / "kubeconfig"
         self.kubectl_path = Path("kubectl")
         self.created = False
+        self._network_was_there = True
 
     def create(self, config_file: str | Path | None = None) -> None:
         """Create the cluster, or use the one that was kept under its name.
@@ -84,11 +87,12 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                     f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
                     f"Choose another name with --cluster-name, or run `kind delete cluster --name {self.name}`."
                 )
-            if record.keep:
+            if record.keep and self._running():
                 self._use_again(record)
                 return
             self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
         self.created = True
+        self._network_was_there = self._has_network()
         self._write(image=self.image, keep=False, mesh="")
         configuration = self.directory / "kind.yaml"
         if config_file is None:
@@ -106,8 +110,12 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"The kept cluster {self.name} runs {record.image}, and {self.image} is asked for. "
                 f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
             )
-        if not self.docker.run("ps", "--quiet", f"--filter=name=^{self.name}-control-plane$").strip():
-            self.docker.run("start", f"{self.name}-control-plane")
+        self._kind("export", "kubeconfig", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
+        self.kubeconfig_path.chmod(0o600)
+
+    def _running(self) -> bool:
+        """Tell whether its node runs; one that was stopped has lost its etcd, which is in memory."""
+        return bool(self.docker.run("ps", "--quiet", f"--filter=name=^{self.name}-control-plane$").strip())
 
     def delete(self) -> None:
         """Delete the cluster and all that is known of it.
@@ -122,8 +130,14 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"Start it again, then run `meshproof down --cluster-name {self.name}`."
             )
         self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
+        if not self._network_was_there:
+            with suppress(CommandFailed):  # another cluster may use it by now
+                self.docker.run("network", "rm", _NETWORK)
         for file in ("kubeconfig", "kubeconfig.lock", "kind.yaml", "record.json"):
             (self.directory / file).unlink(missing_ok=True)
+
+    def _has_network(self) -> bool:
+        return bool(self.docker.run("network", "ls", "--quiet", f"--filter=name=^{_NETWORK}$").strip())
 
     def exists(self) -> bool:
         """Tell whether Docker has a node of a kind cluster of this name."""
@@ -155,7 +169,9 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
 
     def _write(self, **changed: Any) -> None:  # noqa: ANN401
         record = replace(self.record() or Record(self.image, keep=False), **changed)
-        (self.directory / "record.json").write_text(json.dumps(asdict(record)))
+        unfinished = self.directory / "record.unfinished"
+        unfinished.write_text(json.dumps(asdict(record)))
+        unfinished.rename(self.directory / "record.json")
 
     def ports(self) -> dict[int, int]:
         """Return the ports on 127.0.0.1 by the node port that they lead to."""
@@ -258,6 +274,9 @@ def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
     if doomed.record() is None:
         return False
+    kind = [golang.tool("kind", cache)]
+    with BuildProgress(len(missing(kind, cache))) as progress:
+        build(kind, cache, progress)
     with _used_by_us(name, directory), stage(f"cluster {name} deleted"):
         doomed.delete()
     return True

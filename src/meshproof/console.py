@@ -60,6 +60,10 @@ class BuildProgress:
         if not console.is_terminal:
             console.print(f"… building {name} (about {duration(expected)})")
 
+    def waiting(self) -> None:
+        """Say that another run builds, and is waited for."""
+        console.print("… another run is building images; waiting for it")
+
     def ended(self, name: str, seconds: float) -> None:
         """Say that a step is done, and how many are not."""
         self._done += 1

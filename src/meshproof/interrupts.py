@@ -12,9 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def raise_keyboard_interrupt() -> None:
-    """Make every one of the signals raise KeyboardInterrupt, so that what was begun is undone."""
+    """Make the first of the signals raise KeyboardInterrupt, so that what was begun is undone; others do nothing."""
     for number in _SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
 
 
 @contextmanager
@@ -32,6 +32,12 @@ def held_back() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _interrupt(received: int, frame: FrameType | None) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, _do_nothing)
+    signal.default_int_handler(received, frame)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

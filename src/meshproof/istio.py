@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,13 @@ def install(images: ImageSet, kubeconfig: Path) -> None:
     command: list[str | Path] = [images.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
     command += [f"--filename={file}" for file in _operator_files(images)]
     command += [f"--set=hub={images.istio_hub}", f"--set=tag={images.istio_tag}"]
+    explained = ""
     command += [f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s"]
     try:
         process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
     except CommandFailed as error:
-        explained = Kube(kubeconfig).explain(NAMESPACE)
+        with suppress(ClusterError):
+            explained = Kube(kubeconfig).explain(NAMESPACE)
         raise ClusterError(f"`istioctl install` failed: {error.tail.strip()[-400:]}. {explained}") from error
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import urllib3
 from kubernetes import client, config
@@ -17,11 +18,15 @@ from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
 from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
+from websocket import WebSocketException
 
 from meshproof.errors import ClusterError
 from meshproof.manifests import Document, name_of
 from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
 
 _OWNER = "meshproof"
 _LOG_LINES = 500
@@ -36,8 +41,27 @@ class Output:
     err: str
 
 
+def _in_our_words(method: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    """Turn what the API's client raises into one of our errors."""
+
+    @wraps(method)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+        try:
+            return method(*args, **kwargs)
+        except ApiException as error:
+            raise ClusterError(
+                f"The cluster's API refused a request: {_reason(error)}. Is the cluster whole?"
+            ) from error
+        except (urllib3.exceptions.HTTPError, WebSocketException) as error:
+            raise ClusterError(
+                f"The cluster's API did not answer: {error}. Does its Docker daemon still run?"
+            ) from error
+
+    return wrapper
+
+
 class Kube:
-    """One cluster's API."""
+    """One cluster's API. Every method raises ClusterError when it does not answer."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Connect with a kubeconfig of our own; the environment's is never read."""
@@ -53,11 +77,13 @@ class Kube:
             self._dynamic_client = DynamicClient(self._api)  # type: ignore[no-untyped-call]
         return self._dynamic_client
 
+    @_in_our_words
     def version(self) -> str:
         """Return the API server's version, such as ``v1.34.4``."""
         version: str = client.VersionApi(self._api).get_code().git_version
         return version
 
+    @_in_our_words
     def apply(self, documents: Sequence[Document]) -> None:
         """Make each document so (server-side apply).
 
@@ -83,6 +109,7 @@ class Kube:
             except ApiException as error:
                 raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
 
+    @_in_our_words
     def delete(self, documents: Sequence[Document]) -> None:
         """Delete each document's object, the last one first; one that is gone already is no error."""
         for document in reversed(documents):
@@ -91,11 +118,13 @@ class Kube:
                 resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
+    @_in_our_words
     def label_namespace(self, name: str, **labels: str) -> None:
         """Set labels of a namespace."""
         body = {"metadata": {"labels": {key.replace("_", "-"): value for key, value in labels.items()}}}
         self._core.patch_namespace(name, body)
 
+    @_in_our_words
     def rolled_out(self, namespace: str, *names: str) -> None:
         """Wait until each Deployment has all its replicas up to date and available.
 
@@ -115,6 +144,7 @@ class Kube:
             hint=lambda: self.explain(namespace),
         )
 
+    @_in_our_words
     def is_rolled_out(self, namespace: str, name: str) -> bool:
         """Tell whether a Deployment has all its replicas up to date and available."""
         try:
@@ -127,6 +157,7 @@ class Kube:
         seen = (status.observed_generation or 0) >= deployment.metadata.generation
         return bool(seen and status.updated_replicas == status.replicas == status.available_replicas == wanted)
 
+    @_in_our_words
     def explain(self, namespace: str) -> str:
         """Say of each pod that is not ready what it waits for, its last event and its last line of log."""
         return " ".join(
@@ -138,13 +169,14 @@ class Kube:
         events = self._core.list_namespaced_event(namespace, field_selector=f"involvedObject.name={name}").items
         event = f"{events[-1].reason}: {events[-1].message}" if events else "none"
         log = "none"
-        for status in pod.status.container_statuses or []:
+        for status in _statuses(pod):
             if not status.ready:
                 with suppress(ApiException):
                     tail = self._core.read_namespaced_pod_log(name, namespace, container=status.name, tail_lines=1)
                     log = f"{status.name}: {tail.strip()}"
         return f"Pod {namespace}/{name} is {pod.status.phase} and not ready; last event: {event}; last log line: {log}."
 
+    @_in_our_words
     def pod(self, namespace: str, app: str) -> str:
         """Return the name of a ready pod of an application.
 
@@ -158,6 +190,7 @@ class Kube:
         name: str = ready[0]
         return name
 
+    @_in_our_words
     def run_in_pod(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Output:
         """Run a command in a container and return what it came to.
 
@@ -194,15 +227,16 @@ class Kube:
             )
         return Output(int(causes["ExitCode"]), out, err)
 
+    @_in_our_words
     def describe_pods(self, namespace: str) -> str:
         """Return a line for each pod: its phase, which containers are ready, and how often each was restarted."""
         lines = []
         for pod in self._core.list_namespaced_pod(namespace).items:
-            statuses = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-            states = [f"{each.name} ready={each.ready} restarts={each.restart_count}" for each in statuses]
+            states = [f"{each.name} ready={each.ready} restarts={each.restart_count}" for each in _statuses(pod)]
             lines.append(f"{pod.metadata.name} {pod.status.phase}: {'; '.join(states)}\n")
         return "".join(lines)
 
+    @_in_our_words
     def events(self, namespace: str) -> str:
         """Return the namespace's events, a line each."""
         events = self._core.list_namespaced_event(namespace).items
@@ -210,15 +244,13 @@ class Kube:
             f"{each.last_timestamp} {each.involved_object.name} {each.reason}: {each.message}\n" for each in events
         )
 
+    @_in_our_words
     def containers(self, namespace: str) -> list[tuple[str, str]]:
         """Return the pods and their containers that have a log."""
         pods = self._core.list_namespaced_pod(namespace).items
-        return [
-            (pod.metadata.name, status.name)
-            for pod in pods
-            for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-        ]
+        return [(pod.metadata.name, status.name) for pod in pods for status in _statuses(pod)]
 
+    @_in_our_words
     def log(self, namespace: str, pod: str, container: str) -> str:
         """Return the last lines of a container's log.
 
@@ -235,9 +267,13 @@ class Kube:
         """Tell whether the API server answers at all."""
         try:
             self.version()
-        except (ApiException, urllib3.exceptions.HTTPError):
+        except ClusterError:
             return False
         return True
+
+
+def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
+    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
 
 
 def _ready(pod: Any) -> bool:  # noqa: ANN401

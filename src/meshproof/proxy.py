@@ -75,9 +75,15 @@ class ProxyConfig:
         shown = secret.get("tls_certificate", {}).get("certificate_chain", {}).get("inline_bytes", "")
         return base64.b64decode(shown) == chain
 
+    def has_client_ca(self, credential: str, authority: bytes) -> bool:
+        """Tell whether the clients of a credential are held against this authority."""
+        secret = self.secrets.get(f"kubernetes://{credential}-cacert", {})
+        trusted = secret.get("validation_context", {}).get("trusted_ca", {}).get("inline_bytes", "")
+        return base64.b64decode(trusted) == authority
+
     def mentions(self, text: str) -> bool:
-        """Tell whether a listener or a route names something."""
-        return text in json.dumps([self.listeners, self.routes])
+        """Tell whether a listener or a route names something, by the whole of the name."""
+        return f'{text}"' in json.dumps([self.listeners, self.routes])
 
     def accepts_plaintext(self) -> bool:
         """Tell whether a sidecar lets plaintext in on any port."""
@@ -144,8 +150,10 @@ def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
             path = f"/namespaces/{metadata['namespace']}/virtual-service/{metadata['name']}"
             return [(INGRESS, _mentions(f"/apis/networking.istio.io/v1{path}"))]
         case "Secret" if metadata["namespace"] == istio.NAMESPACE:
-            chain = base64.b64decode(document["data"]["tls.crt"])
-            return [(INGRESS, lambda config: config.has_certificate(metadata["name"], chain))]
+            effects: list[Effect] = [_shows(metadata["name"], base64.b64decode(document["data"]["tls.crt"]))]
+            if "ca.crt" in document["data"]:
+                effects.append(_trusts(metadata["name"], base64.b64decode(document["data"]["ca.crt"])))
+            return [(INGRESS, effect) for effect in effects]
         case "AuthorizationPolicy":
             return [(_selected(document), _mentions(f"ns[{metadata['namespace']}]-policy[{metadata['name']}]-rule[0]"))]
         case "PeerAuthentication":
@@ -161,6 +169,14 @@ def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
 
 def _takes(port: int, server_name: str) -> Effect:
     return lambda config: config.has_chain(port, server_name)
+
+
+def _shows(credential: str, chain: bytes) -> Effect:
+    return lambda config: config.has_certificate(credential, chain)
+
+
+def _trusts(credential: str, authority: bytes) -> Effect:
+    return lambda config: config.has_client_ca(credential, authority)
 
 
 def _mentions(text: str) -> Effect:

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout: manifests and the sources of the images are files beside the code."""
 
 
+ARTIFACTS = ROOT / "artifacts"
+"""What a run leaves for people."""
 NODE = "kindest/node:v"
 PART_OF_ISTIO = "part of Istio"
 """The version of Envoy in a registry: nobody can ask for another one than that of Istio's image."""

@@ -11,15 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from meshproof import istio, manifests, process
+from meshproof import diagnostics, istio, manifests, process
 from meshproof.certificates import Certificates, mint
 from meshproof.cluster import Cluster, cluster
 from meshproof.console import BuildProgress, stage
 from meshproof.docker import daemon
+from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
 from meshproof.kube import Kube
-from meshproof.settings import ROOT, TIMEOUTS, Settings, Versions
+from meshproof.settings import ARTIFACTS, ROOT, TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
 APPLICATIONS = ROOT / "manifests" / "apps"
@@ -51,9 +52,10 @@ class Testbed:
         """Return what a bug report needs: the versions of everything, as the parts themselves tell them."""
         envoy = istio.proxy_request(self.kube, istio.NAMESPACE, "istio-ingressgateway", "server_info")
         found = re.search(r'"version": "[0-9a-f]+/([^/]+)/', envoy)
+        told = re.search(r'"ISTIO_VERSION": "([^"]+)"', envoy)
         kind = process.run([self.cluster.kind_path, "version"], timeout=TIMEOUTS.program)
         return {
-            "istio": self.versions.istio,
+            "istio": told[1] if told else "unknown",
             "envoy": found[1] if found else "unknown",
             "kubernetes": self.kube.version(),
             "kind": kind.split()[1],
@@ -76,7 +78,13 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
         with cluster(settings, images, docker) as ours:
             certificates = mint()
             kube = Kube(ours.kubeconfig_path)
-            _install(ours, kube, images, certificates)
+            try:
+                _install(ours, kube, images, certificates)
+            except MeshproofError as error:
+                if not docker.answers():
+                    raise docker.gone("the installation of the mesh") from error
+                diagnostics.collect(kube, ARTIFACTS / "bring-up")
+                raise
             if settings.keep_cluster and ours.created:
                 ours.keep()
             yield Testbed(ours, kube, images, versions, certificates, _addresses(ours))
@@ -85,8 +93,11 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
 def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certificates) -> None:
     """Bring up Istio and, as soon as its control plane can inject sidecars, the applications beside its gateways."""
     wanted = istio.identity(images)
+    there = ours.mesh() == wanted
+    if not there:
+        ours.write_mesh("")  # until it is whole
     with ThreadPoolExecutor(max_workers=1) as pool:
-        installing = None if ours.mesh() == wanted else pool.submit(istio.install, images, ours.kubeconfig_path)
+        installing = None if there else pool.submit(istio.install, images, ours.kubeconfig_path)
         try:
             if installing:
                 with stage("control plane"):

@@ -24,6 +24,10 @@ class Record:
         """Note a step that begins."""
         self.begun.append(name)
 
+    def waiting(self) -> None:
+        """Note that another run is waited for."""
+        self.waited = True
+
     def ended(self, name: str, seconds: float) -> None:  # noqa: ARG002 - who builds passes it
         """Note a step that is done."""
         self.done.append(name)

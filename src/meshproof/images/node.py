@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
@@ -11,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from meshproof import process
 from meshproof.docker import Docker
-from meshproof.errors import BuildFailed, CommandFailed
-from meshproof.images.steps import Progress, Step, disk_full, is_disk_full
+from meshproof.errors import BuildFailed, CommandFailed, MachineError
+from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
 from meshproof.settings import TIMEOUTS, Versions
 from meshproof.wait import until
 
@@ -65,19 +64,25 @@ class NodeImage:
             return
         log = self.cache / "logs" / "node-image.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.cache / "node-image.lock"), log.open("w", buffering=1) as output:
+        with in_turn(self.cache / "node-image.lock", progress), log.open("w", buffering=1) as output:
             if self.exists(docker):
                 return
             progress.began("node image", _SECONDS)
             began = time.monotonic()
             try:
+                _remove_scratch(docker)  # of a build that was killed
                 self._build(docker, output)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise disk_full("the node image", self.cache) from error
+                raise
             except CommandFailed as error:
                 if is_disk_full(error):
                     raise disk_full("the node image", self.cache) from error
                 raise BuildFailed("the node image", error.tail, log) from error
             finally:
-                _remove_scratch(docker)
+                with suppress(MachineError):  # the daemon is gone; that is being told already
+                    _remove_scratch(docker)
             progress.ended("node image", time.monotonic() - began)
 
     def _build(self, docker: Docker, output: IO[str]) -> None:

@@ -61,7 +61,7 @@ class RegistryProvider:
                 docker.run("pull", self._node(), timeout=TIMEOUTS.image_build)
             except CommandFailed as error:
                 raise MachineError(
-                    f"Docker could not pull {self._node()}: {error.tail.strip().splitlines()[-1]}. "
+                    f"Docker could not pull {self._node()}: {error.last}. "
                     "Is the registry reachable? `--images=packages` needs none."
                 ) from error
             progress.ended("node image", time.monotonic() - began)

@@ -12,13 +12,14 @@ import errno
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from meshproof import process
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
@@ -77,6 +78,9 @@ class Progress(Protocol):
     def began(self, name: str, expected: float) -> None:
         """Say that a step has begun and how many seconds it is expected to take."""
 
+    def waiting(self) -> None:
+        """Say that another run builds, and is waited for."""
+
     def ended(self, name: str, seconds: float) -> None:
         """Say how many seconds a step took."""
 
@@ -116,7 +120,7 @@ def build(
         return
     for name in ("logs", "build"):
         (cache / name).mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "build.lock"):
+    with in_turn(cache / "build.lock", progress):
         todo = missing(steps, cache)
         needed, free = DISK_NEEDED * sum(step.seconds for step in todo) / _WHOLE_BUILD, shutil.disk_usage(cache).free
         if free < needed:
@@ -135,6 +139,21 @@ def build(
                 raise
         if todo:
             afterwards()
+
+
+@contextmanager
+def in_turn(lock_file: Path, progress: Progress) -> Iterator[None]:
+    """Do something while no other run does; say so when that takes waiting."""
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build_one(step: Step, cache: Path, progress: Progress) -> None:
