@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import pykube
 import yaml
 from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
@@ -186,8 +187,30 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"Tried to run kind: there is none at {self.kind_path}. Leave --kind-bin away to use ours."
             )
 
-    def ensure_kubectl(self) -> None:
-        """Leave it to the PATH."""
+    def kubectl(self, *args: str, **_: Any) -> str:  # noqa: ANN401 - pytest-kind's signature
+        """Run the node's own kubectl, of the cluster's release, and return what it printed."""
+        admin = "--kubeconfig=/etc/kubernetes/admin.conf"
+        return self.docker.run("exec", f"{self.name}-control-plane", "kubectl", admin, *args)
+
+    def load_docker_image(self, docker_image: str) -> None:
+        """Copy an image from the Docker daemon into the node."""
+        self._kind("load", "docker-image", f"--name={self.name}", docker_image)
+
+    def port_forward(self, service_or_pod_name: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401
+        """Refuse: a forward ends with its pod and hides how a connection ended.
+
+        Raises:
+            ClusterError: Always; it names what to use.
+        """
+        raise ClusterError(
+            f"A port of {service_or_pod_name} was to be forwarded, and meshproof forwards none: it would hide how a "
+            "connection ends. Use the fixture `gateway`, or a Workload inside the cluster."
+        )
+
+    @property
+    def api(self) -> pykube.HTTPClient:
+        """The client of pykube that pytest-kind gives; ours is `Kube`."""
+        return pykube.HTTPClient(pykube.KubeConfig.from_file(self.kubeconfig_path))
 
     def _kind(self, *args: str) -> None:
         self.ensure_kind()
