@@ -241,6 +241,8 @@ def _end_the_last_one(directory: Path) -> None:
         if old is not None:
             old.terminate()
             psutil.wait_procs([old], timeout=TIMEOUTS.docker_start)
+        # One that was killed leaves the file, and as our child a zombie of that number: dockerd takes it for alive.
+        (directory / pid_file).unlink(missing_ok=True)
 
 
 def _process(pid_file: Path, name: str) -> psutil.Process | None:
