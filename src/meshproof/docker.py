@@ -69,7 +69,7 @@ class Docker:
 
     def answers(self) -> bool:
         """Tell whether the daemon is still there."""
-        return _server_version(self.env) is not None
+        return server_version(self.env) is not None
 
     def gone(self, during: str) -> MachineError:
         """Return the error for a daemon that stopped answering."""
@@ -93,7 +93,7 @@ def daemon(cache: Path) -> Iterator[Docker]:
         ToolMissing: Docker is not installed.
         MachineError: None answers, and we may not or can not start one.
     """
-    there = _server_version({})
+    there = server_version({})
     if there is not None:
         yield Docker(there)
         return
@@ -103,7 +103,7 @@ def daemon(cache: Path) -> Iterator[Docker]:
         lease.parent.mkdir(parents=True, exist_ok=True)
         lease.touch()
         try:
-            version = _server_version({"DOCKER_HOST": _host(directory)}) or _start(directory)
+            version = server_version({"DOCKER_HOST": _host(directory)}) or _start(directory)
         except BaseException:
             lease.unlink()
             raise
@@ -132,7 +132,7 @@ def _lock(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _server_version(env: dict[str, str]) -> str | None:
+def server_version(env: dict[str, str]) -> str | None:
     """Return the version of the daemon that the environment leads to, or None where none answers."""
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
     try:
@@ -197,7 +197,7 @@ def _answer_of(directory: Path, daemon_process: psutil.Process) -> str | None:
     """Wait until the daemon answers, and return its version; None if it ended instead."""
 
     def observe() -> str:
-        version = _server_version({"DOCKER_HOST": _host(directory)})
+        version = server_version({"DOCKER_HOST": _host(directory)})
         gone = not daemon_process.is_running() or daemon_process.status() == psutil.STATUS_ZOMBIE
         return version or ("ended" if gone else "not answering")
 
@@ -214,7 +214,7 @@ def _stop_if_unused(directory: Path) -> None:
     if any((directory / "leases").iterdir()):
         return
     env = {"DOCKER_HOST": _host(directory)}
-    if _server_version(env) is None:
+    if server_version(env) is None:
         # It died under us. Its containers did not: only a daemon can end them.
         _start(directory)
     kept = ["docker", "ps", "--quiet", "--filter=label=io.x-k8s.kind.cluster"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshproof import process
-from meshproof.docker import INSTALL
+from meshproof.docker import INSTALL, server_version
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images.steps import DISK_NEEDED
 from meshproof.settings import TIMEOUTS, cache_directory
@@ -46,10 +46,8 @@ def _docker() -> Finding:
         return Finding(
             "Docker is not installed", False, f"run `{INSTALL}` as root, or install Docker your system's way", packages
         )
-    try:
-        command = ["docker", "version", "--format", "{{.Server.Version}}"]
-        version = process.run(command, timeout=TIMEOUTS.docker_answer).strip()
-    except CommandFailed:
+    version = server_version({})
+    if version is None:
         if os.geteuid() != 0:
             remedy = "start it (`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`)"
             return Finding("no Docker daemon answers", False, remedy)
