@@ -15,7 +15,8 @@ TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 IMPATIENT = 0.3  # seconds; for servers that never answer
 
 GOODBYE = bytes([21, 3, 3, 0, 2, 1, 0])
-CERTIFICATE_REQUEST = bytes([22, 3, 3, 0, 4, 13, 0, 0, 0])
+SERVER_HELLO = bytes([22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3, *range(32), 0, 0xC0, 0x2F, 0])
+CERTIFICATE_REQUEST = SERVER_HELLO + bytes([22, 3, 3, 0, 4, 13, 0, 0, 0])
 SHORT_SERVER_HELLO = bytes([22, 3, 3, 0, 6, 2, 0, 0, 2, 3, 3])
 
 

@@ -1,16 +1,20 @@
 """Probes of a TLS server: address in, observation out. Knows no Kubernetes and no pytest.
 
 handshake   one completed handshake and the first answer on it
-offers      which versions a server offers, by hand-built hellos
+scan        the posture of endpoints: versions, cipher suites, groups, certificates, named clients
+offers      of that the versions alone
+clients     the named clients
 outcome     the names of all that can come back
 sslyze      a second opinion on versions and cipher suites, by another program (import it by its module)
 """
 
 from __future__ import annotations
 
+from meshproof.tls.answer import Answer, Offer, Offered
 from meshproof.tls.handshake import Observation, PeerCertificate, handshake
-from meshproof.tls.offer import Offer, Offered, offers
 from meshproof.tls.outcome import WORDLESS, Alert, Outcome, Phase, alert_name
+from meshproof.tls.posture import Posture, Target
+from meshproof.tls.scan import Options, offers, scan, scan_one
 from meshproof.tls.stream import Address
 from meshproof.tls.version import ProtocolVersion
 
@@ -18,14 +22,20 @@ __all__ = [
     "WORDLESS",
     "Address",
     "Alert",
+    "Answer",
     "Observation",
     "Offer",
     "Offered",
+    "Options",
     "Outcome",
     "PeerCertificate",
     "Phase",
+    "Posture",
     "ProtocolVersion",
+    "Target",
     "alert_name",
     "handshake",
     "offers",
+    "scan",
+    "scan_one",
 ]

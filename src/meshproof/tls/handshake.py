@@ -10,10 +10,10 @@ from typing import TypeVar
 from cryptography import x509
 
 from meshproof.pki import Leaf, common_name_of, names_of
-from meshproof.tls import wire
 from meshproof.tls.outcome import Alert, Outcome, Phase, alert_name, alert_of_reason, outcome_of_alert
 from meshproof.tls.stream import Address, Deadline, Ended, Stream
 from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.wire import LIMIT, Flight, Malformed, NotTls
 
 DEFAULT_TIMEOUT = 5.0  # seconds for one whole probe, from the TCP connect to the first answer
 
@@ -205,45 +205,49 @@ def _peer(der: bytes) -> PeerCertificate:
 
 
 def _ended(seen: Observation, end: Ended | ssl.SSLError, received: bytes, *, showed_none: bool) -> Observation:
-    unanswered = showed_none and wire.client_certificate_requested(received) is True
-    outcome, alert = _judge(end, received, unanswered_request=unanswered)
+    outcome, alert = _judge(end, received, showed_none=showed_none)
     return replace(seen, outcome=outcome, alert=alert, detail=_detail(end))
+
+
+def _first_flight(received: bytes) -> tuple[Flight, Malformed | None]:
+    """Read what the server said in the clear, up to what is wrong with it."""
+    flight = Flight()
+    try:
+        flight.feed(received[:LIMIT])
+    except Malformed as fault:
+        return flight, fault
+    return flight, None
 
 
 def _with_first_flight(seen: Observation, received: bytes) -> Observation:
     """Add what the server said in the clear."""
-    requested = wire.client_certificate_requested(received)
+    flight, _ = _first_flight(received)
+    version = flight.hello.version if flight.hello else None
     return replace(
         seen,
         phase=None if seen.outcome is Outcome.ESTABLISHED else seen.phase,
-        version=_version(received),
-        client_cert_requested=True if seen.alert == Alert.CERTIFICATE_REQUIRED else requested,
+        version=_VERSIONS.get(version) if version else None,
+        client_cert_requested=True if seen.alert == Alert.CERTIFICATE_REQUIRED else flight.client_cert_requested,
     )
 
 
-def _judge(end: Ended | ssl.SSLError, received: bytes, *, unanswered_request: bool) -> tuple[Outcome, int | None]:
+def _judge(end: Ended | ssl.SSLError, received: bytes, *, showed_none: bool) -> tuple[Outcome, int | None]:
     """Name the end, and the alert behind it: first what we refused, then what the peer said, then how it fell silent.
 
     An alert that has arrived is never hidden by the reset that may follow it.
     """
     if isinstance(end, ssl.SSLCertVerificationError):
         return Outcome.SERVER_CERT_UNTRUSTED, None
-    if not wire.looks_like_tls(received):
+    flight, fault = _first_flight(received)
+    if isinstance(fault, NotTls):
         return Outcome.NOT_TLS, None
-    alert = wire.fatal_alert(received)
+    alert = flight.alert
     if alert is None and isinstance(end, ssl.SSLError):
         alert = Alert.CLOSE_NOTIFY if isinstance(end, ssl.SSLZeroReturnError) else alert_of_reason(end.reason)
     if alert is not None:
-        return outcome_of_alert(alert, unanswered_request=unanswered_request), alert
+        unanswered = showed_none and flight.client_cert_requested is True
+        return outcome_of_alert(alert, unanswered_request=unanswered), alert
     return end.outcome if isinstance(end, Ended) else Outcome.UNACCEPTABLE_ANSWER, None
-
-
-def _version(received: bytes) -> ssl.TLSVersion | None:
-    try:
-        chosen = wire.server_hello(received)
-    except ValueError:
-        return None
-    return _VERSIONS.get(chosen) if chosen else None
 
 
 def _detail(end: Ended | ssl.SSLError) -> str:

@@ -1,122 +1,208 @@
-"""ClientHellos built by hand, one version each: values in, bytes out, no connection.
+"""ClientHellos: a profile in, the octets of a record out.
 
-They are broad on purpose: a server that speaks a version must not miss a cipher suite, a group or a signature
-algorithm in them, so that a refusal speaks of the version alone.
+The layout is that of RFC 8446 4.1.2 (RFC 5246 7.4.1.2 before), of its extensions in the RFCs named beside them.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+from meshproof.tls.keyshare import public_key
+from meshproof.tls.octets import vector
+from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.registry import extension_code
 from meshproof.tls.version import ProtocolVersion
 
-_HANDSHAKE = 22
-_CLIENT_HELLO = 1
-_RANDOM = 32  # octets
-_SSL2_CHALLENGE = 16  # octets
+HANDSHAKE = 22
+CLIENT_HELLO = 1
+RANDOM = 32  # octets
+SSL2_CHALLENGE = 16  # octets
 
-# https://www.iana.org/assignments/tls-parameters, first and last of each run. TLS 1.3 has suites of its own.
-_TLS13_SUITES = range(0x1301, 0x1306)
-_SUITES = (
-    *range(0xC02B, 0xC033),  # ECDHE with AES-GCM
-    *range(0xCCA8, 0xCCAB),  # ECDHE and DHE with ChaCha20
-    *range(0xC003, 0xC01A),  # ECDH and ECDHE with 3DES, AES-CBC and RC4
-    *range(0xC023, 0xC02B),  # ECDH and ECDHE with AES-CBC and SHA-2
-    *range(0x009C, 0x00A8),  # RSA and DHE with AES-GCM
-    *range(0x0067, 0x006E),  # DHE with AES-CBC and SHA-256
-    *range(0x002F, 0x0042),  # RSA and DHE with AES-CBC
-    *range(0x0042, 0x0047),  # Camellia-128
-    *range(0x0084, 0x008A),  # Camellia-256
-    *range(0x0001, 0x001C),  # all of SSL 3: RSA and DHE with RC4, DES, 3DES, export grade and none
-    0x00FF,  # TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746)
-)
-_SSL2_SUITES = (0x010080, 0x020080, 0x030080, 0x040080, 0x050080, 0x060040, 0x0700C0)
+SERVER_NAME = extension_code("server_name")
+STATUS_REQUEST = extension_code("status_request")
+SUPPORTED_GROUPS = extension_code("supported_groups")
+POINT_FORMATS = extension_code("ec_point_formats")
+SIGNATURE_ALGORITHMS = extension_code("signature_algorithms")
+HEARTBEAT = extension_code("heartbeat")
+ALPN = extension_code("application_layer_protocol_negotiation")
+STATUS_REQUEST_V2 = extension_code("status_request_v2")
+PADDING = extension_code("padding")
+COMPRESS_CERTIFICATE = extension_code("compress_certificate")
+RECORD_SIZE_LIMIT = extension_code("record_size_limit")
+DELEGATED_CREDENTIAL = extension_code("delegated_credential")
+SUPPORTED_VERSIONS = extension_code("supported_versions")
+COOKIE = extension_code("cookie")
+PSK_MODES = extension_code("psk_key_exchange_modes")
+SIGNATURE_ALGORITHMS_CERT = extension_code("signature_algorithms_cert")
+KEY_SHARE = extension_code("key_share")
+APPLICATION_SETTINGS = (extension_code("application_settings"), extension_code("application_settings_old"))
+ENCRYPTED_CLIENT_HELLO = extension_code("encrypted_client_hello")
+RENEGOTIATION_INFO = extension_code("renegotiation_info")
 
-_X25519, _SECP256R1 = 0x001D, 0x0017
-_GROUPS = (_X25519, _SECP256R1, 0x0018, 0x0019, 0x001E)
-_TLS13_GROUPS = (*_GROUPS, 0x11EC, 0x0100, 0x0101)  # + X25519MLKEM768, ffdhe2048, ffdhe3072: by HelloRetryRequest
-_SIGNATURES = (
-    *(0x0403, 0x0503, 0x0603),  # ECDSA
-    *(0x0804, 0x0805, 0x0806, 0x0809, 0x080A, 0x080B),  # RSA-PSS
-    *(0x0807, 0x0808),  # Ed25519, Ed448
-    *(0x0401, 0x0501, 0x0601),  # RSA PKCS #1
-    *(0x0203, 0x0201),  # SHA-1
-)
-
-_SERVER_NAME, _SUPPORTED_GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS = 0, 10, 11, 13
-_EXTENDED_MASTER_SECRET, _SUPPORTED_VERSIONS, _PSK_MODES, _KEY_SHARE = 23, 43, 45, 51
+_OCSP = b"\1" + bytes(4)  # RFC 6066 8: ocsp, no responders, no extensions
+_OCSP_V2 = b"\0\x07\2\0\4" + bytes(4)  # RFC 6961 2.2: one item, ocsp_multi
+_PADDED_FROM, _PADDED_TO = 0x100, 0x200  # octets; RFC 7685 1: some servers hang on hellos of 256 to 511
 
 
-def client_hello(version: ProtocolVersion, sni: str | None) -> bytes:
-    """Return the record with which a client that speaks this version only begins.
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a HelloRetryRequest asks for (RFC 8446 4.1.4).
+
+    Attributes:
+        group: The code of the group that a share is wanted for; None keeps the shares.
+        cookie: What to send back; None when none came.
+    """
+
+    group: int | None
+    cookie: bytes | None
+
+
+class Hello:
+    """One client's ClientHello, and its second one after a HelloRetryRequest.
 
     Args:
-        version: The only version to offer.
-        sni: The server name in ASCII; None sends none. SSLv2 and SSLv3 have no place for it.
+        profile: The client.
+        sni: The server name in ASCII, for clients that send one; None sends none.
     """
-    if version is ProtocolVersion.SSL_2:
-        return _ssl2_client_hello()
-    tls13 = version is ProtocolVersion.TLS_1_3
-    legacy = min(version.code, ProtocolVersion.TLS_1_2.code)
-    suites = _TLS13_SUITES if tls13 else _SUITES
-    body = (
-        struct.pack("!H", legacy)
-        + os.urandom(_RANDOM)
-        + _vector(1, os.urandom(_RANDOM) if tls13 else b"")  # RFC 8446 D.4: compatibility mode
-        + _vector(2, _uint16s(suites))
-        + _vector(1, b"\0")  # no compression
-    )
-    if version is not ProtocolVersion.SSL_3:
-        body += _vector(2, _extensions(version, sni))
-    message = bytes([_CLIENT_HELLO]) + _vector(3, body)
-    record_version = min(version.code, ProtocolVersion.TLS_1_0.code)  # RFC 8446 5.1: for old servers
-    return struct.pack("!BH", _HANDSHAKE, record_version) + _vector(2, message)
+
+    def __init__(self, profile: Profile, sni: str | None) -> None:
+        self.profile = profile
+        self.random = os.urandom(RANDOM)
+        self._session_id = os.urandom(profile.session_id)
+        draws = random.sample(range(16), 2)
+        self._grease = [0x0A0A + 0x1010 * draw for draw in draws]
+        self._bodies = [(code, self._body(code, sni)) for code in profile.extensions if code != SERVER_NAME or sni]
+
+    def first(self) -> bytes:
+        """Return the record, or the SSLv2 message, with which the client begins."""
+        if self.profile.ssl2_format:
+            return self._ssl2_format()
+        return _record(self.profile.record_version.code, self.message())
+
+    def again(self, retry: Retry) -> bytes:
+        """Return the record of the second ClientHello: the first, with what was asked for (RFC 8446 4.1.2)."""
+        return _record(ProtocolVersion.TLS_1_2.code, self.message(retry))
+
+    def message(self, retry: Retry | None = None) -> bytes:
+        """Return the handshake message alone."""
+        profile = self.profile
+        version = min(profile.accepted_versions[0].code, ProtocolVersion.TLS_1_2.code)
+        body = (
+            struct.pack("!H", version)
+            + self.random
+            + vector(1, self._session_id)
+            + vector(2, self._uint16s(profile.suites))
+            + vector(1, b"\0")  # no compression
+        )
+        if profile.extensions:
+            body += vector(2, self._extensions(retry, len(body)))
+        return bytes([CLIENT_HELLO]) + vector(3, body)
+
+    def _extensions(self, retry: Retry | None, before: int) -> bytes:
+        found = list(self._bodies)
+        if retry:
+            found = [
+                (code, vector(2, _share(retry.group)) if code == KEY_SHARE and retry.group else body)
+                for code, body in found
+            ]
+            if retry.cookie is not None:
+                at = next((at for at, (code, _) in enumerate(found) if code == KEY_SHARE), len(found))
+                found.insert(at, (COOKIE, vector(2, retry.cookie)))
+        length = before + 4 + 2 + sum(4 + len(body) for code, body in found if code != PADDING)
+        first = True
+        parts = []
+        for code, body in found:
+            if code == GREASE:
+                # BoringSSL: the first is empty, the second has one octet
+                parts.append(struct.pack("!H", self._grease[0 if first else 1]) + vector(2, b"" if first else b"\0"))
+                first = False
+            elif code == PADDING:
+                parts.append(_padding(length))
+            else:
+                parts.append(struct.pack("!H", code) + vector(2, body))
+        return b"".join(parts)
+
+    def _body(self, code: int, sni: str | None) -> bytes:
+        if code in self.profile.bodies:
+            return self.profile.bodies[code]
+        if code == SERVER_NAME:
+            return vector(2, b"\0" + vector(2, (sni or "").encode("ascii")))  # RFC 6066 3: type host_name
+        maker = _BODIES.get(code)
+        return maker(self.profile, self._uint16s) if maker else b""
+
+    def _uint16s(self, values: Iterable[int]) -> bytes:
+        return b"".join(struct.pack("!H", self._grease[0] if value == GREASE else value) for value in values)
+
+    def _ssl2_format(self) -> bytes:
+        """Build an SSLv2 CLIENT-HELLO: type, version, three lengths, then cipher kinds, session id and challenge."""
+        suites = b"".join(suite.to_bytes(3, "big") for suite in self.profile.suites)
+        version = self.profile.accepted_versions[0].code
+        header = struct.pack("!BHHHH", CLIENT_HELLO, version, len(suites), 0, SSL2_CHALLENGE)
+        message = header + suites + self.random[:SSL2_CHALLENGE]
+        return struct.pack("!H", 0x8000 | len(message)) + message
 
 
-def _ssl2_client_hello() -> bytes:
-    """Build an SSLv2 CLIENT-HELLO: type, version, three lengths, then cipher kinds, session id and challenge."""
-    suites = b"".join(suite.to_bytes(3, "big") for suite in _SSL2_SUITES)
-    header = struct.pack("!BHHHH", _CLIENT_HELLO, ProtocolVersion.SSL_2.code, len(suites), 0, _SSL2_CHALLENGE)
-    message = header + suites + os.urandom(_SSL2_CHALLENGE)
-    return struct.pack("!H", 0x8000 | len(message)) + message
+def _record(version: int, message: bytes) -> bytes:
+    return struct.pack("!BH", HANDSHAKE, version) + vector(2, message)
 
 
-def _extensions(version: ProtocolVersion, sni: str | None) -> bytes:
-    tls13 = version is ProtocolVersion.TLS_1_3
-    found: list[tuple[int, bytes]] = []
-    if sni is not None:
-        host = b"\0" + _vector(2, sni.encode("ascii"))  # RFC 6066 3: type host_name
-        found.append((_SERVER_NAME, _vector(2, host)))
-    found.append((_SUPPORTED_GROUPS, _vector(2, _uint16s(_TLS13_GROUPS if tls13 else _GROUPS))))
-    if version in (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3):
-        found.append((_SIGNATURE_ALGORITHMS, _vector(2, _uint16s(_SIGNATURES))))
-    if tls13:
-        found += [
-            (_SUPPORTED_VERSIONS, _vector(1, struct.pack("!H", version.code))),
-            (_PSK_MODES, _vector(1, b"\1")),  # RFC 8446 4.2.9: psk_dhe_ke
-            (_KEY_SHARE, _vector(2, _key_shares())),
-        ]
-    else:
-        found += [(_POINT_FORMATS, _vector(1, b"\0")), (_EXTENDED_MASTER_SECRET, b"")]
-    return b"".join(struct.pack("!H", kind) + _vector(2, body) for kind, body in found)
+def _share(group: int) -> bytes:
+    """Build a KeyShareEntry (RFC 8446 4.2.8).
+
+    Raises:
+        ValueError: We can't make a key for the group.
+    """
+    key = public_key(group)
+    if key is None:
+        raise ValueError(f"no key share can be made for the group 0x{group:04X}")
+    return struct.pack("!H", group) + vector(2, key)
 
 
-def _key_shares() -> bytes:
-    """Make valid public keys: a server may check that the point is on its curve (RFC 8446 4.2.8.2)."""
-    raw = x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()
-    point = ec.generate_private_key(ec.SECP256R1()).public_key()
-    encoded = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return struct.pack("!H", _X25519) + _vector(2, raw) + struct.pack("!H", _SECP256R1) + _vector(2, encoded)
+def _names(protocols: Iterable[str]) -> bytes:
+    return vector(2, b"".join(vector(1, name.encode("latin-1")) for name in protocols))
 
 
-def _vector(length_octets: int, body: bytes) -> bytes:
-    """Put the length in front (RFC 8446 3.4)."""
-    return len(body).to_bytes(length_octets, "big") + body
+def _encrypted_client_hello(*_: object) -> bytes:
+    """Build one for nobody: outer, HKDF-SHA256 with AES-128-GCM, random content (RFC 9849 6.2)."""
+    return b"\0" + bytes.fromhex("00010001") + os.urandom(1) + vector(2, os.urandom(32)) + vector(2, os.urandom(176))
 
 
-def _uint16s(values: tuple[int, ...] | range) -> bytes:
-    return b"".join(value.to_bytes(2, "big") for value in values)
+def _padding(length: int) -> bytes:
+    """Build the extension for a hello of so many octets without it; nothing when it needs none."""
+    if not _PADDED_FROM <= length < _PADDED_TO:
+        return b""
+    return struct.pack("!H", PADDING) + vector(2, bytes(max(_PADDED_TO - length - 4, 1)))
+
+
+Uint16s = Callable[[Iterable[int]], bytes]
+_BODIES: Mapping[int, Callable[[Profile, Uint16s], bytes]] = {
+    STATUS_REQUEST: lambda *_: _OCSP,
+    STATUS_REQUEST_V2: lambda *_: _OCSP_V2,
+    HEARTBEAT: lambda *_: b"\1",  # RFC 6520 2: peer_allowed_to_send
+    RENEGOTIATION_INFO: lambda *_: b"\0",  # RFC 5746 3.2: no connection before
+    ENCRYPTED_CLIENT_HELLO: _encrypted_client_hello,
+    SUPPORTED_GROUPS: lambda profile, uint16s: vector(2, uint16s(profile.groups)),
+    POINT_FORMATS: lambda profile, _: vector(1, bytes(profile.point_formats)),
+    SIGNATURE_ALGORITHMS: lambda profile, uint16s: vector(2, uint16s(profile.signature_algorithms)),
+    SIGNATURE_ALGORITHMS_CERT: lambda profile, uint16s: vector(2, uint16s(profile.signature_algorithms_cert)),
+    DELEGATED_CREDENTIAL: lambda profile, uint16s: vector(2, uint16s(profile.delegated_credentials)),
+    SUPPORTED_VERSIONS: lambda profile, uint16s: vector(1, uint16s(profile.versions)),
+    COMPRESS_CERTIFICATE: lambda profile, uint16s: vector(1, uint16s(profile.certificate_compression)),
+    PSK_MODES: lambda profile, _: vector(1, bytes(profile.psk_modes)),
+    RECORD_SIZE_LIMIT: lambda profile, _: struct.pack("!H", profile.record_size_limit),
+    ALPN: lambda profile, _: _names(profile.alpn),
+    **{code: lambda profile, _: _names(profile.application_settings) for code in APPLICATION_SETTINGS},
+    KEY_SHARE: lambda profile, uint16s: vector(
+        2,
+        b"".join(
+            uint16s((GREASE,)) + vector(2, b"\0") if group == GREASE else _share(group) for group in profile.key_shares
+        ),
+    ),
+}
+
+MODELLED = frozenset({*_BODIES, SERVER_NAME, PADDING})
+"""The extensions whose body a profile tells without ``bodies``."""

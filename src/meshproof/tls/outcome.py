@@ -11,6 +11,7 @@ class Outcome(Enum):
 
     ========================  ====================================================================
     ESTABLISHED               the handshake is complete and the peer has answered on it
+    NEGOTIATED                a hello was answered with one that its client accepts; it was not completed
     CLIENT_CERT_REQUIRED      the peer asked for a certificate, got none, and ended: alert 116, or
                               40 or 42 after a CertificateRequest that we answered with nothing
     CLIENT_CERT_UNKNOWN_CA    alert 48: no trusted issuer for our certificate
@@ -28,12 +29,21 @@ class Outcome(Enum):
     UNREACHABLE               no route to the address
     NAME_NOT_RESOLVED         the host name has no address
     SERVER_CERT_UNTRUSTED     we refused the peer: its chain, its lifetime or its name
-    UNACCEPTABLE_ANSWER       TLS, but not an answer to what we offered (wrong version, malformed)
+    VERSION_NOT_OFFERED       the server chose a version that the client did not offer
+    CIPHER_NOT_OFFERED        the server chose a cipher suite that the client did not offer
+    GROUP_NOT_OFFERED         the server chose a group, or asked for one, that it must not
+    DH_SIZE_REFUSED           the server's Diffie-Hellman prime is too short or too long for the client
+    DOWNGRADED                the server says that it could do better: somebody has changed the hello
+    SECOND_RETRY              the server answered the second hello with another HelloRetryRequest
+    UNSTABLE                  the same hello was answered once, and once ended without a word
+    OVERLONG                  the server's first flight has no end
+    UNACCEPTABLE_ANSWER       TLS, but malformed or not an answer to a ClientHello
     NOT_TLS                   the peer speaks another protocol, or in plaintext
     ========================  ====================================================================
     """
 
     ESTABLISHED = "established"
+    NEGOTIATED = "negotiated"
     CLIENT_CERT_REQUIRED = "client certificate required"
     CLIENT_CERT_UNKNOWN_CA = "client certificate of an unknown authority"
     CLIENT_CERT_EXPIRED = "client certificate expired"
@@ -50,6 +60,14 @@ class Outcome(Enum):
     UNREACHABLE = "address unreachable"
     NAME_NOT_RESOLVED = "name not resolved"
     SERVER_CERT_UNTRUSTED = "server certificate untrusted"
+    VERSION_NOT_OFFERED = "version not offered"
+    CIPHER_NOT_OFFERED = "cipher suite not offered"
+    GROUP_NOT_OFFERED = "group not offered"
+    DH_SIZE_REFUSED = "Diffie-Hellman prime of a refused size"
+    DOWNGRADED = "downgrade marker"
+    SECOND_RETRY = "second HelloRetryRequest"
+    UNSTABLE = "different answers to one hello"
+    OVERLONG = "first flight without an end"
     UNACCEPTABLE_ANSWER = "unacceptable answer"
     NOT_TLS = "not TLS"
 

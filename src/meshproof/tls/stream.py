@@ -161,6 +161,10 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
 
 
 def _ended(error: OSError) -> Ended:
+    return Ended(outcome_of_error(error), str(error))
+
+
+def outcome_of_error(error: OSError) -> Outcome:
     """Name the end that the operating system reported.
 
     Raises:
@@ -169,4 +173,4 @@ def _ended(error: OSError) -> Ended:
     outcome = Outcome.SILENT if isinstance(error, TimeoutError) else _OUTCOME_OF_ERRNO.get(error.errno or 0)
     if outcome is None:
         raise error
-    return Ended(outcome, str(error))
+    return outcome

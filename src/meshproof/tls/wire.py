@@ -1,29 +1,48 @@
-"""Reading what a server sent before encryption began: bytes in, values out, no connection.
+"""Reading what a server sends before encryption begins: octets in, values out, no connection.
 
-Every function takes all the bytes received so far and looks at the complete records in them, so that it
-does not matter how they were cut into segments, and can be asked again when more has come.
+It does not matter how the octets are cut into segments, records and messages. Whatever comes, the work is in proportion
+to its length, and its length has a limit.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
+from meshproof.tls.octets import Cursor, extensions, vector
+from meshproof.tls.registry import extension_code, suite
 from meshproof.tls.version import ProtocolVersion
 
-_RECORD_HEADER = struct.Struct("!BHH")  # RFC 8446 5.1: type, legacy version, length
-_MESSAGE_HEADER = 4  # RFC 8446 4: type, then 24 bits of length
+LIMIT = 1 << 18  # octets; four times the longest chain of certificates seen
+_RECORD_HEADER = 5  # RFC 8446 5.1: type, version, length
+_LONGEST_RECORD = (1 << 14) + 2048  # RFC 5246 6.2.3
+_MESSAGE_HEADER = 4  # RFC 8446 4: type, length
 _MAJOR_VERSION = 3
 _FATAL = 2
 _ALERT_LENGTH = 2
-_SUPPORTED_VERSIONS = 43
-_SSL2_TYPE_AT = 2  # after the record's length
-_SSL2_VERSION_AT = 5  # after the type, the hit flag and the certificate type
+_NAMED_CURVE = 3  # RFC 8422 5.4
+_RANDOM = 32
+_SSL2_HEADER = 0x80  # the high bit of the length, for a header of two octets
+_SSL2_ERROR = 0
+_SSL2_SERVER_HELLO = 4
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")  # RFC 8446 4.1.3
+_DOWNGRADED = (b"DOWNGRD\1", b"DOWNGRD\0")  # RFC 8446 4.1.3: to TLS 1.2, to an older one
 
-SSL2_ERROR = 0
-SSL2_SERVER_HELLO = 4
+_ALPN = extension_code("application_layer_protocol_negotiation")
+_SUPPORTED_VERSIONS = extension_code("supported_versions")
+_COOKIE = extension_code("cookie")
+_KEY_SHARE = extension_code("key_share")
+
+
+class Malformed(ValueError):
+    """The octets are no TLS, or break its rules."""
+
+
+class NotTls(Malformed):
+    """The octets can't be the beginning of a record."""
+
+
+class Overlong(Malformed):
+    """There are more octets than any first flight has."""
 
 
 class ContentType(IntEnum):
@@ -39,119 +58,258 @@ class Message(IntEnum):
     """The handshake messages that we look for (RFC 5246 7.4)."""
 
     SERVER_HELLO = 2
+    CERTIFICATE = 11
+    SERVER_KEY_EXCHANGE = 12
     CERTIFICATE_REQUEST = 13
     SERVER_HELLO_DONE = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record whose body is in the clear."""
-
-    content_type: int
-    body: bytes
+_CONTENT_TYPES = frozenset(ContentType)
 
 
-def looks_like_tls(received: bytes) -> bool:
-    """Say whether the bytes can be the beginning of an SSL 3 or TLS record; none at all can."""
-    types = frozenset(ContentType)
-    return not received or (received[0] in types and received[1:2] in (b"", bytes([_MAJOR_VERSION])))
+class ServerHello:
+    """A ServerHello, or the HelloRetryRequest that is one too (RFC 8446 4.1.3 and 4.1.4).
 
-
-def clear_records(received: bytes) -> Iterator[Record]:
-    """Yield the complete records up to the first that is, or announces, ciphertext."""
-    at = 0
-    while at + _RECORD_HEADER.size <= len(received):
-        content_type, _, length = _RECORD_HEADER.unpack_from(received, at)
-        at += _RECORD_HEADER.size
-        if at + length > len(received) or content_type not in (ContentType.ALERT, ContentType.HANDSHAKE):
-            return
-        yield Record(content_type, received[at : at + length])
-        at += length
-
-
-def fatal_alert(received: bytes) -> int | None:
-    """Return the number of the fatal alert that was sent in the clear; None when there is none."""
-    for record in clear_records(received):
-        if record.content_type == ContentType.ALERT and len(record.body) == _ALERT_LENGTH:
-            level, number = record.body
-            if level == _FATAL:
-                return number
-    return None
-
-
-def messages(received: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield type and body of each complete handshake message; one may span records, one record may hold many."""
-    records = clear_records(received)
-    flight = b"".join(record.body for record in records if record.content_type == ContentType.HANDSHAKE)
-    while len(flight) >= _MESSAGE_HEADER:
-        end = _MESSAGE_HEADER + int.from_bytes(flight[1:_MESSAGE_HEADER], "big")
-        if len(flight) < end:
-            return
-        yield flight[0], flight[_MESSAGE_HEADER:end]
-        flight = flight[end:]
-
-
-def server_hello(received: bytes) -> ProtocolVersion | None:
-    """Return the version that the server chose: from ``supported_versions`` if present, else the legacy field.
-
-    A HelloRetryRequest is a ServerHello too (RFC 8446 4.1.4) and chooses TLS 1.3.
+    Attributes:
+        code: The code of the version that the server chose: from ``supported_versions`` if present.
+        suite: The code of the cipher suite.
+        group: The code of the group of its key share, or of the one that it asks for.
+        alpn: The application protocol.
+        cookie: What to send back.
+        retry: Whether it is a HelloRetryRequest.
+        downgraded: Whether its random value says that the server could do better.
+        share: The server's public key.
+        message: The whole message, header included.
 
     Raises:
-        ValueError: The first message is no ServerHello, or not a well-formed one.
+        ValueError: By the constructor: it is not well-formed.
     """
-    kind, body = next(messages(received), (None, b""))
-    if kind is None:
-        return None
-    if kind != Message.SERVER_HELLO:
-        raise ValueError(f"the server began with handshake message {kind}, not with a ServerHello")
-    try:
-        version = ProtocolVersion.from_code(_chosen_version(body))
-    except (struct.error, IndexError) as error:
-        raise ValueError("the ServerHello ends too early") from error
-    if version is None:
-        raise ValueError("the ServerHello chooses a version that does not exist")
-    return version
 
+    __slots__ = ("alpn", "code", "cookie", "downgraded", "group", "message", "retry", "share", "suite")
 
-def ssl2_message(received: bytes) -> int | None:
-    """Return the type of the SSLv2 message: two octets of length with the high bit set, then the type.
+    def __init__(self, body: bytes) -> None:
+        cursor = Cursor(body)
+        self.message = bytes([Message.SERVER_HELLO]) + vector(3, body)
+        self.code = cursor.uint(2)
+        random = cursor.take(_RANDOM)
+        cursor.vector(1)  # session id
+        self.suite = cursor.uint(2)
+        cursor.take(1)  # compression
+        self.retry = random == _RETRY
+        self.downgraded = random.endswith(_DOWNGRADED)
+        self.group: int | None = None
+        self.share: bytes | None = None
+        self.alpn: str | None = None
+        self.cookie: bytes | None = None
+        for kind, content in extensions(cursor.vector(2)) if cursor.left else ():
+            self._read(kind, Cursor(content))
+        if cursor.left:
+            raise ValueError(f"{cursor.left} octets follow the extensions")
 
-    Returns:
-        SSL2_SERVER_HELLO only when its version is 2; ``SSL2_ERROR``; None while too little has come; -1 for
-        anything else.
-    """
-    if len(received) <= _SSL2_TYPE_AT:
-        return None
-    kind = received[_SSL2_TYPE_AT]
-    if kind == SSL2_SERVER_HELLO:
-        version = received[_SSL2_VERSION_AT : _SSL2_VERSION_AT + 2]
-        wanted = ProtocolVersion.SSL_2.code.to_bytes(2, "big")
-        if version != wanted:
-            return None if wanted.startswith(version) else -1
-    return kind if kind in (SSL2_ERROR, SSL2_SERVER_HELLO) else -1
-
-
-def client_certificate_requested(received: bytes) -> bool | None:
-    """Say whether the server asked for a client certificate.
-
-    Returns:
-        None while that is not known: the server's flight is not complete, or it is encrypted as all of TLS 1.3 is.
-    """
-    kinds = {kind for kind, _ in messages(received)}
-    if Message.CERTIFICATE_REQUEST in kinds:
-        return True
-    return False if Message.SERVER_HELLO_DONE in kinds else None
-
-
-def _chosen_version(hello: bytes) -> int:
-    """Walk a ServerHello: version, random, session id, cipher suite, compression, extensions (RFC 8446 4.1.3)."""
-    (version,) = struct.unpack_from("!H", hello)
-    session_id_at = 2 + 32
-    at = session_id_at + 1 + hello[session_id_at] + 2 + 1
-    at += 2  # the length of all extensions
-    while at < len(hello):
-        kind, length = struct.unpack_from("!HH", hello, at)
+    def _read(self, kind: int, body: Cursor) -> None:
         if kind == _SUPPORTED_VERSIONS:
-            (version,) = struct.unpack_from("!H", hello, at + 4)
-        at += 4 + length
-    return int(version)
+            self.code = body.uint(2)
+        elif kind == _KEY_SHARE:
+            self.group = body.uint(2)
+            self.share = None if self.retry else body.vector(2)
+        elif kind == _ALPN:
+            self.alpn = Cursor(body.vector(2)).vector(1).decode("latin-1")
+        elif kind == _COOKIE:
+            self.cookie = body.vector(2)
+
+    @property
+    def version(self) -> ProtocolVersion | None:
+        """The version that the server chose; None when there is no such version."""
+        return ProtocolVersion.from_code(self.code)
+
+
+class Ssl2Flight:
+    """A server's answer to an SSLv2 CLIENT-HELLO: in SSLv2, or in TLS if it knows no SSLv2.
+
+    The layout is that of draft-hickman-netscape-ssl-00, section 5.
+
+    Attributes:
+        tls: What was answered in TLS; None when the answer is in SSLv2.
+        suites: The cipher kinds of a SERVER-HELLO; None until it is here, or when there is none.
+        error: Whether the answer is an SSLv2 ERROR.
+    """
+
+    def __init__(self) -> None:
+        self.tls: Flight | None = None
+        self.suites: tuple[int, ...] | None = None
+        self.error = False
+        self._received = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next octets.
+
+        Raises:
+            Malformed: As for ``Flight.feed``.
+        """
+        if self.tls is None and not self._received and not data[0] & _SSL2_HEADER:
+            self.tls = Flight()
+        if self.tls:
+            self.tls.feed(data)
+            return
+        self._received += data
+        length = int.from_bytes(self._received[:2], "big") & 0x7FFF
+        if len(self._received) < 2 + length:
+            return
+        message = Cursor(bytes(self._received[2 : 2 + length]))
+        try:
+            self._read(message)
+        except ValueError as error:
+            raise NotTls(f"it is no SSLv2 either: {error}") from error
+
+    def _read(self, message: Cursor) -> None:
+        kind = message.uint(1)
+        if kind == _SSL2_ERROR:
+            self.error = True
+        elif kind == _SSL2_SERVER_HELLO:
+            message.take(2)  # session id hit, certificate type
+            if message.uint(2) != ProtocolVersion.SSL_2.code:
+                raise ValueError("another version")
+            certificate, kinds, _ = message.uint(2), message.uint(2), message.uint(2)
+            message.take(certificate)
+            specifications = Cursor(message.take(kinds))
+            self.suites = tuple(specifications.uint(3) for _ in range(kinds // 3))
+        else:
+            raise ValueError(f"message {kind}")
+
+
+class Flight:
+    """The server's first flight, as far as it has come and is in the clear.
+
+    Attributes:
+        hello: The ServerHello; None until it is here.
+        retry: The HelloRetryRequest before it.
+        certificates: The chain in DER, leaf first (TLS 1.2 and older).
+        group: The code of the group in the ServerKeyExchange, or in the ServerHello of TLS 1.3.
+        dh_bits: The size of the prime in the ServerKeyExchange.
+        client_cert_requested: Whether a CertificateRequest was there; None while that is not known.
+        alert: The number of the fatal alert.
+        ended: Whether all that comes in the clear is here.
+        encrypted: The records after that, header included, as far as they came with the rest.
+    """
+
+    def __init__(self) -> None:
+        self.hello: ServerHello | None = None
+        self.retry: ServerHello | None = None
+        self.certificates: tuple[bytes, ...] = ()
+        self.group: int | None = None
+        self.dh_bits: int | None = None
+        self.client_cert_requested: bool | None = None
+        self.alert: int | None = None
+        self.ended = False
+        self.encrypted = bytearray()
+        self._records = bytearray()
+        self._messages = bytearray()
+        self._length = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next octets.
+
+        Raises:
+            NotTls: It is no TLS.
+            Overlong: More has come than any server needs to say.
+            Malformed: It breaks a rule of TLS.
+        """
+        self._length += len(data)
+        if self._length > LIMIT:
+            raise Overlong(f"the first flight is longer than {LIMIT} octets")
+        self._records += data
+        at = 0
+        while not self.ended and (length := self._record_at(at)) is not None:
+            kind, body = self._records[at], bytes(self._records[at + _RECORD_HEADER : at + length])
+            at += length
+            try:
+                self._record(kind, body)
+            except Malformed:
+                raise
+            except ValueError as error:
+                raise Malformed(f"the server's message is malformed: {error}") from error
+        if self.ended:
+            self.encrypted += self._records[at:]
+            at = len(self._records)
+        del self._records[:at]
+
+    def next_hello(self) -> None:
+        """Forget a HelloRetryRequest that was answered: the ServerHello is still to come."""
+        self.retry, self.hello = self.hello, None
+        self.ended = False
+        rest, self.encrypted = bytes(self.encrypted), bytearray()
+        if rest:
+            self._length -= len(rest)
+            self.feed(rest)
+
+    def _record_at(self, at: int) -> int | None:
+        """Return the length of the record, header included; None while it is not complete."""
+        header = self._records[at : at + _RECORD_HEADER]
+        if header and header[0] not in _CONTENT_TYPES:
+            raise NotTls(f"no record begins with {header[0]}")
+        if len(header) > 1 and header[1] != _MAJOR_VERSION:
+            raise NotTls(f"no record has the major version {header[1]}")
+        if len(header) < _RECORD_HEADER:
+            return None
+        length = int.from_bytes(header[3:], "big")
+        if length > _LONGEST_RECORD:
+            raise Malformed(f"a record of {length} octets is longer than one may be")
+        end = at + _RECORD_HEADER + length
+        return end - at if end <= len(self._records) else None
+
+    def _record(self, kind: int, body: bytes) -> None:
+        if kind == ContentType.ALERT:
+            if len(body) != _ALERT_LENGTH:
+                raise Malformed(f"an alert in the clear has 2 octets, not {len(body)}")
+            if body[0] == _FATAL or body[1] == 0:
+                self.alert, self.ended = body[1], True
+        elif kind == ContentType.HANDSHAKE:
+            if not body:
+                raise Malformed("a handshake record is empty")
+            self._messages += body
+            self._read_messages()
+        elif kind == ContentType.APPLICATION_DATA:
+            raise Malformed("application data came where a handshake is due")
+
+    def _read_messages(self) -> None:
+        at = 0
+        while not self.ended and len(self._messages) - at >= _MESSAGE_HEADER:
+            end = at + _MESSAGE_HEADER + int.from_bytes(self._messages[at + 1 : at + _MESSAGE_HEADER], "big")
+            if end - at > LIMIT:
+                raise Overlong(f"a message of {end - at} octets is announced")
+            if end > len(self._messages):
+                break
+            kind, body = self._messages[at], bytes(self._messages[at + _MESSAGE_HEADER : end])
+            at = end
+            self._message(kind, body)
+        del self._messages[:at]
+
+    def _message(self, kind: int, body: bytes) -> None:
+        if self.hello is None:
+            if kind != Message.SERVER_HELLO:
+                raise Malformed(f"the server began with handshake message {kind}, not with a ServerHello")
+            self.hello = ServerHello(body)
+            self.group = self.hello.group
+            self.ended = self.hello.version is ProtocolVersion.TLS_1_3
+        elif kind == Message.CERTIFICATE:
+            chain = Cursor(Cursor(body).vector(3))
+            found = []
+            while chain.left:
+                found.append(chain.vector(3))
+            self.certificates = tuple(found)
+        elif kind == Message.SERVER_KEY_EXCHANGE:
+            self._server_key_exchange(body)
+        elif kind == Message.CERTIFICATE_REQUEST:
+            self.client_cert_requested = True
+        elif kind == Message.SERVER_HELLO_DONE:
+            self.client_cert_requested = bool(self.client_cert_requested)
+            self.ended = True
+
+    def _server_key_exchange(self, body: bytes) -> None:
+        """Read the group (RFC 8422 5.4) or the prime (RFC 5246 7.4.3); with a PSK there is neither in front."""
+        exchange = suite(self.hello.suite).key_exchange if self.hello else None
+        cursor = Cursor(body)
+        if exchange in ("ECDHE", "ECDH") and cursor.uint(1) == _NAMED_CURVE:
+            self.group = cursor.uint(2)
+        elif exchange in ("DHE", "DH"):
+            self.dh_bits = int.from_bytes(cursor.vector(2), "big").bit_length()

@@ -1,0 +1,223 @@
+"""One ClientHello, one connection, one answer; and many of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshproof.tls.answer import Answer
+from meshproof.tls.hello import SUPPORTED_GROUPS, Hello, Retry
+from meshproof.tls.keyshare import public_key
+from meshproof.tls.outcome import Outcome, outcome_of_alert
+from meshproof.tls.profile import Profile
+from meshproof.tls.registry import group, suite
+from meshproof.tls.stream import Address, outcome_of_error
+from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.wire import Flight, Malformed, NotTls, Overlong, Ssl2Flight
+
+DEFAULT_TIMEOUT = 5.0  # seconds for one probe, from the TCP connect to the answer
+_CHUNK = 65536  # octets to ask the kernel for at once
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: thousands of connections must not linger in TIME_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A socket address that a name resolved to.
+
+    Attributes:
+        family: The address family.
+        address: What ``connect`` takes.
+    """
+
+    family: int
+    address: tuple[str | int | bytes, ...]
+
+
+async def resolve(address: Address, timeout: float) -> tuple[Endpoint, ...] | Outcome:
+    """Return the socket addresses of a host; NAME_NOT_RESOLVED when there is none, or not in time (in seconds)."""
+    try:
+        socket.inet_pton(socket.AF_INET, address.host)
+    except OSError:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError):
+            return Outcome.NAME_NOT_RESOLVED
+        return tuple(Endpoint(family, tuple(target)) for family, _, _, _, target in found)
+    return (Endpoint(socket.AF_INET, (address.host, address.port)),)
+
+
+async def accepts(endpoint: Endpoint, timeout: float) -> bool:
+    """Say whether a TCP connection is accepted, within so many seconds."""
+    with socket.socket(endpoint.family, socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.get_running_loop().sock_connect(connection, endpoint.address)
+        except (OSError, TimeoutError):
+            return False
+    return True
+
+
+async def ask(
+    endpoint: Endpoint,
+    profile: Profile,
+    *,
+    sni: str | None,
+    timeout: float = DEFAULT_TIMEOUT,
+    follow: bool = True,
+) -> Answer:
+    """Send a client's hello and read what the server makes of it. The handshake is never completed.
+
+    So no certificate of the client is needed, and a server that requires one is judged like any other.
+
+    Args:
+        endpoint: Where to connect to.
+        profile: The client.
+        sni: The server name, for clients that send one; None sends none.
+        timeout: Seconds for all of it.
+        follow: Whether to answer a HelloRetryRequest; if not, it counts as the answer.
+
+    Returns:
+        What came, by name; a refusal is a value, not an exception.
+    """
+    hello = Hello(profile, sni)
+    flight = Flight()
+
+    def judge(data: bytes) -> Answer | bytes | None:
+        flight.feed(data)
+        verdict = _judge(flight, profile, follow=follow)
+        if isinstance(verdict, Retry):
+            flight.next_hello()
+            return hello.again(verdict)
+        return verdict
+
+    return await exchange(endpoint, hello.first(), judge, timeout=timeout)
+
+
+async def ask_ssl2(endpoint: Endpoint, profile: Profile, *, timeout: float = DEFAULT_TIMEOUT) -> Answer:
+    """Ask for SSLv2 in its own format; see ``ask``."""
+    flight = Ssl2Flight()
+
+    def judge(data: bytes) -> Answer | None:
+        flight.feed(data)
+        if flight.tls is not None:
+            verdict = _judge(flight.tls, profile, follow=False)
+            return verdict if isinstance(verdict, Answer) else None
+        if flight.suites is not None:
+            kinds = tuple(map(suite, flight.suites))
+            return Answer(outcome=Outcome.NEGOTIATED, version=ProtocolVersion.SSL_2, ssl2_suites=kinds)
+        return Answer(outcome=Outcome.HANDSHAKE_FAILURE) if flight.error else None
+
+    return await exchange(endpoint, Hello(profile, None).first(), judge, timeout=timeout)
+
+
+Judge = Callable[[bytes], Answer | bytes | None]
+"""Takes what has come; returns an answer, or what to send next, or None to wait for more."""
+
+
+async def exchange(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: float) -> Answer:
+    """Open a connection, send, and give what comes to a judge until it has an answer.
+
+    Args:
+        endpoint: Where to connect to.
+        first: What to send first.
+        judge: Asked each time that more has come; may raise ``Malformed``.
+        timeout: Seconds for all of it.
+
+    Returns:
+        The judge's answer, or how the connection ended before.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket(endpoint.family, socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            async with asyncio.timeout(timeout):
+                await loop.sock_connect(connection, endpoint.address)
+                await loop.sock_sendall(connection, first)
+                while data := await loop.sock_recv(connection, _CHUNK):
+                    verdict = judge(data)
+                    if isinstance(verdict, Answer):
+                        return verdict
+                    if verdict:
+                        await loop.sock_sendall(connection, verdict)
+        except TimeoutError:
+            outcome = Outcome.SILENT
+        except NotTls:
+            outcome = Outcome.NOT_TLS
+        except Overlong:
+            outcome = Outcome.OVERLONG
+        except Malformed:
+            outcome = Outcome.UNACCEPTABLE_ANSWER
+        except OSError as error:
+            outcome = outcome_of_error(error)
+        else:
+            outcome = Outcome.CLOSED_WITHOUT_ALERT
+    return Answer(outcome=outcome)
+
+
+def _judge(flight: Flight, profile: Profile, *, follow: bool) -> Answer | Retry | None:
+    """Conclude from a flight whether the client could go on from here."""
+    if flight.alert is not None:
+        return _answer(flight, outcome_of_alert(flight.alert))
+    if flight.hello is None or not flight.ended:
+        return None
+    fault = _fault(flight, profile)
+    if fault:
+        return _answer(flight, fault)
+    if flight.hello.retry:
+        if flight.retry:
+            return _answer(flight, Outcome.SECOND_RETRY)
+        wanted = flight.hello.group
+        if follow and (wanted is None or public_key(wanted)):
+            return Retry(wanted, flight.hello.cookie)
+    return _answer(flight, Outcome.NEGOTIATED)
+
+
+def _fault(flight: Flight, profile: Profile) -> Outcome | None:
+    """Say why the client would refuse what the server chose; None when it would not (RFC 8446 4.1.3 and 4.2.8)."""
+    assert flight.hello is not None
+    chosen = flight.hello
+    if chosen.version not in profile.accepted_versions:
+        return Outcome.VERSION_NOT_OFFERED
+    if chosen.suite not in profile.suites:
+        return Outcome.CIPHER_NOT_OFFERED
+    tls13 = chosen.version is ProtocolVersion.TLS_1_3
+    if chosen.downgraded and not tls13 and ProtocolVersion.TLS_1_3 in profile.accepted_versions:
+        return Outcome.DOWNGRADED
+    if flight.group is not None:
+        if chosen.retry:
+            acceptable = set(profile.groups) - set(profile.key_shares)
+        elif tls13:
+            acceptable = {flight.retry.group} if flight.retry and flight.retry.group else set(profile.key_shares)
+        else:
+            acceptable = set(profile.groups) if SUPPORTED_GROUPS in profile.extensions else {flight.group}
+        if flight.group not in acceptable:
+            return Outcome.GROUP_NOT_OFFERED
+    if flight.dh_bits is not None and profile.dh_bits:
+        smallest, largest = profile.dh_bits
+        if not smallest <= flight.dh_bits <= largest:
+            return Outcome.DH_SIZE_REFUSED
+    return None
+
+
+def _answer(flight: Flight, outcome: Outcome) -> Answer:
+    hello = flight.hello or flight.retry
+    return Answer(
+        outcome=outcome,
+        alert=flight.alert,
+        version=hello.version if hello else None,
+        suite=suite(hello.suite) if hello else None,
+        group=group(flight.group) if flight.group is not None else None,
+        dh_bits=flight.dh_bits,
+        alpn=hello.alpn if hello else None,
+        retried=bool(flight.retry or (hello and hello.retry)),
+        client_cert_requested=flight.client_cert_requested,
+        certificates=flight.certificates,
+    )
