@@ -27,6 +27,11 @@ e2e: doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
 test: $(READY) ## Run the project's own tests: no Docker, no cluster
 	@$(BIN)/pytest tests/unit
 
+.PHONY: parity
+parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on this machine
+	@./tools/peers
+	@$(BIN)/pytest tests/parity
+
 .PHONY: check
 check: $(READY) ## Lint and check types, of the workflows too
 	@$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """The certificates of the testbed, by role.
 
     aliyun    ─┬─ aliyun.com          the gateway that ends TLS
+               ├─ ecdsa.aliyun.com    the same, with an ECDSA key on P-256
                └─ sample.aliyun.com   NGINX behind TLS passthrough
     test      ─┬─ test.com            the gateway with mutual TLS; as a client, one that no policy denies
                ├─ test.client         spiffe://test.client, whom a policy denies one path
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from trustme import KeyType
 
 from meshproof.pki import Authority, Leaf, Lifetime
 
@@ -41,6 +44,7 @@ def mint() -> Certificates:
     aliyun, test, stranger = authorities.values()
     servers = {
         "aliyun.com": aliyun.server("aliyun.com"),
+        "ecdsa.aliyun.com": aliyun.server("ecdsa.aliyun.com", key=KeyType.ECDSA),
         "sample.aliyun.com": aliyun.server("sample.aliyun.com"),
         "test.com": test.server("test.com"),
     }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import Progress as Live
-from rich.progress import SpinnerColumn, TaskID, TimeElapsedColumn
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -19,6 +21,11 @@ def duration(seconds: float) -> str:
     if seconds < 10:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"  # noqa: PLR2004
+
+
+def complain(sentence: str) -> None:
+    """Say why we end without having done what was asked."""
+    console.print(f"[red]meshproof:[/] {escape(sentence)}")
 
 
 @contextmanager
@@ -38,10 +45,16 @@ class BuildProgress:
 
     def __init__(self, steps: int) -> None:
         """Expect so many steps."""
+        from rich.progress import (  # noqa: PLC0415 - only a build needs it, and a command that builds nothing is quick
+            Progress,
+            SpinnerColumn,
+            TimeElapsedColumn,
+        )
+
         self._steps = steps
         self._done = 0
         columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn(), "{task.fields[expected]}")
-        self._live = Live(*columns, console=console, transient=True)
+        self._live = Progress(*columns, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

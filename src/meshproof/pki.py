@@ -4,7 +4,7 @@
                ├─ client(identity)              what a client with a URI identity shows
                └─ …, lifetime=Lifetime.EXPIRED  the same with a defect
 
-A second ``Authority`` is the unknown issuer. Every key is RSA-2048.
+A second ``Authority`` is the unknown issuer. Every key is RSA-2048, but that of a server may be ECDSA on P-256.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from trustme import KeyType
 
 _KEY_BITS = 2048
 _PRIVATE = 0o600
@@ -128,7 +129,7 @@ class Authority:
 
     def __init__(self, name: str = "meshproof") -> None:
         self._name = name
-        self._ca = trustme.CA(organization_name=name, key_type=trustme.KeyType.RSA)
+        self._ca = trustme.CA(organization_name=name, key_type=KeyType.RSA)
         self._certificate = x509.load_pem_x509_certificate(self.pem)
 
     @property
@@ -136,13 +137,21 @@ class Authority:
         """The authority's own certificate: what one trusts."""
         return self._ca.cert_pem.bytes()
 
-    def server(self, host: str, *, common_name: str | None = None, lifetime: Lifetime = Lifetime.CURRENT) -> Leaf:
+    def server(
+        self,
+        host: str,
+        *,
+        common_name: str | None = None,
+        lifetime: Lifetime = Lifetime.CURRENT,
+        key: KeyType = KeyType.RSA,
+    ) -> Leaf:
         """Issue a leaf for a server; its extended key usage admits it as a client's certificate too.
 
         Args:
             host: The DNS name or IP address in the subject alternative name.
             common_name: The CN of the subject; the host by default.
             lifetime: When it is valid.
+            key: The kind of its key; the authority's is RSA all the same.
         """
         begin, end = lifetime.around(datetime.now(UTC))
         issued = self._ca.issue_cert(
@@ -151,7 +160,7 @@ class Authority:
             organization_name=self._name,
             not_before=begin,
             not_after=end,
-            key_type=trustme.KeyType.RSA,
+            key_type=key,
         )
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         return Leaf.from_pem(chain, issued.private_key_pem.bytes())

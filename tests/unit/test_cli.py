@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
+import pytest
+import typer
+from typer.core import TyperCommand
+from typer.testing import CliRunner
+
+from meshproof.__main__ import COMMANDS, Later, app
+from meshproof.commands.quick import Quick
 from meshproof.errors import CommandFailed
 from meshproof.process import run
 from meshproof.settings import TIMEOUTS, ImageSource, known_versions
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
+
+SLOW = {"asyncio", "cryptography", "httpx", "kubernetes", "pydantic", "pykube", "pytest", "pytest_kind", "tenacity"}
 
 PLAIN = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 
@@ -30,6 +42,15 @@ def command(*arguments: str, cache: Path, **env: str) -> tuple[int, str]:
     return 0, "\n".join(lines)
 
 
+def imports(*arguments: str) -> set[str]:
+    """Run Python; return the names of all the modules that it imported."""
+    lines: list[str] = []
+    with suppress(CommandFailed):
+        argv = [sys.executable, "-X", "importtime", *arguments]
+        run(argv, env=PLAIN, timeout=TIMEOUTS.program, on_line=lines.append)
+    return {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     """A newcomer finds all that can be done, and nothing is done meanwhile."""
     status, printed = command("--help", cache=tmp_path / "cache")
@@ -37,6 +58,23 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     for word in ("doctor", "up", "down", "status", "images"):
         assert f" {word} " in printed
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    """The list is printed without the command's module, so it has the first sentence a second time."""
+    command = app.commands[name]
+    assert isinstance(command, Later)
+    assert (command.real().help or "").split("\n\n")[0] == command.help
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["no-such-command"]])
+def test_nobody_waits_for_a_command_that_is_not_run(arguments: list[str]) -> None:
+    """What takes long to import is left alone until a command that needs it is run."""
+    imported = imports("-m", "meshproof", *arguments)
+    assert "typer" in imported
+    assert {name.split(".")[0] for name in imported} & SLOW == set()
+    assert {f"meshproof.commands.{module}" for module, _ in COMMANDS.values()} & imported == set()
 
 
 def test_the_versions_can_be_listed(tmp_path: Path) -> None:
@@ -90,3 +128,84 @@ def test_the_doctor_finds_what_is_lacking(tmp_path: Path) -> None:
     status, printed = command("doctor", cache=tmp_path, PATH=str(tmp_path))
     assert status == 11
     assert "✗ Docker is not installed: run `apt-get install " in printed
+
+
+def plain(
+    targets: Annotated[list[str], typer.Argument()],
+    name: str | None = None,
+    seconds: float = 5,
+    times: Annotated[int, typer.Option("--times", "-n")] = 1,
+    also: Annotated[list[str] | None, typer.Option()] = None,
+    into: Path | None = None,
+    *,
+    short: bool = False,
+    checked: bool = True,
+) -> None:
+    """Print what came in."""
+    print(targets, name, seconds, times, also, into, short, checked)  # noqa: T201 - it is compared
+
+
+def bounded(
+    seconds: Annotated[float, typer.Option(min=1)] = 2,
+    source: ImageSource = PACKAGES,
+    file: Annotated[Path, typer.Option(exists=True, dir_okay=False)] = Path(__file__),
+) -> None:
+    """Print what came in, which takes more than a look."""
+    print(seconds, source, file)  # noqa: T201 - it is compared
+
+
+PROGRAM = """
+from pathlib import Path
+import typer
+from meshproof.commands.quick import Quick
+app = typer.Typer(add_completion=False)
+@app.command(cls={kind})
+def plain(targets: list[str], seconds: float = 5, into: Path = None, short: bool = False) -> None:
+    assert (targets, seconds, into, short) == (["a:443"], 3, Path("there"), False)
+app()
+"""
+
+ARGUMENTS = [
+    (plain, "a:443"),
+    (plain, "a:443 b:443 --name x --seconds 1.5 -n 3 --also one --also two --short --no-checked"),
+    (plain, "--name= a:443 -- --b"),
+    (plain, "a:443 --into there/is/none --also="),
+    (plain, "a:443 --into ."),
+    (plain, "--seconds=inf - --name -"),
+    (plain, "-n3 a:443 --no-short --short"),
+    (plain, ""),
+    (plain, "--help"),
+    (plain, "a:443 --help"),
+    (plain, "a:443 --seconds soon"),
+    (plain, "a:443 -n 1.5"),
+    (plain, "a:443 --seconds"),
+    (plain, "a:443 --no-such-option"),
+    (bounded, ""),
+    (bounded, "--seconds 3 --source registry"),
+    (bounded, "--seconds 0"),
+    (bounded, "--source elsewhere"),
+    (bounded, "--file there/is/none"),
+    (bounded, "--file ."),
+    (bounded, "stray"),
+]
+
+
+@pytest.mark.parametrize(("function", "line"), ARGUMENTS, ids=lambda each: getattr(each, "__name__", each))
+def test_a_quick_command_reads_its_arguments_as_any_other(function: Callable[..., None], line: str) -> None:
+    """Values, mistakes and help are the same as without the short cut."""
+    seen = []
+    for kind in (Quick, TyperCommand):
+        program = typer.Typer(add_completion=False)
+        program.command("plain", cls=kind)(function)
+        result = CliRunner().invoke(program, line.split(), env=PLAIN)
+        seen.append((result.exit_code, result.output))
+    assert seen[0] == seen[1]
+    assert seen[0][1]
+
+
+def test_a_quick_command_imports_less(tmp_path: Path) -> None:
+    """The short cut is one: what converts the arguments of other commands is not imported."""
+    program = tmp_path / "program.py"
+    for kind, slow in (("Quick", set[str]()), ("None", {"pydantic"})):
+        program.write_text(PROGRAM.format(kind=kind))
+        assert imports(str(program), "a:443", "--seconds", "3", "--into", "there") & {"pydantic"} == slow

@@ -20,9 +20,7 @@ SSL_2_SERVER_HELLO = bytes.fromhex("800b 04 00 01 0002 0000 0000 0000")
 SSL_2_ERROR = bytes.fromhex("8003 00 0001")
 
 
-def server_hello(
-    legacy: int, *, suite: bytes = b"\0\x2f", random: bytes = bytes(32), extensions: bytes = b""
-) -> bytes:
+def server_hello(legacy: int, *, suite: bytes = b"\0\x2f", random: bytes = bytes(32), extensions: bytes = b"") -> bytes:
     """Build the record of a ServerHello, and of the ServerHelloDone after it before TLS 1.3."""
     body = legacy.to_bytes(2, "big") + random + b"\0" + suite + b"\0"
     if extensions:
@@ -97,7 +95,9 @@ def test_a_wrong_name_says_nothing_about_versions() -> None:
         pytest.param(HELLO_1_3, {TLS_1_3}, id="1.3"),
         pytest.param(in_two_records(HELLO_1_3), {TLS_1_3}, id="two records"),
         pytest.param(bytes([21, 3, 3, 0, 2, 1, 112]) + HELLO_1_3, {TLS_1_3}, id="after a warning"),
-        pytest.param(server_hello(0x0303, suite=AES_128_GCM, random=RETRY_RANDOM, extensions=SUPPORTS_1_3), {TLS_1_3}, id="retry"),
+        pytest.param(
+            server_hello(0x0303, suite=AES_128_GCM, random=RETRY_RANDOM, extensions=SUPPORTS_1_3), {TLS_1_3}, id="retry"
+        ),
     ],
 )
 @pytest.mark.parametrize("split", [False, True], ids=["whole", "byte by byte"])

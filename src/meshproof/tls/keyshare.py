@@ -69,7 +69,8 @@ def _x25519() -> bytes:
 
 
 def _ffdhe(bits: int) -> bytes:
-    return b"\0" + os.urandom(bits // 8 - 1)  # between 1 and the prime, whose first octet is 0xFF (RFC 7919)
+    """Return a power of the generator 2 below the prime, whose first 64 bits are ones (RFC 7919): it is in the group."""
+    return (1 << (1 + secrets.randbelow(bits - 64))).to_bytes(bits // 8, "big")
 
 
 _MAKERS: Mapping[str, Callable[[], bytes]] = {

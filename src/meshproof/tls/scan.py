@@ -19,7 +19,7 @@ from meshproof.tls.answer import Answer, Offer
 from meshproof.tls.certificate import certificate_of
 from meshproof.tls.enumeration import ECDSA, RSA, broad
 from meshproof.tls.handshake import handshake
-from meshproof.tls.outcome import Outcome
+from meshproof.tls.outcome import WORDLESS, Outcome
 from meshproof.tls.posture import ClientAuthentication, ClientResult, GroupOrder, Posture, SuiteOrder, Target
 from meshproof.tls.probe import DEFAULT_TIMEOUT
 from meshproof.tls.prober import CONNECTIONS, Prober
@@ -96,9 +96,12 @@ async def posture(target: Target, options: Options, slots: asyncio.Semaphore | N
     versions = await enumeration.versions(prober.ask)
     found = Posture(target=target, began=began, seconds=0, connections=0, versions=versions)
     gone = _gone(versions)
-    if gone is None and (options.lists or options.clients):
-        found = await _examine(prober, found, options)
+    if gone is None:
+        if options.lists or options.clients:
+            found = await _examine(prober, found, options)
         gone = await _control(prober, found)
+        if gone:
+            found = _distrusted(found)
     return replace(found, unreachable=gone, seconds=time.monotonic() - start, connections=prober.connections)
 
 
@@ -130,6 +133,20 @@ async def _control(prober: Prober, found: Posture) -> Outcome | None:
     answer = await prober.ask(broad(newest))
     same = answer.negotiated if found.offered else answer.alert is not None
     return None if same else answer.outcome
+
+
+def _distrusted(found: Posture) -> Posture:
+    """Return what a posture is worth when the target was gone at the end: an end without a word refused nothing."""
+    return replace(
+        found,
+        versions={
+            version: offer.without_witness() if offer.refusal in WORDLESS else offer
+            for version, offer in found.versions.items()
+        },
+        ciphers=tuple(replace(order, complete=False) for order in found.ciphers),
+        groups=tuple(replace(order, complete=False) for order in found.groups),
+        clients=tuple(replace(each, unknown=each.unknown or not each.answer.negotiated) for each in found.clients),
+    )
 
 
 async def _examine(prober: Prober, found: Posture, options: Options) -> Posture:

@@ -1,0 +1,31 @@
+"""Postures in a browser: one page that needs nothing else, made of the JSON document."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from meshproof.posture.document import Json
+from meshproof.posture.spelling import PROTOCOLS, plain
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+def page(document: Json) -> str:
+    """Return a document of ``document.to_json`` as HTML."""
+    return _template().render(document, protocols=list(PROTOCOLS), footnote=BEHIND_PASSTHROUGH)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _shown(value: object) -> object:
+    return "" if value is None else plain(value) if type(value) is str else value

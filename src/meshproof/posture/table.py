@@ -1,0 +1,163 @@
+"""Postures on a terminal. Text of the server's own is shown as it is, but for what would steer the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from meshproof.posture.difference import Change
+from meshproof.posture.expectations import Deviation
+from meshproof.posture.spelling import connection, group, plain, preference
+from meshproof.posture.spelling import offer as spelled
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge
+from meshproof.tls.answer import Offer, Offered
+from meshproof.tls.posture import ClientResult, Posture
+from meshproof.tls.version import ProtocolVersion
+
+_GOOD, _BAD, _UNSURE, _DIM = "green", "red", "yellow", "dim"
+_MODERN = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
+_SEVERITIES = {Severity.BROKEN: "bold red", Severity.WEAK: "red", Severity.NOTE: "yellow"}
+
+
+def picture(posture: Posture) -> Group:
+    """Return all that is known of one target."""
+    parts: list[RenderableType] = [Text(plain(str(posture.target)), "bold")]
+    if posture.unreachable is not None:
+        parts.append(Text(f"Nothing is known of it: {posture.unreachable.value}", _UNSURE))
+    parts += [Text(plain(note), _UNSURE) for note in posture.notes]
+    parts += ["", _protocols(posture), "", _facts(posture), ""]
+    if posture.clients:
+        parts += [clients(posture.clients), ""]
+    parts.append(verdict(judge(posture), unknown=posture.unknown))
+    return Group(*parts)
+
+
+def clients(results: Iterable[ClientResult]) -> Table:
+    """Return what each client would get."""
+    table = _table("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy", "Reason")
+    table.columns[0].min_width, table.columns[1].min_width, table.columns[4].ratio = 12, 8, 1
+    for client in results:
+        got = connection(client.answer)
+        if client.unknown:
+            row = ("Unknown", "", ""), _UNSURE
+        elif got:
+            row = got, _BAD if got[2] == "No FS" or client.answer.version not in _MODERN else _GOOD
+        else:
+            row = ("No connection", "", ""), _BAD
+        cells, style = row
+        table.add_row(_text(client.name), *(Text(cell, style) for cell in cells), _text(client.reason, _DIM))
+    return table
+
+
+def summary(postures: Iterable[Posture]) -> Table:
+    """Return one row for each of many targets."""
+    table = _table("Target", *(str(version) for version in ProtocolVersion), "Clients", "Verdict")
+    for posture in postures:
+        offers = (_offer(version, posture.versions.get(version), ("yes", "no", "?")) for version in ProtocolVersion)
+        connected = sum(connection(client.answer) is not None for client in posture.clients)
+        found = judge(posture)
+        counts = ((sum(finding.severity is each for finding in found), each) for each in Severity)
+        words = ", ".join(f"{count} {each}" for count, each in counts if count) or "good"
+        worst = Text(words, _SEVERITIES[found[0].severity] if found else _GOOD)
+        if posture.unknown:
+            worst = Text(
+                f"unknown: {posture.unreachable.value}" if posture.unreachable else f"{worst}, part unknown", _UNSURE
+            )
+        table.add_row(_text(str(posture.target)), *offers, f"{connected}/{len(posture.clients)}", worst)
+    return table
+
+
+def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> RenderableType:
+    """Return what is weak, why, and what mends it."""
+    if not findings:
+        return Text("Not all could be found out.", _UNSURE) if unknown else Text("Nothing weak was found.", _GOOD)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for each in findings:
+        lines = (
+            _text("; ".join(each.what), "bold"),
+            _text(each.why).append(f" [{each.source}]", _DIM),
+            Text("mend: ", _DIM).append_text(_text(each.remedy)),
+        )
+        table.add_row(Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines))
+    return Group(table, Text(BEHIND_PASSTHROUGH, _DIM))
+
+
+def deviations(found: Sequence[Deviation]) -> RenderableType:
+    """Return what is not as expected."""
+    if not found:
+        return Text("All is as expected.", _GOOD)
+    table = _table("What", "Expected", "Seen")
+    for each in found:
+        style = _UNSURE if each.unknown else _BAD
+        table.add_row(_text(each.what), _text(each.expected), _text(f"{'unknown: ' * each.unknown}{each.seen}", style))
+    return table
+
+
+def changes(found: Sequence[Change]) -> RenderableType:
+    """Return what changed."""
+    if not found:
+        return Text("Nothing changed.", _GOOD)
+    table = _table("What", "Before", "After", "Reason")
+    for each in found:
+        style = _UNSURE if each.unknown else ""
+        sides = (_text(side if side is not None else "unknown", style) for side in (each.before, each.after))
+        table.add_row(_text(each.what), *sides, _text(each.reason, _DIM))
+    return table
+
+
+def _protocols(posture: Posture) -> Table:
+    table = _table("Protocol", "Offered", "Cipher suites, best first; the server likes [ a | b ] alike")
+    for version, offer in posture.versions.items():
+        orders = [order for order in posture.ciphers if order.version is version]
+        suites = [
+            f"{order.certificate + ': ' if order.certificate and orders[1:] else ''}{preference(order)}"
+            f"{'' if order.complete else ', and perhaps more'}"
+            for order in orders
+        ]
+        table.add_row(str(version), _offer(version, offer, (spelled(offer),) * 3), _text("\n".join(suites)))
+    return table
+
+
+def _offer(version: ProtocolVersion, offer: Offer | None, words: tuple[str, str, str]) -> Text:
+    """Show an offer with one of the words for yes, no and unknown; what is good about new versions is bad about old."""
+    if offer is None or offer.offered is Offered.UNKNOWN:
+        return Text(words[2], _UNSURE)
+    offered = offer.offered is Offered.OFFERED
+    return Text(
+        words[0] if offered else words[1], _GOOD if offered is (version in _MODERN) else _BAD if offered else ""
+    )
+
+
+def _facts(posture: Posture) -> Table:
+    table = Table.grid("", "", padding=(0, 2), collapse_padding=True)
+    for order in posture.groups:
+        chooser = {True: "the server's order", False: "the client's first", None: ""}[order.server_decides]
+        more = "" if order.complete else "and perhaps more"
+        names = ", ".join(filter(None, (*map(group, order.groups), more)))
+        table.add_row(f"Groups, {order.version}", _text(f"{names}  ({chooser})" if chooser else names))
+    table.add_row("ALPN", _text(", ".join(posture.alpn) or "none seen"))
+    for each in posture.certificates:
+        until = f"{each.not_before:%Y-%m-%d} to {each.not_after:%Y-%m-%d}"
+        lines = (f"{each.subject}, {each.key}, {each.signature}, {until}", f"names: {', '.join(each.names) or 'none'}")
+        table.add_row("Certificate", Text("\n").join(_text(line) for line in (*lines, f"issuer: {each.issuer}")))
+    table.add_row("Client certificate", str(posture.client_authentication))
+    if posture.credential is not None:
+        table.add_row("With ours", posture.credential.value)
+    if posture.fallback_scsv is not None:
+        table.add_row("Downgrade", "noticed" if posture.fallback_scsv else Text("not noticed", _UNSURE))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text("\n".join(plain(line) for line in text.split("\n")), style)

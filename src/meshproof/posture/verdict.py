@@ -1,0 +1,209 @@
+"""What is weak about a posture: why, who says so, and which field of an Istio Gateway mends it.
+
+Only what was seen is judged: where a posture is unknown, that nothing was found means nothing. The texts are in
+``weaknesses.json``, by the name of the finding: how bad, why, who says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+from meshproof.posture.istio import CIPHERS, ENVOY_DEFAULTS
+from meshproof.posture.spelling import group as spelled
+from meshproof.tls.answer import Offered
+from meshproof.tls.posture import Certificate, Posture
+from meshproof.tls.registry import CipherSuite, group_named
+from meshproof.tls.version import ProtocolVersion
+
+
+class Severity(Enum):
+    """How bad a finding is; the worst first."""
+
+    BROKEN = "broken"  # an attack on it is known, or a client has to refuse it
+    WEAK = "weak"  # a standard says that it must not, or should not, be used
+    NOTE = "note"  # no fault today, but there is something better
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is weak.
+
+    Attributes:
+        id: Its name, the same in every release.
+        severity: How bad it is.
+        what: The versions, suites, groups, certificates or files that it is about.
+        why: One sentence: why that is weak.
+        source: Who says so.
+        remedy: What mends it: a field of an Istio Gateway or of the mesh's configuration, and its value.
+    """
+
+    id: str
+    severity: Severity
+    what: tuple[str, ...]
+    why: str
+    source: str
+    remedy: str
+
+
+BEHIND_PASSTHROUGH = "Behind PASSTHROUGH the gateway ends no TLS: there the backend itself has to be mended."
+"""Goes with every list of findings, for a scan cannot tell who ends TLS."""
+
+_NOT_ENVOY = "nothing in Istio, as Envoy never does this: the server that answers, such as a backend behind PASSTHROUGH"
+_NEWER = "servers[].tls.minProtocolVersion: TLSV1_2"
+_CERTIFICATE = "servers[].tls.credentialName: a Secret with another certificate"
+_CURVES = "meshConfig.tlsDefaults.ecdhCurves: [X25519MLKEM768, X25519, P-256]"
+_STRONG_PRIME, _STRONG_CURVE = 2048, 224  # bits: 112 of strength
+_BROKEN_HASH = re.compile(r"md[245]|sha-?1(?!\d)", re.IGNORECASE)
+
+_OLD_VERSIONS = {
+    ProtocolVersion.SSL_2: ("ssl-2", _NOT_ENVOY),
+    ProtocolVersion.SSL_3: ("ssl-3", _NOT_ENVOY),
+    ProtocolVersion.TLS_1_0: ("tls-1.0", _NEWER),
+    ProtocolVersion.TLS_1_1: ("tls-1.1", _NEWER),
+}
+
+
+def _exchange(suite: CipherSuite) -> str:
+    return suite.key_exchange or ""
+
+
+def _cipher(suite: CipherSuite) -> str:
+    return (suite.encryption or "").replace("DES_192_EDE3", "3DES_EDE")  # as SSLv2 calls it
+
+
+def _anonymous(suite: CipherSuite) -> bool:
+    return suite.authentication == "anonymous"
+
+
+_WEAK_SUITES: Mapping[str, Callable[[CipherSuite], bool]] = {
+    "null": lambda suite: _cipher(suite) == "NULL",
+    "anonymous": _anonymous,
+    "export": lambda suite: suite.export,
+    "rc4": lambda suite: _cipher(suite).startswith("RC4"),
+    "des": lambda suite: _cipher(suite).startswith(("DES", "RC2")),
+    "3des": lambda suite: _cipher(suite).startswith(("3DES", "IDEA")),
+    "cbc": lambda suite: "CBC" in _cipher(suite),
+    "static-rsa": lambda suite: _exchange(suite).startswith("RSA"),
+    "static-dh": lambda suite: _exchange(suite) in ("DH", "ECDH") and not _anonymous(suite),
+    "no-forward-secrecy": lambda suite: not suite.forward_secret and not _anonymous(suite),
+    "dhe": lambda suite: _exchange(suite).startswith("DHE"),
+    "md5-mac": lambda suite: suite.mac == "MD5",
+    "sha1-mac": lambda suite: suite.mac == "SHA",
+}
+
+
+def finding(name: str, what: Iterable[str], remedy: str, **facts: str) -> Finding:
+    """Return the finding of that name; the facts go into its sentence."""
+    severity, why, source = _texts()[name]
+    return Finding(name, Severity(severity), tuple(what), why.format(**facts), source, remedy)
+
+
+def judge(posture: Posture) -> tuple[Finding, ...]:
+    """Return what is weak about a posture, the worst first."""
+    parts = (_versions, _suites, _groups, _certificates)
+    found = [finding for part in parts for finding in part(posture)]
+    return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+
+
+@cache
+def _texts() -> Mapping[str, tuple[str, str, str]]:
+    texts: Mapping[str, tuple[str, str, str]] = json.loads(Path(__file__).with_name("weaknesses.json").read_bytes())
+    return texts
+
+
+def _versions(posture: Posture) -> Iterator[Finding]:
+    for version in posture.offered:
+        if version in _OLD_VERSIONS:
+            name, remedy = _OLD_VERSIONS[version]
+            yield finding(name, [str(version)], remedy)
+    newest = posture.versions.get(ProtocolVersion.TLS_1_3)
+    if posture.offered and newest and newest.offered is Offered.NOT_OFFERED:
+        remedy = "servers[].tls.maxProtocolVersion: TLSV1_3, or leave it out"
+        yield finding("no-tls-1.3", [str(ProtocolVersion.TLS_1_3)], remedy)
+    if posture.fallback_scsv is False:
+        yield finding("no-fallback-scsv", map(str, posture.offered), _NOT_ENVOY)
+
+
+def _suites(posture: Posture) -> Iterator[Finding]:
+    # Of a code without a name nothing is known.
+    offered = [(order.version, suite) for order in posture.ciphers for suite in order.suites if suite.encryption]
+    good = [str(s) for _, s in offered if s.openssl in CIPHERS and not any(weak(s) for weak in _WEAK_SUITES.values())]
+    wanted = f"servers[].tls.cipherSuites: [{', '.join(dict.fromkeys(good or ENVOY_DEFAULTS))}]"
+    for name, weak in _WEAK_SUITES.items():
+        found: dict[ProtocolVersion, dict[CipherSuite, None]] = {}
+        for version, suite in offered:
+            if weak(suite):
+                found.setdefault(version, {})[suite] = None
+        if found:
+            envoy = any(suite.openssl in CIPHERS for suites in found.values() for suite in suites)
+            what = [f"{version}: {', '.join(map(str, suites))}" for version, suites in found.items()]
+            yield finding(name, what, wanted if envoy else _NOT_ENVOY)
+
+
+def _groups(posture: Posture) -> Iterator[Finding]:
+    groups = {group for order in posture.groups for group in order.groups}
+    small = sorted(spelled(group) for group in groups if group.kind == "ECDH" and _is_short(group.bits, _STRONG_CURVE))
+    if small:
+        yield finding("small-group", small, _CURVES)
+    primes = {group.bits for group in groups if group.kind == "DH"}
+    primes |= {client.answer.dh_bits for client in posture.clients}
+    short = sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME))
+    if short:
+        yield finding("small-dh", [f"{bits} bit DH" for bits in short], _NOT_ENVOY)
+    for order in posture.groups:
+        if order.version is ProtocolVersion.TLS_1_3 and order.complete and all(g.kind != "KEM" for g in order.groups):
+            yield finding("no-post-quantum", map(spelled, order.groups), _CURVES)
+
+
+def _certificates(posture: Posture) -> Iterator[Finding]:
+    for each in posture.certificates:
+        facts = {"since": f"{each.not_before:%Y-%m-%d}", "until": f"{each.not_after:%Y-%m-%d}", "key": each.key}
+        facts |= {"signature": each.signature, "sni": posture.target.sni or ""}
+        for name in _faults(each, posture):
+            yield finding(name, [each.subject], _CERTIFICATE, **facts)
+
+
+def _faults(certificate: Certificate, posture: Posture) -> Iterator[str]:
+    now, whole = posture.began, certificate.not_after - certificate.not_before
+    if certificate.not_after < now:
+        yield "expired"
+    elif certificate.not_before > now:
+        yield "not-yet-valid"
+    elif certificate.not_after - now < whole / 10:
+        yield "expires-soon"
+    sni = posture.target.sni
+    if sni is not None and not any(_covers(name, sni) for name in certificate.names):
+        yield "wrong-name"
+    if certificate.subject == certificate.issuer:
+        yield "self-signed"
+    if _BROKEN_HASH.search(certificate.signature):
+        yield "sha1-signature"
+    size = certificate.key.partition(" ")[2]
+    if _is_short(int(size), _STRONG_PRIME) if size.isdigit() else _is_short(_curve_bits(size), _STRONG_CURVE):
+        yield "small-key"
+
+
+def _covers(name: str, host: str) -> bool:
+    """Say whether a name of a certificate is that of the host; a wildcard stands for one label (RFC 9525 6.3)."""
+    name, host = name.lower(), host.lower().rstrip(".")
+    return name == host or (name.startswith("*.") and "." in host and name[1:] == host[host.index(".") :])
+
+
+def _curve_bits(name: str) -> int | None:
+    try:
+        return group_named(name).bits
+    except ValueError:
+        return None
+
+
+def _is_short(bits: int | None, enough: int) -> bool:
+    return bits is not None and bits < enough

@@ -1,0 +1,108 @@
+"""Learning a client from itself: run it against a port on loopback, and read its first ClientHello."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from meshproof import process
+from meshproof.errors import CommandFailed, MeshproofError
+from meshproof.tls.profile import Profile
+from meshproof.tls.recognition import profile_of
+
+LOOPBACK = "127.0.0.1"
+NAME = "localhost"
+_TURN = 0.1  # seconds between two looks at whether the command still runs
+_LONGEST = 1 << 17  # octets; more than any ClientHello
+_GOODBYE = bytes([21, 3, 3, 0, 2, 2, 40])  # a fatal handshake_failure: the client need not wait
+_HEADERS = {True: 2, False: 5}  # octets before a message, in SSLv2 format or not
+
+
+class CaptureFailed(MeshproofError):
+    """The command did not send a ClientHello."""
+
+    exit_code = 12
+
+
+def capture(command: Sequence[str], name: str, *, provenance: str, timeout: float) -> Profile:
+    """Run a command and return the client that it is.
+
+    In its words, ``{port}`` stands for the port to connect to, and ``{url}`` for ``https://localhost:PORT/``; both are
+    also in its environment, as ``MESHPROOF_PORT`` and ``MESHPROOF_URL``. It is ended as soon as its hello is here.
+
+    Args:
+        command: The program and its arguments.
+        name: What to call the client.
+        provenance: Where its facts come from, for the file.
+        timeout: Seconds until it must have sent its hello.
+
+    Raises:
+        ToolMissing: The program is not installed.
+        CaptureFailed: It sent nothing in time, or something else than a ClientHello.
+    """
+    with socket.create_server((LOOPBACK, 0)) as listener, ThreadPoolExecutor(1) as pool:
+        port = listener.getsockname()[1]
+        url = f"https://{NAME}:{port}/"
+        words = [word.replace("{port}", str(port)).replace("{url}", url) for word in command]
+        environment = {"MESHPROOF_PORT": str(port), "MESHPROOF_URL": url}
+        running = pool.submit(process.run, words, timeout=timeout, env=environment)
+        try:
+            hello = _first_hello(listener, running, words, time.monotonic() + timeout)
+        finally:
+            process.end_all()
+    try:
+        return profile_of(hello, name, provenance=provenance)
+    except ValueError as error:
+        raise CaptureFailed(
+            f"`{shlex.join(words)}` connected to port {port}, but sent no ClientHello ({error}): {hello[:20]!r}."
+        ) from error
+
+
+def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[str], deadline: float) -> bytes:
+    """Return what the first client sends until its hello is whole, or can't become one."""
+    listener.settimeout(_TURN)
+    port = listener.getsockname()[1]
+    while time.monotonic() < deadline:
+        ended = running.done()
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            if ended:
+                raise _never(words, port, running) from running.exception()
+            continue
+        with connection:
+            connection.settimeout(max(deadline - time.monotonic(), _TURN))
+            received = b""
+            with suppress(OSError):
+                while not _whole(received) and (data := connection.recv(_LONGEST)):
+                    received += data
+                connection.sendall(_GOODBYE)
+        if received:  # browsers open connections that they may not need
+            return received
+    raise CaptureFailed(f"`{shlex.join(words)}` did not connect to port {port} of {LOOPBACK} in time.")
+
+
+def _never(words: Sequence[str], port: int, running: Future[str]) -> MeshproofError:
+    error = running.exception()
+    if isinstance(error, MeshproofError) and not isinstance(error, CommandFailed):
+        return error
+    said = f" {error}" if error else ""
+    return CaptureFailed(
+        f"`{shlex.join(words)}` ended and never connected to port {port} of {LOOPBACK}.{said} "
+        "Write {url} or {port} where the command takes them."
+    )
+
+
+def _whole(received: bytes) -> bool:
+    """Say whether the hello is complete, or too long, or none at all; the length is in the first message."""
+    if not received:
+        return False
+    try:
+        profile_of(received, "")
+    except ValueError:
+        return len(received) >= _LONGEST or not (received[0] & 0x80 or received[0] == 22)  # noqa: PLR2004 - handshake
+    return True

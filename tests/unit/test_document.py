@@ -1,0 +1,171 @@
+"""The document: it is as its schema says, is read back as it was, and a broken one is one sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from meshproof.posture import document
+from meshproof.posture.document import SCHEMA, from_json, machine_has_aes, to_json
+from meshproof.posture.reading import Unreadable
+from meshproof.posture.verdict import judge
+from meshproof.tls import registry
+from meshproof.tls.answer import Answer, Offer, Offered
+from meshproof.tls.outcome import Outcome
+from meshproof.tls.posture import ClientAuthentication, ClientResult, Posture, Target
+from meshproof.tls.stream import Address
+from meshproof.tls.version import ProtocolVersion
+from tests.unit import postures
+from tests.unit.postures import GOOD, SILENT, TLS_1_2, WEAK
+
+ODD = replace(
+    GOOD,
+    target=Target(Address("::1", 8443), None),
+    versions={TLS_1_2: Offer(offered=Offered.NOT_OFFERED, answered=ProtocolVersion.SSL_3)},
+    ciphers=(postures.suites(ProtocolVersion.SSL_2, "SSL_CK_RC4_128_WITH_MD5|0xFADE", certificate=None),),
+    groups=(postures.groups(TLS_1_2, "0xFADE", decides=None, complete=False),),
+    alpn=("\x1b[31mred", "\u202e"),
+    client_authentication=ClientAuthentication.REQUIRED,
+    credential=Outcome.CLIENT_CERT_EXPIRED,
+    clients=(ClientResult("x", Answer(outcome=Outcome.UNACCEPTABLE_ANSWER, version=TLS_1_2), "It chose badly."),),
+    notes=("A note.",),
+)
+"""A posture with all that is rare."""
+
+ALL = (GOOD, WEAK, SILENT, ODD)
+
+
+def written(*found: Posture) -> dict[str, Any]:
+    """Return the document as it comes out of a file."""
+    loaded: dict[str, Any] = json.loads(json.dumps(to_json(found, clients="2026-11-21", aes=True)))
+    return loaded
+
+
+def schema() -> Draft202012Validator:
+    """Return the schema, ready to judge."""
+    text = json.loads(SCHEMA.read_text())
+    Draft202012Validator.check_schema(text)
+    return Draft202012Validator(text)
+
+
+def objects(node: object) -> list[dict[str, Any]]:
+    """Return every schema of an object in a schema."""
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = [node] if isinstance(node, dict) and node.get("type") == "object" else []
+    return own + [found for each in inner for found in objects(each)]
+
+
+@pytest.mark.parametrize("posture", ALL)
+def test_a_document_is_as_its_schema_says(posture: Posture) -> None:
+    """Whatever was found."""
+    assert [error.message for error in schema().iter_errors(written(posture))] == []
+
+
+def test_the_schema_is_strict_and_says_what_it_means() -> None:
+    """A key that nobody described is refused, and every key is described."""
+    found = objects(json.loads(SCHEMA.read_text()))
+    assert len(found) > 10
+    assert [each for each in found if "additionalProperties" not in each] == []
+    more = written(GOOD)
+    more["targets"][0]["clients"][0]["colour"] = "red"
+    assert not schema().is_valid(more)
+    assert schema().is_valid(written(GOOD))
+
+
+@pytest.mark.parametrize("posture", ALL)
+def test_what_is_written_is_read_back(posture: Posture) -> None:
+    """The whole posture, with its verdict."""
+    (back,) = from_json(written(posture))
+    assert back == posture
+    assert judge(back) == judge(posture)
+
+
+def test_the_words_are_those_of_testssl() -> None:
+    """A client has the three fields, spelled so, or none of them."""
+    chrome, java, refused = (written(GOOD)["targets"][0]["clients"][n] for n in (1, 0, 2))
+    fields = ("protocol", "cipher", "forward_secrecy")
+    assert [chrome[field] for field in fields] == ["TLSv1.3", "TLS_AES_128_GCM_SHA256", "253 bit ECDH (X25519)"]
+    assert [java[field] for field in fields] == ["TLSv1.2", postures.GCM, "256 bit ECDH (P-256)"]
+    assert [refused[field] for field in fields] == [None, None, None]
+    assert [*written(GOOD)["targets"][0]["protocols"]] == ["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+    assert written(ODD)["targets"][0]["clients"][0]["protocol"] is None
+
+
+def test_the_document_names_its_versions() -> None:
+    """Of its form, of the tool and of all data that the result depends on."""
+    found = written()
+    assert (found["schema"], found["format"], found["tool"]["name"]) == ("posture.schema.json", 1, "meshproof")
+    assert found["data"] == {"clients": "2026-11-21", "registry": registry.VERSION}
+    assert found["machine"] == {"aes": True}
+
+
+def test_certificates_of_clients_are_left_out() -> None:
+    """What a client was shown is in the posture already."""
+    shown = replace(GOOD.clients[0], answer=replace(GOOD.clients[0].answer, certificates=(b"DER",)))
+    assert from_json(written(replace(GOOD, clients=(shown,))))[0].clients[0].answer.certificates == ()
+
+
+def broken(*way: str | int, value: object) -> dict[str, Any]:
+    """Return a document with another value in one place."""
+    found = copy.deepcopy(written(GOOD))
+    place: Any = found
+    for step in way[:-1]:
+        place = place[step]
+    place[way[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "this is not JSON"),
+        ("[" * 100_000, "this is not JSON"),
+        ("[]", "this is no posture that meshproof saved"),
+        ("{}", "this is no posture that meshproof saved: KeyError 'format'"),
+        ('{"format": 2}', "its format is 2, and this meshproof reads 1"),
+        (json.dumps(broken("targets", value=None)), "TypeError"),
+        (json.dumps(broken("targets", 0, "protocols", value={"TLSv9": {}})), "KeyError 'TLSv9'"),
+        (json.dumps(broken("targets", 0, "began", value="yesterday")), "ValueError"),
+        (json.dumps(broken("targets", 0, "groups", 0, "groups", value=[{"code": "x"}])), "ValueError"),
+        (json.dumps(broken("targets", 0, "certificates", 0, "colour", value="red")), "TypeError"),
+        (json.dumps(broken("targets", 0, "clients", value=[1])), "TypeError"),
+    ],
+)
+def test_a_broken_document_is_one_sentence(tmp_path: Path, text: str, why: str) -> None:
+    """It names the file and what is wrong."""
+    path = tmp_path / "saved.json"
+    path.write_text(text)
+    with pytest.raises(Unreadable, match=why) as error:
+        document.read(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_text_that_is_no_text(tmp_path: Path) -> None:
+    """Octets that are not UTF-8, and a directory, are told as such."""
+    (tmp_path / "saved.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(Unreadable, match="not text in UTF-8"):
+        document.read(tmp_path / "saved.json")
+    with pytest.raises(Unreadable, match="cannot be read"):
+        document.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("processor : 0\nflags\t\t: fpu vme aes avx\n", True),
+        ("flags\t\t: fpu vme avx vaes\n", False),
+        ("Features\t: fp asimd aes pmull\n", True),
+        ("nothing of the kind", None),
+    ],
+)
+def test_whether_the_machine_has_aes(tmp_path: Path, text: str, has: bool | None) -> None:  # noqa: FBT001 - a row
+    """It is a flag of the processor, on x86 and on ARM; where there is no such list it is not known."""
+    (tmp_path / "cpuinfo").write_text(text)
+    assert machine_has_aes(tmp_path / "cpuinfo") is has
+    assert machine_has_aes(tmp_path / "none") is None

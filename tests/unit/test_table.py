@@ -1,0 +1,147 @@
+"""Pictures on a terminal: each fact is there, at any width, and a stranger's text steers nothing."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, RenderableType
+
+from meshproof.posture import table
+from meshproof.posture.difference import Change, difference
+from meshproof.posture.expectations import Deviation
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge
+from meshproof.tls.posture import Posture
+from tests.unit import postures
+from tests.unit.postures import CERTIFICATE, GOOD, SILENT, WEAK
+
+EVIL = "\x1b[2J[red]\u202e\x07\r\nowned[/]"
+
+
+def shown(picture: RenderableType, *, width: int = 160, terminal: bool = False) -> str:
+    """Return what is printed."""
+    out = io.StringIO()
+    colours = "standard" if terminal else None
+    Console(file=out, width=width, force_terminal=terminal, color_system=colours).print(picture)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def words(picture: RenderableType, *, width: int = 160) -> str:
+    """Return what is printed, without its lines and columns."""
+    return " ".join(shown(picture, width=width).split())
+
+
+def test_a_row_is_as_in_the_seed() -> None:
+    """Client, protocol, cipher, forward secrecy and the reason; or that there is no connection, and why."""
+    lines = [" ".join(line.split()) for line in shown(table.clients(GOOD.clients)).splitlines()]
+    assert lines[0] == "Client Protocol Cipher Suite Name (OpenSSL) Forward Secrecy Reason"
+    connected = (
+        "Java 8u161 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 256 bit ECDH (P-256) It offers the server's first choice."
+    )
+    assert connected in lines
+    assert "IE 6 XP No connection It has no suite in common." in lines
+
+
+def test_the_unknown_is_no_refusal() -> None:
+    """A silent server's clients are unknown, and nothing good is said of it."""
+    printed = words(table.picture(SILENT))
+    assert printed.count("Unknown") == len(SILENT.clients)
+    assert "No connection" not in printed
+    assert "Nothing is known of it: silent until the deadline" in printed
+    assert "Nothing weak was found" not in printed
+
+
+def test_all_of_a_posture_is_there() -> None:
+    """Protocols with their suites in order, groups, ALPN, certificate, client certificate, downgrade."""
+    printed = words(table.picture(GOOD))
+    for word in (
+        "127.0.0.1:443 (example.test)",
+        "TLS 1.1 not offered (alert 70 protocol_version)",
+        "[ECDHE-RSA-AES128-GCM-SHA256 | ECDHE-RSA-CHACHA20-POLY1305], ECDHE-RSA-AES256-GCM-SHA384",
+        "X25519, P-256 (the server's order)",
+        "h2, http/1.1",
+        "CN=example.test, RSA 2048, sha256WithRSAEncryption, 2026-10-22 to 2027-01-20",
+        "names: example.test, *.example.test",
+        "Client certificate not requested",
+        "Downgrade noticed",
+        "Nothing weak was found.",
+    ):
+        assert word in printed
+    partial = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, postures.GCM, complete=False),), notes=("So.",))
+    assert "and perhaps more" in words(table.picture(partial))
+    assert "Not all could be found out." in words(table.picture(partial))
+    assert "So." in words(table.picture(partial))
+
+
+def test_a_verdict_is_a_list() -> None:
+    """Each finding with its severity, reason, source and remedy, and a word on PASSTHROUGH at the end."""
+    printed = words(table.verdict(judge(WEAK)), width=400)
+    for finding in judge(WEAK):
+        assert finding.id in printed
+        assert finding.why in printed
+        assert f"[{finding.source}]" in printed
+        assert finding.remedy in printed
+    assert printed.endswith(BEHIND_PASSTHROUGH)
+
+
+def test_many_targets_are_a_row_each() -> None:
+    """With versions, how many clients connect, and how much is wrong."""
+    lines = [" ".join(line.split()) for line in shown(table.summary([GOOD, WEAK, SILENT])).splitlines()]
+    assert lines[0] == "Target SSLv2 SSLv3 TLS 1 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
+    good, weak, silent = (line.removeprefix("127.0.0.1:443 (example.test) ") for line in lines[-3:])
+    assert good == "no no no no yes yes 2/3 good"
+    assert weak.startswith("yes yes yes yes yes no 1/1 ")
+    assert " broken, " in weak
+    assert silent == "? ? ? ? ? ? 0/3 unknown: silent until the deadline"
+
+
+def test_deviations_and_changes_have_their_tables() -> None:
+    """What was expected and seen; before and after; and a word when there is nothing to tell."""
+    printed = words(
+        table.deviations([Deviation("ALPN", "h2", "none"), Deviation("TLS 1", "offered", "?", unknown=True)])
+    )
+    assert "ALPN h2 none" in printed
+    assert "TLS 1 offered unknown: ?" in printed
+    assert words(table.deviations([])) == "All is as expected."
+    printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
+    assert "ALPN h2 unknown Why." in printed
+    assert words(table.changes(())) == "Nothing changed."
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("posture", [GOOD, WEAK, SILENT])
+def test_it_fits(posture: Posture, width: int) -> None:
+    """No line is wider than the terminal, and no word of a name is lost."""
+    for picture in (
+        table.picture(posture),
+        table.summary([posture]),
+        table.verdict(judge(posture)),
+        table.changes(difference(GOOD, posture)),
+    ):
+        lines = shown(picture, width=width).splitlines()
+        assert max(map(len, lines)) <= width
+        assert "…" not in "".join(lines)
+
+
+def test_colour_is_for_terminals() -> None:
+    """In a file or a pipe there is none."""
+    assert "\x1b" not in shown(table.picture(WEAK))
+    assert "\x1b[31m" in shown(table.picture(WEAK), terminal=True)
+
+
+def test_a_strangers_text_steers_nothing() -> None:
+    """Names in a certificate, protocols and whatever else a server sends are shown, not obeyed."""
+    certificate = replace(CERTIFICATE, subject=EVIL, names=(EVIL,), issuer=EVIL, signature=EVIL, key=EVIL)
+    client = replace(GOOD.clients[0], name=EVIL, reason=EVIL)
+    evil = replace(GOOD, alpn=(EVIL,), certificates=(certificate,), clients=(client,), notes=(EVIL,))
+    pictures = (
+        table.picture(evil),
+        table.deviations([Deviation(EVIL, EVIL, EVIL)]),
+        table.changes(difference(GOOD, evil)),
+    )
+    for picture in pictures:
+        printed = shown(picture)
+        assert not {"\x1b", "\u202e", "\x07", "\r"} & set(printed)
+        assert "[red]" in printed
+        assert "owned[/]" in printed

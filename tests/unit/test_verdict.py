@@ -1,0 +1,275 @@
+"""The verdict: each weakness has its finding with a reason, a source and a remedy; what is good has none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from meshproof.posture import verdict
+from meshproof.posture.gateway import gateway_warnings
+from meshproof.posture.istio import CIPHERS, ENVOY_DEFAULTS, LEGACY, accepted, dropped_by_istio
+from meshproof.posture.reading import Unreadable
+from meshproof.posture.verdict import Finding, Severity, judge
+from meshproof.tls.posture import Certificate, Posture, Target
+from meshproof.tls.registry import suite_named
+from meshproof.tls.version import ProtocolVersion
+from tests.unit import postures
+from tests.unit.postures import BEGAN, CERTIFICATE, GCM, GOOD, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
+
+SUITES = {
+    "null": "NULL-SHA256",
+    "anonymous": "ADH-AES128-GCM-SHA256",
+    "export": "EXP-RC4-MD5",
+    "rc4": "ECDHE-RSA-RC4-SHA",
+    "des": "DES-CBC-SHA",
+    "3des": "DES-CBC3-SHA",
+    "cbc": "ECDHE-RSA-AES128-SHA256",
+    "static-rsa": "AES128-GCM-SHA256",
+    "static-dh": "TLS_DH_RSA_WITH_AES_128_GCM_SHA256",
+    "no-forward-secrecy": "AES256-GCM-SHA384",
+    "dhe": "DHE-RSA-AES128-GCM-SHA256",
+    "md5-mac": "RC4-MD5",
+    "sha1-mac": "ECDHE-RSA-AES128-SHA",
+}
+
+GATEWAY = """
+apiVersion: v1
+kind: Secret
+metadata: {name: other}
+---
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ["*"]
+    tls: {mode: SIMPLE, credentialName: web, %s}
+"""
+
+
+def names(posture: Posture) -> set[str]:
+    """Return the names of all that is found."""
+    return {finding.id for finding in judge(posture)}
+
+
+def found(posture: Posture, name: str) -> Finding:
+    """Return one finding."""
+    (finding,) = [finding for finding in judge(posture) if finding.id == name]
+    return finding
+
+
+def with_certificate(change: Callable[[Certificate], Certificate]) -> Posture:
+    """Return the good posture with another certificate."""
+    return replace(GOOD, certificates=(change(CERTIFICATE),))
+
+
+def test_nothing_is_wrong_with_what_is_good() -> None:
+    """A gateway of today gets no finding at all."""
+    assert judge(GOOD) == ()
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_weak_suite_is_found(name: str) -> None:
+    """One suite is enough, it is named with its version, and good suites beside it are not."""
+    posture = replace(GOOD, ciphers=(postures.suites(TLS_1_2, GCM, SUITES[name]),))
+    assert found(posture, name).what == (f"TLS 1.2: {suite_named(SUITES[name])}",)
+
+
+@pytest.mark.parametrize("suite", [*ENVOY_DEFAULTS, *postures.TLS_1_3_SUITES])
+def test_a_suite_of_envoys_defaults_is_good(suite: str) -> None:
+    """What the remedy recommends is not found weak in turn."""
+    assert judge(replace(GOOD, ciphers=(postures.suites(TLS_1_2, suite),))) == ()
+
+
+def test_every_rule_is_tested() -> None:
+    """A new rule about suites has a suite above, and every rule a text that the code uses."""
+    texts = json.loads(Path(verdict.__file__).with_name("weaknesses.json").read_text())
+    code = "".join(path.read_text() for path in Path(verdict.__file__).parent.glob("*.py"))
+    assert set(SUITES) == set(verdict._WEAK_SUITES)  # noqa: SLF001 - the table itself is what is counted
+    assert [name for name in texts if f'"{name}"' not in code] == []
+
+
+@pytest.mark.parametrize("finding", judge(WEAK), ids=lambda finding: finding.id)
+def test_a_finding_says_all(finding: Finding) -> None:
+    """Each has a sentence without a gap, a source, and a remedy that names a field or says that there is none."""
+    assert finding.why.endswith(".")
+    assert "{" not in finding.why
+    assert finding.source
+    assert finding.what
+    assert finding.remedy.startswith(("servers[].tls.", "meshConfig.tlsDefaults.", "nothing in Istio"))
+
+
+def test_much_is_wrong_with_what_is_weak() -> None:
+    """Versions, groups, primes, downgrade and certificate are judged too, the worst come first."""
+    expected = {"ssl-2", "ssl-3", "tls-1.0", "tls-1.1", "no-tls-1.3", "small-group", "small-dh", "no-fallback-scsv"}
+    assert expected | {"no-post-quantum", "small-key", "sha1-signature", "expires-soon"} <= names(WEAK)
+    severities = [list(Severity).index(finding.severity) for finding in judge(WEAK)]
+    assert severities == sorted(severities)
+
+
+def test_of_the_unknown_nothing_is_said() -> None:
+    """A server that never answered has no weakness, and is not short of TLS 1.3 either."""
+    assert judge(SILENT) == ()
+    unknown = replace(GOOD, versions=postures.versions(TLS_1_2, unknown=TLS_1_3))
+    assert "no-tls-1.3" not in names(unknown)
+
+
+def test_the_remedy_keeps_what_is_good() -> None:
+    """The list to configure has those of the server's suites that Istio takes and nothing is wrong with."""
+    mixed = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, "DHE-RSA-AES128-GCM-SHA256"),))
+    assert found(mixed, "static-rsa").remedy == f"servers[].tls.cipherSuites: [{GCM}]"
+    only_weak = replace(GOOD, ciphers=(postures.suites(TLS_1_0, "AES128-SHA"),))
+    assert found(only_weak, "cbc").remedy == f"servers[].tls.cipherSuites: [{', '.join(ENVOY_DEFAULTS)}]"
+
+
+def test_what_envoy_cannot_do_is_not_for_a_gateway_to_mend() -> None:
+    """RC4 and SSLv3 are no settings of a Gateway: what answers is something else."""
+    rc4 = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "RC4-SHA"),))
+    assert "backend behind PASSTHROUGH" in found(rc4, "rc4").remedy
+    assert "backend behind PASSTHROUGH" in found(WEAK, "ssl-3").remedy
+    assert found(WEAK, "tls-1.0").remedy == "servers[].tls.minProtocolVersion: TLSV1_2"
+
+
+def test_triple_des_of_sslv2_is_no_des() -> None:
+    """SSLv2 spells it otherwise."""
+    ssl2 = replace(GOOD, ciphers=(postures.suites(ProtocolVersion.SSL_2, "SSL_CK_DES_192_EDE3_CBC_WITH_MD5"),))
+    assert {"3des", "md5-mac"} <= names(ssl2)
+    assert "des" not in names(ssl2)
+
+
+def test_a_suite_without_a_name_is_not_judged() -> None:
+    """Nothing is known of it."""
+    assert judge(replace(GOOD, ciphers=(postures.suites(TLS_1_2, "0xFADE"),))) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("expired", lambda it: replace(it, not_after=BEGAN - timedelta(seconds=1))),
+        ("not-yet-valid", lambda it: replace(it, not_before=BEGAN + timedelta(seconds=1))),
+        ("expires-soon", lambda it: replace(it, not_after=BEGAN + timedelta(days=1))),
+        ("self-signed", lambda it: replace(it, issuer=it.subject)),
+        ("wrong-name", lambda it: replace(it, names=("other.test", "*.com.test", "test"))),
+        ("sha1-signature", lambda it: replace(it, signature="ecdsa-with-SHA1")),
+        ("sha1-signature", lambda it: replace(it, signature="md5WithRSAEncryption")),
+        ("small-key", lambda it: replace(it, key="RSA 1024")),
+        ("small-key", lambda it: replace(it, key="EC P-192")),
+    ],
+)
+def test_a_bad_certificate_is_found(name: str, change: Callable[[Certificate], Certificate]) -> None:
+    """Each fault by itself, and none besides."""
+    assert names(with_certificate(change)) == {name}
+
+
+@pytest.mark.parametrize("key", ["RSA 2048", "EC P-256", "EC P-224", "Ed25519", "EC unheard-of", "unknown"])
+def test_a_key_that_will_do(key: str) -> None:
+    """What is strong enough, or unheard of, is not called small."""
+    assert judge(with_certificate(lambda it: replace(it, key=key))) == ()
+
+
+@pytest.mark.parametrize(
+    ("sni", "fits"), [("a.example.test", True), ("A.EXAMPLE.TEST.", True), ("a.b.example.test", False), ("test", False)]
+)
+def test_a_wildcard_is_one_label(sni: str, fits: bool) -> None:  # noqa: FBT001 - a row of the table
+    """A name is compared as browsers do."""
+    posture = replace(GOOD, target=Target(GOOD.target.address, sni))
+    assert names(posture) == (set() if fits else {"wrong-name"})
+
+
+def test_istio_takes_fifteen_names() -> None:
+    """They are all suites, by their names in OpenSSL, and pass."""
+    assert len(set(CIPHERS)) == 15
+    assert all(suite_named(name).openssl == name and accepted(name) for name in CIPHERS)
+    assert set(LEGACY) | set(ENVOY_DEFAULTS) < set(CIPHERS)
+    assert dropped_by_istio([*CIPHERS, "ALL", "[A|B]", "-AES128-SHA", ""]) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "instead", "why"),
+    [
+        ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", GCM, f"write {GCM}"),
+        ("ECDHE-RSA-AES128-GCM-SHA265", GCM, "is no cipher suite; the nearest is"),
+        ("TLS_AES_128_GCM_SHA256", None, "is a suite of TLS 1.3"),
+        ("ECDHE-RSA-AES128-SHA256", None, "is not among the suites"),
+        ("HIGH", None, "is no cipher suite"),
+    ],
+)
+def test_a_name_that_istio_drops(name: str, instead: str | None, why: str) -> None:
+    """It is told why, how Istio spells it if it has it, and what is in force without it."""
+    (dropped,) = dropped_by_istio([GCM, name, name])
+    assert (dropped.name, dropped.instead) == (name, instead)
+    assert why in dropped.why
+    assert dropped.applies == f"without it the list is {GCM}"
+    (alone,) = dropped_by_istio([name])
+    assert "Envoy's defaults" in alone.applies
+
+
+def warnings(directory: Path, tls: str, text: str = GATEWAY) -> list[Finding]:
+    """Return what is said of a Gateway with these settings."""
+    path = directory / "gateway.yaml"
+    path.write_text(text % tls if "%s" in text else text)
+    return list(gateway_warnings(path))
+
+
+def test_a_gateway_with_a_dropped_name(tmp_path: Path) -> None:
+    """The sentence names file, Gateway, port and cipher, and says how to spell it."""
+    (warning,) = warnings(tmp_path, f"cipherSuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, {CIPHERS[-1]}]")
+    for word in (str(tmp_path / "gateway.yaml"), "Gateway web", "port 443", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"):
+        assert word in warning.why
+    assert warning.id == "dropped-by-istio"
+    assert warning.remedy == f"servers[].tls.cipherSuites: [{GCM}]"
+
+
+@pytest.mark.parametrize(
+    ("tls", "expected"),
+    [
+        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_2", []),
+        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_3", ["cipher-suites-ignored"]),
+        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_0", ["legacy-without-suites"]),
+        ("minProtocolVersion: TLSV1_1", ["legacy-without-suites"]),
+        ("cipherSuites: [AES128-SHA], minProtocolVersion: TLSV1_0", []),
+        ("cipherSuites: [ALL], minProtocolVersion: TLSV1_0", []),
+    ],
+)
+def test_settings_without_effect(tmp_path: Path, tls: str, expected: list[str]) -> None:
+    """What would not do as it says is told, what would is not."""
+    assert [warning.id for warning in warnings(tmp_path, tls)] == expected
+
+
+def test_a_list_as_kubectl_prints_it(tmp_path: Path) -> None:
+    """Gateways in a list are looked at; PASSTHROUGH takes no suites; other kinds of Gateway are not ours."""
+    server = f"{{port: {{number: 8443}}, tls: {{mode: PASSTHROUGH, cipherSuites: [{GCM}]}}}}"
+    gateway = "{apiVersion: %s/v1, kind: Gateway, metadata: {name: web}, spec: {servers: [" + server + "]}}"
+    ours, others = (gateway.replace("%s", group) for group in ("networking.istio.io", "gateway.networking.k8s.io"))
+    (warning,) = warnings(tmp_path, "", f"apiVersion: v1\nkind: List\nitems:\n- {ours}\n- {others}\n")
+    assert "no effect in mode PASSTHROUGH" in warning.why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: [", "this is not YAML"),
+        (GATEWAY.replace("{mode: SIMPLE, credentialName: web, %s}", "[]"), "should be a mapping"),
+        (GATEWAY % "cipherSuites: AES128-SHA", "should be a list"),
+        (GATEWAY % "cipherSuites: [1]", "should be text, and is 1"),
+    ],
+)
+def test_a_bad_manifest_is_one_sentence(tmp_path: Path, text: str, why: str) -> None:
+    """It names the file and what is wrong with it."""
+    with pytest.raises(Unreadable, match=why) as error:
+        warnings(tmp_path, "", text)
+    assert str(tmp_path / "gateway.yaml") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """Nor is it a traceback."""
+    with pytest.raises(Unreadable, match="cannot be read: No such file"):
+        gateway_warnings(tmp_path / "none.yaml")
