@@ -9,7 +9,8 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Thread
+from itertools import count
+from threading import Event, Thread
 
 from meshproof.pki import Authority, Leaf
 from meshproof.tls import Address
@@ -51,6 +52,7 @@ def tls(
     oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     names: tuple[str | None, ...] = (),
+    curve: str | None = None,
     answer: bool = True,
 ) -> Behaviour:
     """Speak TLS, then answer one request or end in order.
@@ -62,12 +64,15 @@ def tls(
         oldest: The oldest version.
         newest: The newest version.
         names: The only server names that are known, None for no name; empty knows them all.
+        curve: The only group for the key exchange, as OpenSSL calls it; None for its usual ones.
         answer: Whether to answer.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.load_into(context)
     context.set_alpn_protocols(list(_ANSWERS))
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    if curve:
+        context.set_ecdh_curve(curve)
     with warnings.catch_warnings():  # Python deprecates TLS 1.0 and 1.1; a server to be found out needs them
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version, context.maximum_version = oldest, newest
@@ -96,6 +101,38 @@ def say(*chunks: bytes, then: Behaviour = lambda _: None) -> Behaviour:
         for chunk in chunks:
             connection.sendall(chunk)
         then(connection)
+
+    return behave
+
+
+def pour(chunk: bytes) -> Behaviour:
+    """Send the same again and again, as fast as it is taken."""
+
+    def behave(connection: socket.socket) -> None:
+        while True:  # until the client has had enough
+            connection.sendall(chunk)
+
+    return behave
+
+
+def trickle(octets: bytes, *, pause: float) -> Behaviour:
+    """Read the hello, then send octet by octet, with seconds between them; close at the end."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(_HELLO)
+        for at in range(len(octets)):
+            connection.sendall(octets[at : at + 1])
+            Event().wait(pause)
+
+    return behave
+
+
+def until_then(number: int, first: Behaviour, then: Behaviour) -> Behaviour:
+    """Behave one way to so many connections, and another way to all that come later."""
+    numbers = count()
+
+    def behave(connection: socket.socket) -> None:
+        (first if next(numbers) < number else then)(connection)
 
     return behave
 

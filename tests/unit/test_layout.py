@@ -45,7 +45,8 @@ NO_FAULT_OF_A_RUN = {"ValueError", "TypeError", "AttributeError", "Exit"}  # a c
 WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.stream": {"Ended"},
     "tls.wire": {"Malformed", "NotTls", "Overlong"},
-    "tls.encrypted": {"Malformed"},
+    "tls.encrypted": {"Malformed", "Overlong"},
+    "tls.probe": {"Malformed"},
 }
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
 KEY = b"PRIVATE KEY" + b"-----"

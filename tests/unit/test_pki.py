@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from trustme import KeyType
 
 from meshproof.pki import Leaf, Lifetime
 from tests.unit.certificates import EXPIRED, HOST, IDENTITY, OURS, SERVER, TRUSTED, UNKNOWN
@@ -92,10 +93,19 @@ def test_a_leaf_knows_its_certificate(leaf: Leaf) -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_every_key_is_rsa_2048(leaf: Leaf) -> None:
-    """Keys are RSA of 2048 bits."""
+    """Keys are RSA of 2048 bits, where nothing else is asked for."""
     key = load_pem_private_key(leaf.key_pem, password=None)
     assert isinstance(key, rsa.RSAPrivateKey)
     assert key.key_size == 2048
+
+
+def test_a_server_may_have_an_ecdsa_key() -> None:
+    """A server's key may be ECDSA on P-256; a strict verifier takes its certificate too."""
+    leaf = OURS.server(HOST, key=KeyType.ECDSA)
+    key = load_pem_private_key(leaf.key_pem, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert key.curve.name == "secp256r1"
+    meet(leaf, TRUSTED)
 
 
 def test_a_repr_shows_no_key() -> None:

@@ -35,6 +35,7 @@ _POINT_FORMATS = ("uncompressed", "ansiX962_compressed_prime", "ansiX962_compres
 _PSK_MODES = ("psk_ke", "psk_dhe_ke")
 _COMPRESSIONS = ("", "zlib", "brotli", "zstd")  # RFC 8879 7.3
 _GREASE_NAME = "GREASE"
+_NEEDED = ("versions", "cipher_suites")
 
 
 class ClientsUnreadable(MeshproofError):
@@ -145,7 +146,7 @@ def facts(profile: Profile) -> dict[str, Any]:
         "dh_bits": list(profile.dh_bits or ()),
         "bodies": {extension_name(code): body.hex() for code, body in profile.bodies.items()},
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in found.items() if value or key in _NEEDED}
 
 
 def profile_of(facts: Mapping[str, Any]) -> Profile:

@@ -24,11 +24,14 @@ from meshproof.tls.probe import Endpoint, exchange
 from meshproof.tls.profile import Profile
 from meshproof.tls.registry import group_named, suite
 from meshproof.tls.version import ProtocolVersion
-from meshproof.tls.wire import ContentType, Flight, Malformed, Message
+from meshproof.tls.wire import LIMIT, ContentType, Flight, Malformed, Message, Overlong, ServerHello, take_record
 
 X25519 = group_named("x25519").code
 _IV = 12  # octets
 _HEADER = 5
+_MESSAGE_HEADER = 4
+_ALERT_LENGTH = 2
+_CHANGES = 9
 _ENCRYPTED_EXTENSIONS = 8
 _FINISHED = 20
 _Cipher = type[AESGCM | ChaCha20Poly1305]
@@ -83,15 +86,28 @@ async def ask_encrypted(
             chosen = flight.hello
             if chosen is None or not flight.ended:
                 return None
-            if chosen.version is not ProtocolVersion.TLS_1_3 or chosen.share is None or chosen.suite not in _CIPHERS:
+            if chosen.version is not ProtocolVersion.TLS_1_3 or chosen.retry or chosen.suite not in _CIPHERS:
                 return Answer(outcome=Outcome.UNACCEPTABLE_ANSWER, version=chosen.version, suite=suite(chosen.suite))
-            secret = private.exchange(X25519PublicKey.from_public_bytes(chosen.share))
-            reader = _Reader(chosen.suite, secret, hello.message() + chosen.message)
+            reader = _Reader(chosen.suite, _shared(private, chosen), hello.message() + chosen.message)
             data = bytes(flight.encrypted)
-        return Answer(outcome=Outcome.NEGOTIATED) if reader.feed(data) else None
+        return reader.feed(data)
 
     answer = await exchange(endpoint, hello.first(), judge, timeout=timeout)
     return answer, reader.found if reader else EncryptedFlight()
+
+
+def _shared(private: X25519PrivateKey, chosen: ServerHello) -> bytes:
+    """Return the shared secret.
+
+    Raises:
+        Malformed: The server's share is none, or of another group than ours.
+    """
+    if chosen.group != X25519 or chosen.share is None:
+        raise Malformed("the server's share is of another group")
+    try:
+        return private.exchange(X25519PublicKey.from_public_bytes(chosen.share))
+    except ValueError as error:
+        raise Malformed(f"the server's share is no public key: {error}") from error
 
 
 class _Reader:
@@ -108,61 +124,78 @@ class _Reader:
         self._sequence = 0
         self._records = bytearray()
         self._messages = bytearray()
+        self._length = 0
+        self._changes = 0
+        self._seen = EncryptedFlight(client_cert_requested=False)
         self.found = EncryptedFlight()
 
-    def feed(self, data: bytes) -> bool:
-        """Take what has come; say whether the flight is complete.
+    def feed(self, data: bytes) -> Answer | None:
+        """Take what has come; return an answer when the flight is complete, or ended by an alert.
 
         Raises:
-            Malformed: It can't be decrypted or read.
+            Malformed: It can't be decrypted or read, or has no end.
         """
+        self._length += len(data)
+        if self._length > LIMIT:
+            raise Overlong(f"the encrypted flight is longer than {LIMIT} octets")
         self._records += data
-        while len(self._records) >= _HEADER:
-            end = _HEADER + int.from_bytes(self._records[3:_HEADER], "big")
-            if len(self._records) < end:
-                return False
-            record = bytes(self._records[:end])
-            del self._records[:end]
-            if record[0] == ContentType.APPLICATION_DATA:
-                self._messages += self._open(record)
-        try:
-            return self._read()
-        except ValueError as error:
-            raise Malformed(str(error)) from error
+        while (record := take_record(self._records)) is not None:
+            kind, body = record[0], record[_HEADER:]
+            if kind == ContentType.APPLICATION_DATA:
+                kind, body = self._open(record)
+                self._messages += body if kind == ContentType.HANDSHAKE else b""
+            elif kind == ContentType.CHANGE_CIPHER_SPEC:
+                self._changes += 1  # one for compatibility (RFC 8446 D.4)
+                if self._changes > _CHANGES:
+                    raise Overlong(f"more than {_CHANGES} change_cipher_spec follow each other")
+            elif kind == ContentType.HANDSHAKE:
+                raise Malformed("a handshake message in the clear follows the ServerHello")
+            if kind == ContentType.ALERT and len(body) == _ALERT_LENGTH:
+                return Answer(outcome=outcome_of_alert(body[1]), alert=body[1])
+            if self._read():
+                return Answer(outcome=Outcome.NEGOTIATED)
+        return None
 
-    def _open(self, record: bytes) -> bytes:
+    def _open(self, record: bytes) -> tuple[int, bytes]:
+        """Decrypt a record; return what it holds, and its type (RFC 8446 5.2)."""
         nonce = (self._iv ^ self._sequence).to_bytes(_IV, "big")
         self._sequence += 1
         try:
             inner = self._cipher.decrypt(nonce, record[_HEADER:], record[:_HEADER]).rstrip(b"\0")
         except InvalidTag as error:
             raise Malformed("a record can't be decrypted") from error
-        if not inner or inner[-1] != ContentType.HANDSHAKE:
+        if not inner or inner[-1] not in (ContentType.HANDSHAKE, ContentType.ALERT):
             raise Malformed("the server's encrypted flight holds something else than a handshake")
-        return inner[:-1]
+        return inner[-1], inner[:-1]
 
     def _read(self) -> bool:
-        """Read the complete messages, from the first on; say whether Finished is among them."""
-        alpn: str | None = None
-        certificates: tuple[bytes, ...] = ()
-        requested = False
-        cursor = Cursor(bytes(self._messages))
-        while cursor.left >= 4:  # noqa: PLR2004 - type and length
-            kind, length = cursor.uint(1), cursor.uint(3)
-            if length > cursor.left:
+        """Read the messages that are complete; say whether Finished is among them."""
+        while len(self._messages) >= _MESSAGE_HEADER:
+            end = _MESSAGE_HEADER + int.from_bytes(self._messages[1:_MESSAGE_HEADER], "big")
+            if end > LIMIT:
+                raise Overlong(f"a message of {end} octets is announced")
+            if len(self._messages) < end:
                 return False
-            body = Cursor(cursor.take(length))
-            if kind == _ENCRYPTED_EXTENSIONS:
-                found = dict(extensions(body.vector(2)))
-                alpn = Cursor(found[ALPN][2:]).vector(1).decode("latin-1") if ALPN in found else None
-            elif kind == Message.CERTIFICATE_REQUEST:
-                requested = True
-            elif kind == Message.CERTIFICATE:
-                certificates = _chain(body)
-            elif kind == _FINISHED:
-                self.found = EncryptedFlight(alpn, certificates, requested)
+            kind, body = self._messages[0], Cursor(bytes(self._messages[_MESSAGE_HEADER:end]))
+            del self._messages[:end]
+            try:
+                self._message(kind, body)
+            except ValueError as error:
+                raise Malformed(str(error)) from error
+            if kind == _FINISHED:
+                self.found = self._seen
                 return True
         return False
+
+    def _message(self, kind: int, body: Cursor) -> None:
+        if kind == _ENCRYPTED_EXTENSIONS:
+            found = dict(extensions(body.vector(2)))
+            alpn = Cursor(found[ALPN][2:]).vector(1).decode("latin-1") if ALPN in found else None
+            self._seen = replace(self._seen, alpn=alpn)
+        elif kind == Message.CERTIFICATE_REQUEST:
+            self._seen = replace(self._seen, client_cert_requested=True)
+        elif kind == Message.CERTIFICATE:
+            self._seen = replace(self._seen, certificates=_chain(body))
 
     def _extract(self, salt: bytes, material: bytes) -> bytes:
         return hmac.digest(salt, material, self._hash)

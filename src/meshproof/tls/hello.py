@@ -20,6 +20,7 @@ from meshproof.tls.version import ProtocolVersion
 HANDSHAKE = 22
 CLIENT_HELLO = 1
 RANDOM = 32  # octets
+_LONGEST_RECORD = 1 << 14  # octets
 SSL2_CHALLENGE = 16  # octets
 
 SERVER_NAME = extension_code("server_name")
@@ -147,7 +148,9 @@ class Hello:
 
 
 def _record(version: int, message: bytes) -> bytes:
-    return struct.pack("!BH", HANDSHAKE, version) + vector(2, message)
+    """Put a message into a record, or into as many as it needs (RFC 8446 5.1)."""
+    parts = (message[at : at + _LONGEST_RECORD] for at in range(0, len(message), _LONGEST_RECORD))
+    return b"".join(struct.pack("!BH", HANDSHAKE, version) + vector(2, part) for part in parts)
 
 
 def _share(group: int) -> bytes:

@@ -69,7 +69,7 @@ def _x25519() -> bytes:
 
 
 def _ffdhe(bits: int) -> bytes:
-    """Return a power of the generator 2 below the prime, whose first 64 bits are ones (RFC 7919): it is in the group."""
+    """Return a power of the generator 2 below the prime, whose first 64 bits are ones (RFC 7919 A)."""
     return (1 << (1 + secrets.randbelow(bits - 64))).to_bytes(bits // 8, "big")
 
 

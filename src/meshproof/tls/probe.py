@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from meshproof.tls.answer import Answer
@@ -13,7 +13,7 @@ from meshproof.tls.hello import SUPPORTED_GROUPS, Hello, Retry
 from meshproof.tls.keyshare import public_key
 from meshproof.tls.outcome import Outcome, outcome_of_alert
 from meshproof.tls.profile import Profile
-from meshproof.tls.registry import group, suite
+from meshproof.tls.registry import group, is_grease, suite
 from meshproof.tls.stream import Address, outcome_of_error
 from meshproof.tls.version import ProtocolVersion
 from meshproof.tls.wire import Flight, Malformed, NotTls, Overlong, Ssl2Flight
@@ -93,7 +93,8 @@ async def ask(
         verdict = _judge(flight, profile, follow=follow)
         if isinstance(verdict, Retry):
             flight.next_hello()
-            return hello.again(verdict)
+            at_once = _judge(flight, profile, follow=follow)  # it did not wait for our second hello
+            return at_once if isinstance(at_once, Answer) else _again(hello, verdict)
         return verdict
 
     return await exchange(endpoint, hello.first(), judge, timeout=timeout)
@@ -162,6 +163,13 @@ async def exchange(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: f
     return Answer(outcome=outcome)
 
 
+def _again(hello: Hello, retry: Retry) -> bytes:
+    try:
+        return hello.again(retry)
+    except OverflowError as error:
+        raise Malformed("the server's cookie has no room in a hello") from error
+
+
 def _judge(flight: Flight, profile: Profile, *, follow: bool) -> Answer | Retry | None:
     """Conclude from a flight whether the client could go on from here."""
     if flight.alert is not None:
@@ -181,30 +189,56 @@ def _judge(flight: Flight, profile: Profile, *, follow: bool) -> Answer | Retry 
 
 
 def _fault(flight: Flight, profile: Profile) -> Outcome | None:
-    """Say why the client would refuse what the server chose; None when it would not (RFC 8446 4.1.3 and 4.2.8)."""
+    """Say why the client would refuse what the server chose; None when it would not (RFC 8446 4.1.3 and 4.1.4)."""
     assert flight.hello is not None
-    chosen = flight.hello
-    if chosen.version not in profile.accepted_versions:
-        return Outcome.VERSION_NOT_OFFERED
-    if chosen.suite not in profile.suites:
-        return Outcome.CIPHER_NOT_OFFERED
+    chosen, asked = flight.hello, flight.retry
     tls13 = chosen.version is ProtocolVersion.TLS_1_3
+    if chosen.version not in profile.accepted_versions or (asked and not tls13):
+        return Outcome.VERSION_NOT_OFFERED
+    taken = suite(chosen.suite)
+    if not _is_among(chosen.suite, [asked.suite] if asked else profile.suites):
+        return Outcome.CIPHER_NOT_OFFERED
+    if taken.signalling or taken.tls13 is not tls13:
+        return Outcome.CIPHER_NOT_OFFERED
     if chosen.downgraded and not tls13 and ProtocolVersion.TLS_1_3 in profile.accepted_versions:
         return Outcome.DOWNGRADED
-    if flight.group is not None:
-        if chosen.retry:
-            acceptable = set(profile.groups) - set(profile.key_shares)
-        elif tls13:
-            acceptable = {flight.retry.group} if flight.retry and flight.retry.group else set(profile.key_shares)
-        else:
-            acceptable = set(profile.groups) if SUPPORTED_GROUPS in profile.extensions else {flight.group}
-        if flight.group not in acceptable:
-            return Outcome.GROUP_NOT_OFFERED
+    return _fault_of_key(flight, profile)
+
+
+def _fault_of_key(flight: Flight, profile: Profile) -> Outcome | None:
+    """Say what is wrong with the server's half of the key exchange (RFC 8446 4.2.8, RFC 8422 5.4)."""
+    if flight.group is None:
+        if _lacks_key(flight):
+            return Outcome.UNACCEPTABLE_ANSWER
+    elif not _is_among(flight.group, _acceptable_groups(flight, profile)):
+        return Outcome.GROUP_NOT_OFFERED
     if flight.dh_bits is not None and profile.dh_bits:
         smallest, largest = profile.dh_bits
         if not smallest <= flight.dh_bits <= largest:
             return Outcome.DH_SIZE_REFUSED
     return None
+
+
+def _acceptable_groups(flight: Flight, profile: Profile) -> Collection[int]:
+    assert flight.hello is not None
+    if flight.hello.retry:
+        return set(profile.groups) - set(profile.key_shares)
+    if flight.hello.version is ProtocolVersion.TLS_1_3:
+        return [flight.retry.group] if flight.retry and flight.retry.group else profile.key_shares
+    return profile.groups if SUPPORTED_GROUPS in profile.extensions else [flight.group or 0]
+
+
+def _is_among(code: int, offered: Collection[int]) -> bool:
+    return code in offered and not is_grease(code)
+
+
+def _lacks_key(flight: Flight) -> bool:
+    """Say whether the server named no group where it must (RFC 8446 4.1.4 and 4.2.8, RFC 5246 7.4.3)."""
+    assert flight.hello is not None
+    if flight.hello.version is ProtocolVersion.TLS_1_3:
+        return flight.hello.cookie is None if flight.hello.retry else True
+    exchange = suite(flight.hello.suite).key_exchange
+    return flight.dh_bits is None if exchange == "DHE" else exchange == "ECDHE"
 
 
 def _answer(flight: Flight, outcome: Outcome) -> Answer:

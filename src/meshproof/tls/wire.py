@@ -92,10 +92,10 @@ class ServerHello:
         self.message = bytes([Message.SERVER_HELLO]) + vector(3, body)
         self.code = cursor.uint(2)
         random = cursor.take(_RANDOM)
+        self.retry = random == _RETRY
         cursor.vector(1)  # session id
         self.suite = cursor.uint(2)
         cursor.take(1)  # compression
-        self.retry = random == _RETRY
         self.downgraded = random.endswith(_DOWNGRADED)
         self.group: int | None = None
         self.share: bytes | None = None
@@ -105,6 +105,7 @@ class ServerHello:
             self._read(kind, Cursor(content))
         if cursor.left:
             raise ValueError(f"{cursor.left} octets follow the extensions")
+        self.retry = self.retry and self.version is ProtocolVersion.TLS_1_3
 
     def _read(self, kind: int, body: Cursor) -> None:
         if kind == _SUPPORTED_VERSIONS:
@@ -121,6 +122,30 @@ class ServerHello:
     def version(self) -> ProtocolVersion | None:
         """The version that the server chose; None when there is no such version."""
         return ProtocolVersion.from_code(self.code)
+
+
+def take_record(received: bytearray) -> bytes | None:
+    """Take the first record, header included, off what was received; None while it is not complete.
+
+    Raises:
+        NotTls: No record begins so.
+        Malformed: It is longer than a record may be.
+    """
+    header = received[:_RECORD_HEADER]
+    if header and header[0] not in _CONTENT_TYPES:
+        raise NotTls(f"no record begins with {header[0]}")
+    if len(header) > 1 and header[1] != _MAJOR_VERSION:
+        raise NotTls(f"no record has the major version {header[1]}")
+    end = _RECORD_HEADER + int.from_bytes(header[3:], "big")
+    if len(header) < _RECORD_HEADER:
+        return None
+    if end - _RECORD_HEADER > _LONGEST_RECORD:
+        raise Malformed(f"a record of {end - _RECORD_HEADER} octets is longer than one may be")
+    if len(received) < end:
+        return None
+    record = bytes(received[:end])
+    del received[:end]
+    return record
 
 
 class Ssl2Flight:
@@ -218,44 +243,26 @@ class Flight:
         if self._length > LIMIT:
             raise Overlong(f"the first flight is longer than {LIMIT} octets")
         self._records += data
-        at = 0
-        while not self.ended and (length := self._record_at(at)) is not None:
-            kind, body = self._records[at], bytes(self._records[at + _RECORD_HEADER : at + length])
-            at += length
+        while not self.ended and (record := take_record(self._records)) is not None:
             try:
-                self._record(kind, body)
+                self._record(record[0], record[_RECORD_HEADER:])
             except Malformed:
                 raise
             except ValueError as error:
                 raise Malformed(f"the server's message is malformed: {error}") from error
         if self.ended:
-            self.encrypted += self._records[at:]
-            at = len(self._records)
-        del self._records[:at]
+            self.encrypted += self._records
+            self._records.clear()
 
     def next_hello(self) -> None:
         """Forget a HelloRetryRequest that was answered: the ServerHello is still to come."""
         self.retry, self.hello = self.hello, None
         self.ended = False
         rest, self.encrypted = bytes(self.encrypted), bytearray()
+        self._read_messages()
         if rest:
             self._length -= len(rest)
             self.feed(rest)
-
-    def _record_at(self, at: int) -> int | None:
-        """Return the length of the record, header included; None while it is not complete."""
-        header = self._records[at : at + _RECORD_HEADER]
-        if header and header[0] not in _CONTENT_TYPES:
-            raise NotTls(f"no record begins with {header[0]}")
-        if len(header) > 1 and header[1] != _MAJOR_VERSION:
-            raise NotTls(f"no record has the major version {header[1]}")
-        if len(header) < _RECORD_HEADER:
-            return None
-        length = int.from_bytes(header[3:], "big")
-        if length > _LONGEST_RECORD:
-            raise Malformed(f"a record of {length} octets is longer than one may be")
-        end = at + _RECORD_HEADER + length
-        return end - at if end <= len(self._records) else None
 
     def _record(self, kind: int, body: bytes) -> None:
         if kind == ContentType.ALERT:
@@ -290,7 +297,7 @@ class Flight:
                 raise Malformed(f"the server began with handshake message {kind}, not with a ServerHello")
             self.hello = ServerHello(body)
             self.group = self.hello.group
-            self.ended = self.hello.version is ProtocolVersion.TLS_1_3
+            self.ended = self.hello.version in (ProtocolVersion.TLS_1_3, None)
         elif kind == Message.CERTIFICATE:
             chain = Cursor(Cursor(body).vector(3))
             found = []
