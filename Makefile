@@ -67,6 +67,8 @@ doctor: $(READY) ## Look whether this machine can run a cluster, and install wha
 .PHONY: bench
 bench: doctor ## Time `make e2e` with and without a kept cluster, into artifacts/bench.json
 	@$(BIN)/python tools/bench.py
+	@./tools/peers
+	@$(BIN)/python tools/bench_scan.py
 
 .PHONY: matrix
 matrix: $(READY) ## Print the versions that continuous integration runs, as JSON

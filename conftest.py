@@ -4,5 +4,6 @@ pytest_plugins = [
     "fixtures.options",
     "fixtures.testbed",
     "fixtures.scenario",
+    "fixtures.posture",
     "fixtures.evidence",
 ]

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates import Certificates
 from meshproof.http import Answer
 from meshproof.scenario import Scenario
-from meshproof.tls import Address, Outcome, Phase
+from meshproof.tls import WORDLESS, Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
+from meshproof.tls.clients import built_in
+from meshproof.tls.hello import SERVER_NAME
+from meshproof.tls.posture import ClientAuthentication
+from tests.e2e.seed import NO_CONNECTION, ROWS, Row
 
 HOST = "test.com"
+MUTUAL = "MUTUAL"
+SERVERS = {MUTUAL: Server(443, HOST)}
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
@@ -71,6 +78,9 @@ WITH_POLICY = [
     Request("test.com", "/status/418", 418, "-=[ teapot ]=-"),
 ]
 
+# The same as at a gateway that asks for no certificate. The minimum of that one, TLS 1.2, is Envoy's default.
+CLIENTS = [replace(row, server=MUTUAL) for row in ROWS if row.server == "minimum 1.2"]
+
 
 @pytest.fixture(scope="module")
 def deny(scenario: Scenario) -> None:
@@ -121,6 +131,39 @@ def test_request_with_policy(
 ) -> None:
     """The policy denies one identity one path: not its other paths, and not the path to another identity."""
     check(case, gateway[443], certificates, eventually)
+
+
+def test_posture(postures: Mapping[str, Posture], certificates: Certificates) -> None:
+    """A scan that has no certificate to show finds out that one is required, and all the rest."""
+    seen = postures[MUTUAL]
+    assert seen.client_authentication is ClientAuthentication.REQUIRED
+    assert [each.serial for each in seen.certificates] == [certificates.servers[HOST].serial]
+    assert seen.offered == (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
+
+
+@pytest.mark.parametrize("version", ProtocolVersion, ids=str)
+def test_suites_say_sslyze(version: ProtocolVersion, second_opinions: Mapping[str, Opinions]) -> None:
+    """Another program, with TLS stacks of its own, finds the same cipher suites in each version, and so versions."""
+    assert second_opinions[MUTUAL].sslyze[version] == second_opinions[MUTUAL].ours[version]
+
+
+@pytest.mark.parametrize("row", CLIENTS, ids=str)
+def test_client(row: Row, postures: Mapping[str, Posture]) -> None:
+    """A client gets as far as to show its certificate exactly where it would get in without one."""
+    row.check(postures)
+
+
+def test_clients_without_sni(postures: Mapping[str, Posture], gateway: Mapping[int, Address]) -> None:
+    """The same clients without SNI are left without a word, and are told why; their controls are the rows above."""
+    nameless = [
+        replace(each, extensions=tuple(code for code in each.extensions if code != SERVER_NAME))
+        for each in built_in().of("seed")
+    ]
+    seen = tls.scan_one(Target(gateway[443], HOST), Options(clients=nameless, lists=False)).clients
+    assert [client for client in seen if client.answer.outcome not in WORDLESS] == []
+    connect = {row.client for row in CLIENTS if row.expected != NO_CONNECTION}
+    reasons = {client.reason.partition(": ")[2] for client in seen if client.name in connect}
+    assert reasons == {"it sends no server name, and the server has nothing for that"}
 
 
 def check(case: Request, address: Address, certificates: Certificates, eventually: Eventually) -> None:

@@ -7,14 +7,19 @@ from collections.abc import Set as AbstractSet
 
 import pytest
 
+from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates import Certificates
+from meshproof.posture.istio import CIPHERS
 from meshproof.scenario import Scenario
-from meshproof.tls import WORDLESS, Address, Outcome
+from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
+from meshproof.tls.posture import ClientAuthentication
 from meshproof.workload import CurlEnd, Workload
 
 HOST = "sample.aliyun.com"
+NGINX = "NGINX"
+SERVERS = {NGINX: Server(443, HOST)}
 WELCOME = "Welcome to aliyun.com without TLS Termination!"
 
 
@@ -60,3 +65,36 @@ def test_from_the_sidecar(scenario: Scenario, nginx_sidecar: Workload, eventuall
         lambda: nginx_sidecar.curl(f"https://{HOST}", *options), lambda seen: seen.end is CurlEnd.ANSWERED
     )
     assert (seen.status, seen.body) == (200, WELCOME)
+
+
+def test_posture(postures: Mapping[str, Posture], certificates: Certificates) -> None:
+    """What a scan finds is NGINX: its certificate, and cipher suites that no gateway can offer."""
+    seen = postures[NGINX]
+    assert [each.serial for each in seen.certificates] == [certificates.servers[HOST].serial]
+    assert seen.client_authentication is ClientAuthentication.NOT_REQUESTED
+    assert ProtocolVersion.TLS_1_2 in seen.offered
+    before_1_3 = {str(suite) for order in seen.ciphers for suite in order.suites if not suite.tls13}
+    assert before_1_3 - {*CIPHERS}
+
+
+@pytest.mark.parametrize("version", ProtocolVersion, ids=str)
+def test_suites_say_sslyze(version: ProtocolVersion, second_opinions: Mapping[str, Opinions]) -> None:
+    """Another program, with TLS stacks of its own, finds the same cipher suites in each version, and so versions."""
+    assert second_opinions[NGINX].sslyze[version] == second_opinions[NGINX].ours[version]
+
+
+@pytest.mark.parametrize("client", ["IE 11 Win 7", "Chrome 101 (Win 10)", "Java 8u161", "OpenSSL 3.0.3 (git)"])
+def test_client_connects(client: str, postures: Mapping[str, Posture]) -> None:
+    """A client that sends SNI meets NGINX: even IE 11, which has no suite of a gateway's with such a certificate."""
+    assert answer_to(client, postures).negotiated
+
+
+def test_client_is_refused(postures: Mapping[str, Posture]) -> None:
+    """Of two clients that are too old, NGINX tells the one with SNI; nobody speaks to the one without."""
+    assert answer_to("IE 8 Win 7", postures).alert is not None
+    assert answer_to("IE 8 XP", postures).outcome in WORDLESS
+
+
+def answer_to(name: str, postures: Mapping[str, Posture]) -> Answer:
+    """Return the answer to a client of that name."""
+    return next(client.answer for client in postures[NGINX].clients if client.name == name)

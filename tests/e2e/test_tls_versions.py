@@ -6,18 +6,19 @@ import ssl
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
+from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates import Certificates
 from meshproof.scenario import Scenario
-from meshproof.tls import WORDLESS, Address, Offer, Offered, Outcome, ProtocolVersion, sslyze
+from meshproof.tls import WORDLESS, Address, Offered, Outcome, Posture, ProtocolVersion
+from tests.e2e.seed import ROWS, Row
 
 HOST = "aliyun.com"
-PORTS = {"minimum 1.2": 8441, "only 1.2": 8442, "only 1.3": 8444}
+SERVERS = {"minimum 1.2": Server(8441, HOST), "only 1.2": Server(8442, HOST), "only 1.3": Server(8444, HOST)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +46,37 @@ CASES = [
     *rows("only 1.2", TLS_1_2=True),
     *rows("only 1.3", TLS_1_3=True),
 ]
-# How Envoy refuses a version. Its TLS library knows SSLv3 no more, not even to refuse it: the connection just ends.
-REFUSALS = defaultdict(lambda: {Outcome.PROTOCOL_VERSION}, {ProtocolVersion.SSL_3: {*WORDLESS}})
+# How Envoy refuses a version. Its TLS library knows SSLv3 no more: Envoy 1.36 says so with an alert, and from 1.39 on
+# the connection just ends.
+REFUSALS = defaultdict(
+    lambda: {Outcome.PROTOCOL_VERSION}, {ProtocolVersion.SSL_3: {Outcome.PROTOCOL_VERSION, *WORDLESS}}
+)
 COMPLETED = {ProtocolVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, ProtocolVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
 HANDSHAKES = [case for case in CASES if case.version in COMPLETED]
 ROUTES = ["/productpage", "/static", "/static/logo.svg", "/login", "/logout", "/api/v1/products", "/api/v1/products/0"]
 NO_ROUTES = ["/other", "/productpage/reviews", "/login/now", "/api/v1"]
 
 
-@pytest.fixture(scope="module")
-def offered(
-    scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually
-) -> dict[str, Mapping[ProtocolVersion, Offer]]:
-    """What each server answers to one hand-made hello of each version, once it has an answer to every one."""
-
-    def known(offers: Mapping[ProtocolVersion, Offer]) -> bool:
-        return all(offer.offered is not Offered.UNKNOWN for offer in offers.values())
-
-    return {server: eventually(partial(tls.offers, gateway[at], sni=HOST), known) for server, at in PORTS.items()}
-
-
-@pytest.fixture(scope="module")
-def second_opinion(offered: object, gateway: Mapping[int, Address]) -> dict[str, frozenset[ProtocolVersion]]:
-    """What sslyze finds offered by each server."""
-    targets = {server: sslyze.Target(gateway[port], HOST) for server, port in PORTS.items()}
-    found = sslyze.scan(list(targets.values()))
-    return {server: found[target].offered for server, target in targets.items()}
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_version(case: Case, offered: dict[str, Mapping[ProtocolVersion, Offer]]) -> None:
+def test_version(case: Case, postures: Mapping[str, Posture]) -> None:
     """A hello of a version is answered in that version exactly where the gateway is to offer it."""
-    seen = offered[case.server][case.version]
+    seen = postures[case.server].versions[case.version]
     assert seen.offered is case.offered, seen
     if case.offered is Offered.NOT_OFFERED:
         assert seen.refusal in REFUSALS[case.version], seen
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_version_says_sslyze(case: Case, second_opinion: dict[str, frozenset[ProtocolVersion]]) -> None:
-    """Another program, with TLS stacks of its own, finds the same."""
-    assert (case.version in second_opinion[case.server]) is (case.offered is Offered.OFFERED)
+def test_suites_say_sslyze(case: Case, second_opinions: Mapping[str, Opinions]) -> None:
+    """Another program, with TLS stacks of its own, finds the same cipher suites in each version, and so versions."""
+    assert second_opinions[case.server].sslyze[case.version] == second_opinions[case.server].ours[case.version]
+    assert bool(second_opinions[case.server].sslyze[case.version]) is (case.offered is Offered.OFFERED)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_client(row: Row, postures: Mapping[str, Posture]) -> None:
+    """A client of the seed's tables gets the protocol, the cipher suite and the key exchange that they have for it."""
+    row.check(postures)
 
 
 @pytest.mark.parametrize("case", HANDSHAKES, ids=str)
@@ -97,14 +88,14 @@ def test_handshake(
 
     def handshake() -> tls.Observation:
         trust = certificates.authorities["aliyun"].pem
-        return tls.handshake(gateway[PORTS[case.server]], sni=HOST, trust=trust, version=COMPLETED[case.version])
+        return tls.handshake(gateway[SERVERS[case.server].port], sni=HOST, trust=trust, version=COMPLETED[case.version])
 
     seen = eventually(handshake, lambda seen: seen.outcome is expected)
     shown = certificates.servers[HOST].serial if case.offered is Offered.OFFERED else None
     assert (seen.peer.serial if seen.peer else None) == shown
 
 
-@pytest.mark.parametrize("server", PORTS)
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("path", ROUTES)
 def test_route(
     server: str, path: str, scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates,
@@ -113,7 +104,8 @@ def test_route(
     """A path of the VirtualService reaches the backend, which says which path that was."""
     trust = certificates.authorities["aliyun"].pem
     answer = eventually(
-        lambda: http.get(gateway[PORTS[server]], path, host=HOST, trust=trust), lambda answer: answer.status == 200
+        lambda: http.get(gateway[SERVERS[server].port], path, host=HOST, trust=trust),
+        lambda answer: answer.status == 200,
     )
     assert answer.body == f"productpage {path}"
 
@@ -125,7 +117,7 @@ def test_no_route(
     """Any other path ends at the gateway: 404 from Envoy itself, without a body."""
     trust = certificates.authorities["aliyun"].pem
     answer = eventually(
-        lambda: http.get(gateway[PORTS["minimum 1.2"]], path, host=HOST, trust=trust),
+        lambda: http.get(gateway[SERVERS["minimum 1.2"].port], path, host=HOST, trust=trust),
         lambda answer: answer.status == 404,
     )
     assert (answer.headers["server"], answer.body) == ("istio-envoy", "")

@@ -30,6 +30,7 @@ from tests.unit.flights import (
     DHE_AES_128_GCM,
     DONE,
     ECDHE_AES_128_GCM,
+    FLIGHTS,
     FROM_1_3_TO_1_1,
     FROM_1_3_TO_1_2,
     P256,
@@ -177,11 +178,18 @@ def test_every_end_has_a_name(behaviour: Behaviour, outcome: Outcome) -> None:
         pytest.param(OLD, in_12(ECDHE_AES_128_GCM, ecdhe(1, kind=1)), UNACCEPTABLE, id="curve of its own"),
     ],
 )
-@pytest.mark.parametrize("split", [False, True], ids=["whole", "byte by byte"])
-def test_a_choice_is_held_against_the_hello(profile: Profile, flight: bytes, outcome: Outcome, *, split: bool) -> None:
-    """What the client can't accept is no connection, however the octets are cut."""
-    chunks = [flight[at : at + 1] for at in range(len(flight))] if split else [flight]
-    assert answer(say(*chunks), profile).outcome is outcome
+def test_a_choice_is_held_against_the_hello(profile: Profile, flight: bytes, outcome: Outcome) -> None:
+    """What the client can't accept is no connection."""
+    assert answer(say(flight), profile).outcome is outcome
+
+
+@pytest.mark.parametrize("name", FLIGHTS)
+def test_an_answer_may_come_octet_by_octet(name: str) -> None:
+    """It makes no difference how a flight is cut on its way."""
+    flight = FLIGHTS[name]
+    client = replace(NEW, versions=(*NEW.versions, TLS_1_0))
+    whole = answer(say(flight), client)
+    assert answer(say(*(flight[at : at + 1] for at in range(len(flight)))), client) == whole
 
 
 @pytest.mark.parametrize("length", [1, 7, FULL], ids="records of {} octets".format)
@@ -302,12 +310,9 @@ def test_patience_ends_at_the_deadline() -> None:
         pytest.param("", Outcome.CLOSED_WITHOUT_ALERT, id="close"),
     ],
 )
-@pytest.mark.parametrize("split", [False, True], ids=["whole", "byte by byte"])
-def test_every_end_in_ssl2_has_a_name(said: str, outcome: Outcome, *, split: bool) -> None:
+def test_every_end_in_ssl2_has_a_name(said: str, outcome: Outcome) -> None:
     """SSLv2 is asked for in its own format, and may be answered in either."""
-    octets = bytes.fromhex(said)
-    chunks = [octets[at : at + 1] for at in range(len(octets))] if split else [octets]
-    with serving(say(*chunks)) as address:
+    with serving(say(bytes.fromhex(said))) as address:
         seen = asyncio.run(ask_ssl2(endpoint(address), broad(ProtocolVersion.SSL_2), timeout=PATIENT))
     assert seen.outcome is outcome
 

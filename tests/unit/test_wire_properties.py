@@ -165,14 +165,14 @@ def test_a_good_flight_is_not_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("read", [flight_in, ssl2_flight_in])
-@tried(150)
+@tried(80)
 @given(data=anything, cuts=cuts)
 def test_any_answer_is_read_or_refused(read: Callable[[list[bytes]], Seen], data: bytes, cuts: list[int]) -> None:
     """Nothing that comes makes the reader fail, and it makes no difference how it is cut."""
     assert read(pieces(data, [])) == read(pieces(data, cuts)) == read(single(data))
 
 
-@tried(100)
+@tried(60)
 @given(body=octets | hellos.map(lambda whole: whole[4:]) | mutated(hellos.map(lambda whole: whole[4:])))
 def test_any_server_hello_is_read_or_refused(body: bytes) -> None:
     """A ServerHello is kept whole, or it is malformed."""
@@ -218,7 +218,7 @@ def parrot() -> Iterator[tuple[Endpoint, list[bytes]]]:
         yield Endpoint(socket.AF_INET, (address.host, address.port)), words
 
 
-@tried(40)
+@tried(25)
 @given(data=anything | retries.map(record), second=st.just(b"") | anything)
 def test_any_answer_has_an_outcome(parrot: tuple[Endpoint, list[bytes]], data: bytes, second: bytes) -> None:
     """A probe answers with a value, and never with an exception."""
@@ -261,7 +261,7 @@ def test_a_good_encrypted_flight_is_not_refused() -> None:
     assert encrypted_in([sealed]) == ("NEGOTIATED", EncryptedFlight(None, (b"leaf",), client_cert_requested=True))
 
 
-@tried(150)
+@tried(80)
 @given(parts=st.lists(inner, max_size=4), between=st.just(b"") | anything, cuts=cuts)
 def test_any_encrypted_flight_is_read_or_refused(
     parts: list[tuple[bytes, int, int]], between: bytes, cuts: list[int]
@@ -358,7 +358,7 @@ def told(profile: Profile, record: bytes) -> tuple[Profile, Profile]:
     return seen, replace(profile, extensions=kept, versions=versions, dh_bits=None)
 
 
-@tried(100)
+@tried(60)
 @given(profile=profiles() | ssl2_profiles)
 def test_a_hello_tells_its_client(profile: Profile) -> None:
     """What is written into a hello is read out of it."""
@@ -366,7 +366,7 @@ def test_a_hello_tells_its_client(profile: Profile) -> None:
     assert seen == expected
 
 
-@tried(60)
+@tried(40)
 @given(profile=profiles() | ssl2_profiles, bounds=st.none() | st.tuples(codes, codes))
 def test_facts_tell_their_client(profile: Profile, bounds: tuple[int, int] | None) -> None:
     """What is written into a file is read out of it."""
@@ -374,15 +374,15 @@ def test_facts_tell_their_client(profile: Profile, bounds: tuple[int, int] | Non
     assert profile_of_facts(facts(profile)) == profile
 
 
-@pytest.mark.parametrize("profile", built_in().profiles, ids=lambda profile: str(profile.name))
-def test_our_clients_are_told(profile: Profile) -> None:
+def test_our_clients_are_told() -> None:
     """Each client that comes with us survives both, and so does its second hello with another share."""
-    seen, expected = told(profile, Hello(profile, HOST).first())
-    assert seen == expected
-    assert profile_of_facts(facts(profile)) == profile
-    if sent.KEY_SHARE in profile.extensions:
-        seen, expected = told(profile, Hello(profile, HOST).again(Retry(P256, b"cookie")))
-        assert seen == replace(expected, key_shares=(P256,), record_version=ProtocolVersion.TLS_1_2)
+    for profile in built_in().profiles:
+        seen, expected = told(profile, Hello(profile, HOST).first())
+        assert seen == expected
+        assert profile_of_facts(facts(profile)) == profile
+        if sent.KEY_SHARE in profile.extensions:
+            seen, expected = told(profile, Hello(profile, HOST).again(Retry(P256, b"cookie")))
+            assert seen == replace(expected, key_shares=(P256,), record_version=ProtocolVersion.TLS_1_2)
 
 
 def test_our_file_is_told(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_our_file_is_told(tmp_path: Path) -> None:
     assert read_clients(tmp_path / "clients.json") == Clients(built_in().version, built_in().profiles)
 
 
-@tried(200)
+@tried(100)
 @given(profile=profiles() | ssl2_profiles | st.sampled_from(built_in().profiles), changes=changes)
 def test_any_hello_is_read_or_refused(profile: Profile, changes: list[tuple[int, int, bytes]]) -> None:
     """A captured client is a client that can be kept in a file and simulated, or it is no client."""
@@ -403,7 +403,7 @@ def test_any_hello_is_read_or_refused(profile: Profile, changes: list[tuple[int,
     assert Hello(seen, HOST).first()
 
 
-@tried(100)
+@tried(50)
 @given(data=octets, changes=changes)
 def test_what_is_no_hello_is_refused(data: bytes, changes: list[tuple[int, int, bytes]]) -> None:
     """Whatever a program sends, reading it ends with a client or with the one documented error."""
