@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from meshproof import process
@@ -54,9 +55,9 @@ def measure(address: Address) -> dict[str, float]:
     found["sslyze, s"] = seconds(lambda: sslyze.scan([sslyze.Target(address, HOST)]))
     found["ratio to sslyze"] = found["sslyze, s"] / found["meshproof scan without clients, s"]
     for count in TARGETS:
-        names = [Target(address, f"{number}.{HOST}") for number in range(count)]
         postures: list[Posture] = []
-        found[f"{count} server names, s"] = seconds(lambda: scan(names, Options(clients=clients), postures.append))
+        names = [Target(address, f"{number}.{HOST}") for number in range(count)]
+        found[f"{count} server names, s"] = seconds(partial(scan, names, Options(clients=clients), postures.append))
         assert not any(posture.unknown for posture in postures)
         found[f"{count} server names, connections"] = sum(posture.connections for posture in postures)
     found["most memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
