@@ -17,7 +17,7 @@ from meshproof.tls import Address
 
 Behaviour = Callable[[socket.socket], None]
 
-_POLL = 0.01  # seconds; how soon a server notices that it should end
+_POLL = 0.002  # seconds; how soon a server notices that it should end
 _ANSWERS = {
     "h2": bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]),  # an empty SETTINGS frame
     "http/1.1": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
