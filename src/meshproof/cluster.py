@@ -297,9 +297,10 @@ def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
     if doomed.record() is None:
         return False
-    kind = [golang.tool("kind", cache)]
-    with BuildProgress(len(missing(kind, cache))) as progress:
-        build(kind, cache, progress)
-    with _used_by_us(name, directory), stage(f"cluster {name} deleted"):
-        doomed.delete()
+    with _used_by_us(name, directory):
+        kind = [golang.tool("kind", cache)]
+        with BuildProgress(len(missing(kind, cache))) as progress:
+            build(kind, cache, progress)
+        with stage(f"cluster {name} deleted"):
+            doomed.delete()
     return True

@@ -275,6 +275,8 @@ def test_any_encrypted_flight_is_read_or_refused(
 
 # ---- Clients
 
+BRAINPOOL, DRAFT = 26, 0x7F1C
+A_SHARE = bytes.fromhex("0006 001a 0002 0401")
 OTHERS = [extension_code("session_ticket"), 0x3374, 0x1234, 0xFE0C]  # extensions without a field of their own
 KEYED = [group.code for group in registry.groups() if public_key(group.code)]
 numbers = codes.filter(lambda code: not is_grease(code))
@@ -412,3 +414,19 @@ def test_what_is_no_hello_is_refused(data: bytes, changes: list[tuple[int, int, 
             profile_of(sent_first, "captured")
         except ValueError:
             continue
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"key_shares": (BRAINPOOL,), "bodies": {sent.KEY_SHARE: A_SHARE}}, id="a share we can't make"),
+        pytest.param({"versions": (DRAFT,), "bodies": {sent.SUPPORTED_VERSIONS: b"\2\x7f\x1c"}}, id="no known version"),
+    ],
+)
+def test_a_client_that_we_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+    """What could not be simulated is refused where it comes in, from a program or from a file, and not in a scan."""
+    client = broad(ProtocolVersion.TLS_1_3)
+    with pytest.raises(ValueError, match=r"key share|version"):
+        profile_of(Hello(replace(client, bodies=changes["bodies"]), HOST).first(), "captured")
+    with pytest.raises(ValueError, match=r"key share|version"):
+        profile_of_facts(facts(replace(client, **changes | {"name": "written", "bodies": {}})))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.errors import MeshproofError
+from meshproof.tls.hello import simulable
 from meshproof.tls.profile import GREASE, Profile
 from meshproof.tls.registry import (
     extension_code,
@@ -160,7 +161,7 @@ def profile_of(facts: Mapping[str, Any]) -> Profile:
     if unknown:
         raise ValueError(f"{facts['name']} has the fields {', '.join(unknown)}, which mean nothing.")
     dh_bits = facts.get("dh_bits")
-    return Profile(
+    profile = Profile(
         name=facts["name"],
         group=facts.get("set", "user"),
         provenance=facts.get("provenance", ""),
@@ -184,6 +185,7 @@ def profile_of(facts: Mapping[str, Any]) -> Profile:
         dh_bits=(dh_bits[0], dh_bits[1]) if dh_bits else None,
         bodies={extension_code(name): bytes.fromhex(body) for name, body in facts.get("bodies", {}).items()},
     )
+    return simulable(profile)
 
 
 _FIELDS = {

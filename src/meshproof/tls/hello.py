@@ -62,6 +62,23 @@ class Retry:
     cookie: bytes | None
 
 
+def simulable(profile: Profile) -> Profile:
+    """Return the client, if we can be it.
+
+    Raises:
+        ValueError: It accepts no version that we know, or sends a key share that we can't make.
+    """
+    if not profile.accepted_versions:
+        raise ValueError(f"{profile.name} accepts no version of TLS that is known")
+    for group in profile.key_shares:
+        if group != GREASE:
+            try:
+                _share(group)
+            except ValueError as error:
+                raise ValueError(f"{profile.name}: {error}") from error
+    return profile
+
+
 class Hello:
     """One client's ClientHello, and its second one after a HelloRetryRequest.
 

@@ -52,7 +52,7 @@ def profile_of(record: bytes, name: str, *, provenance: str = "", group: str = "
     found = extensions(hello.vector(2)) if hello.left else []
     bodies = dict(found)
     kept = [(code, body) for code, body in found if code not in _RESUMPTION]
-    return Profile(
+    profile = Profile(
         name=name,
         group=group,
         provenance=provenance,
@@ -78,6 +78,7 @@ def profile_of(record: bytes, name: str, *, provenance: str = "", group: str = "
         ),
         bodies={code: body for code, body in kept if body and code not in out.MODELLED and not is_grease(code)},
     )
+    return out.simulable(profile)
 
 
 def _read_ssl2_format(record: bytes, name: str, provenance: str, group: str) -> Profile:
@@ -87,7 +88,7 @@ def _read_ssl2_format(record: bytes, name: str, provenance: str, group: str) -> 
     version, suites = message.uint(2), message.uint(2)
     message.take(4)  # the lengths of session id and challenge
     kinds = Cursor(message.take(suites))
-    return Profile(
+    profile = Profile(
         name=name,
         group=group,
         provenance=provenance,
@@ -95,6 +96,7 @@ def _read_ssl2_format(record: bytes, name: str, provenance: str, group: str) -> 
         versions=tuple(code for code in (0x0303, 0x0302, 0x0301, 0x0300) if code <= version),
         suites=tuple(kinds.uint(3) for _ in range(suites // 3)),
     )
+    return out.simulable(profile)
 
 
 def _codes(data: bytes) -> tuple[int, ...]:
