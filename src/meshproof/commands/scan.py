@@ -22,7 +22,7 @@ from meshproof.pki import Leaf
 from meshproof.posture import document, table
 from meshproof.tls import Address, Options, Posture, Target
 from meshproof.tls import scan as scan_targets
-from meshproof.tls.clients import Clients, built_in
+from meshproof.tls.clients import SETS, Clients, built_in
 from meshproof.tls.clients import read as read_clients
 from meshproof.tls.probe import DEFAULT_TIMEOUT
 from meshproof.tls.profile import Profile
@@ -168,7 +168,7 @@ def _simulated(wanted: str, known: Clients) -> tuple[Profile, ...]:
     if wanted == "all":
         return known.profiles
     sets = wanted.split(",")
-    if set(sets) <= {"seed", "modern", "user"}:
+    if set(sets) <= set(SETS):
         return known.of(*sets)
     if not Path(wanted).is_file():
         raise BadTarget(f"--clients {wanted} is neither seed, modern, user, all or none, nor a file.")

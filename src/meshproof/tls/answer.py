@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from meshproof.tls.outcome import Outcome, alert_name
+from meshproof.tls.outcome import WORDLESS, Outcome, alert_name
 from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
 
@@ -87,8 +87,8 @@ class Offer:
     answered: ProtocolVersion | None = None
 
     def without_witness(self) -> Offer:
-        """Return what this is worth when nothing else proves that a TLS server is there."""
-        return replace(self, offered=Offered.UNKNOWN) if self.offered is Offered.NOT_OFFERED else self
+        """Return what this is worth when nothing else proves a TLS server: an end without a word, nothing."""
+        return replace(self, offered=Offered.UNKNOWN) if self.refusal in WORDLESS else self
 
     def __str__(self) -> str:
         if self.refusal is None:

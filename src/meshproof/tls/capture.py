@@ -19,7 +19,6 @@ NAME = "localhost"
 _TURN = 0.1  # seconds between two looks at whether the command still runs
 _LONGEST = 1 << 17  # octets; more than any ClientHello
 _GOODBYE = bytes([21, 3, 3, 0, 2, 2, 40])  # a fatal handshake_failure: the client need not wait
-_HEADERS = {True: 2, False: 5}  # octets before a message, in SSLv2 format or not
 
 
 class CaptureFailed(MeshproofError):

@@ -143,9 +143,7 @@ async def versions(ask: Ask) -> dict[ProtocolVersion, Offer]:
     found = {version: _offer(answer) for version, answer in zip(ProtocolVersion, answers, strict=True)}
     if any(offer.offered is Offered.OFFERED or offer.alert is not None for offer in found.values()):
         return found
-    return {
-        version: offer.without_witness() if offer.refusal in WORDLESS else offer for version, offer in found.items()
-    }
+    return {version: offer.without_witness() for version, offer in found.items()}
 
 
 def _offer(answer: Answer) -> Offer:

@@ -19,7 +19,7 @@ from meshproof.tls.answer import Answer, Offer
 from meshproof.tls.certificate import certificate_of
 from meshproof.tls.enumeration import ECDSA, RSA, broad
 from meshproof.tls.handshake import handshake
-from meshproof.tls.outcome import WORDLESS, Outcome
+from meshproof.tls.outcome import Outcome
 from meshproof.tls.posture import ClientAuthentication, ClientResult, GroupOrder, Posture, SuiteOrder, Target
 from meshproof.tls.probe import DEFAULT_TIMEOUT
 from meshproof.tls.prober import CONNECTIONS, Prober
@@ -139,10 +139,7 @@ def _distrusted(found: Posture) -> Posture:
     """Return what a posture is worth when the target was gone at the end: an end without a word refused nothing."""
     return replace(
         found,
-        versions={
-            version: offer.without_witness() if offer.refusal in WORDLESS else offer
-            for version, offer in found.versions.items()
-        },
+        versions={version: offer.without_witness() for version, offer in found.versions.items()},
         ciphers=tuple(replace(order, complete=False) for order in found.ciphers),
         groups=tuple(replace(order, complete=False) for order in found.groups),
         clients=tuple(replace(each, unknown=each.unknown or not each.answer.negotiated) for each in found.clients),
