@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from cryptography import x509
@@ -21,9 +22,13 @@ def certificate_of(chain: tuple[bytes, ...]) -> Certificate:
         chain: The certificates in DER, leaf first; at least one.
 
     Raises:
-        ValueError: The leaf is no certificate.
+        ValueError: One of them is no certificate.
     """
-    leaf = x509.load_der_x509_certificate(chain[0])
+    return replace(_read(chain[0]), intermediates=tuple(map(_read, chain[1:])))
+
+
+def _read(der: bytes) -> Certificate:
+    leaf = x509.load_der_x509_certificate(der)
     return Certificate(
         subject=leaf.subject.rfc4514_string(),
         names=names_of(leaf),
@@ -34,7 +39,6 @@ def certificate_of(chain: tuple[bytes, ...]) -> Certificate:
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         fingerprint=leaf.fingerprint(SHA256()).hex(),
-        chain=tuple(x509.load_der_x509_certificate(each).subject.rfc4514_string() for each in chain[1:]),
     )
 
 

@@ -39,6 +39,8 @@ class Outcome(Enum):
     OVERLONG                  the server's first flight has no end
     UNACCEPTABLE_ANSWER       TLS, but malformed or not an answer to a ClientHello
     NOT_TLS                   the peer speaks another protocol, or in plaintext
+    NOT_ASKED                 no connection was made: the target had gone, or its time was up
+    LOCAL_FAULT               this machine could not open a connection: no address of the kind, no free socket
     ========================  ====================================================================
     """
 
@@ -70,6 +72,8 @@ class Outcome(Enum):
     OVERLONG = "first flight without an end"
     UNACCEPTABLE_ANSWER = "unacceptable answer"
     NOT_TLS = "not TLS"
+    NOT_ASKED = "not asked: no time was left, or the target had gone"
+    LOCAL_FAULT = "this machine could not open a connection"
 
     def __str__(self) -> str:
         return self.name
@@ -82,6 +86,15 @@ Envoy does so when no filter chain matches the server name, and docker-proxy and
 behind them. Envoy's TLS inspector leaves the ClientHello unread in the kernel, so that its close is a reset; a
 proxy in between (docker-proxy, ``kubectl port-forward``) may turn the reset into an end of the stream.
 """
+
+
+UNDECIDED = frozenset(
+    {
+        *(Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NAME_NOT_RESOLVED, Outcome.UNSTABLE),
+        *(Outcome.NOT_TLS, Outcome.OVERLONG, Outcome.UNACCEPTABLE_ANSWER, Outcome.NOT_ASKED, Outcome.LOCAL_FAULT),
+    }
+)
+"""Ends that neither accept nor refuse what was offered: nothing can be concluded from them."""
 
 
 class Phase(Enum):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.outcome import Outcome
+from meshproof.tls.outcome import UNDECIDED, Outcome
 from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.stream import Address
 from meshproof.tls.version import ProtocolVersion
@@ -48,6 +48,9 @@ class SuiteOrder:
     preference: tuple[tuple[CipherSuite, ...], ...]
     complete: bool = True
 
+    def __str__(self) -> str:
+        return f"{self.version} {self.certificate}" if self.certificate else str(self.version)
+
     @property
     def suites(self) -> tuple[CipherSuite, ...]:
         """All of them, best first."""
@@ -86,7 +89,7 @@ class Certificate:
         not_before: The first moment of its lifetime.
         not_after: The last.
         fingerprint: SHA-256 of the DER, in hex.
-        chain: The subjects of the certificates that were sent after it.
+        intermediates: The certificates that were sent after it, in the order in which they were sent.
     """
 
     subject: str
@@ -98,7 +101,12 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     fingerprint: str
-    chain: tuple[str, ...] = ()
+    intermediates: tuple[Certificate, ...] = ()
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The subjects of the certificates that were sent after it."""
+        return tuple(each.subject for each in self.intermediates)
 
 
 class ClientAuthentication(Enum):
@@ -140,15 +148,20 @@ class Posture:
         seconds: How long it took.
         connections: How many connections it took.
         versions: For each version whether it is offered.
+        listed: Whether all else than versions and clients was asked for: the rows from here to ``fallback_scsv``.
         ciphers: The cipher suites, by version and kind of certificate; oldest version first.
         groups: The groups, by version.
         alpn: The application protocols, the server's first choice first.
+        alpn_complete: Whether that list ended with a word of the server, as in ``SuiteOrder``.
         certificates: The certificates, one for each kind of key.
+        certificates_complete: Whether each kind of certificate was asked for and answered.
         client_authentication: Whether a client certificate is wanted.
         fallback_scsv: Whether a downgrade is noticed (RFC 7507); None when only one version is offered.
         clients: The named clients.
         credential: What a completed handshake with our client certificate came to; None when none was given.
         unreachable: Why nothing can be said about the target; None when it answered before and after.
+        endpoint: The address and port that all connections went to, once the name was resolved.
+        notes: Sentences about what a reader of the rows has to know: contradictions, limits, what was cut short.
     """
 
     target: Target
@@ -156,29 +169,59 @@ class Posture:
     seconds: float
     connections: int
     versions: Mapping[ProtocolVersion, Offer]
+    listed: bool = False
     ciphers: tuple[SuiteOrder, ...] = ()
     groups: tuple[GroupOrder, ...] = ()
     alpn: tuple[str, ...] = ()
+    alpn_complete: bool = True
     certificates: tuple[Certificate, ...] = ()
+    certificates_complete: bool = True
     client_authentication: ClientAuthentication = ClientAuthentication.UNKNOWN
     fallback_scsv: bool | None = None
     clients: tuple[ClientResult, ...] = ()
     credential: Outcome | None = None
     unreachable: Outcome | None = None
-    notes: tuple[str, ...] = field(default=())
+    endpoint: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> bool:
-        """Whether any part of it could not be found out."""
-        return (
-            self.unreachable is not None
-            or any(offer.offered is Offered.UNKNOWN for offer in self.versions.values())
-            or not all(order.complete for order in self.ciphers)
-            or not all(order.complete for order in self.groups)
-            or any(client.unknown for client in self.clients)
-        )
+        """Whether any part of what was asked could not be found out."""
+        return bool(self.gaps)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What was asked and could not be found out, a phrase each; empty when all is known."""
+        if self.unreachable is not None:
+            return (f"the target: {self.unreachable.value}",)
+        gaps = [
+            f"{version}: {offer.refusal.value if offer.refusal else 'unknown'}"
+            for version, offer in self.versions.items()
+            if offer.offered is Offered.UNKNOWN
+        ]
+        gaps += [f"cipher suites of {order}" for order in self.ciphers if not order.complete]
+        gaps += [f"groups of {order.version}" for order in self.groups if not order.complete]
+        if self.listed:
+            gaps += [
+                what
+                for what, known in (
+                    ("application protocols", self.alpn_complete),
+                    ("certificates", self.certificates_complete),
+                    ("client authentication", self.client_authentication is not ClientAuthentication.UNKNOWN),
+                    ("TLS_FALLBACK_SCSV", self.fallback_scsv is not None or len(self.fallback_versions) < 2),  # noqa: PLR2004 - from one to another
+                )
+                if not known
+            ]
+        if self.credential in UNDECIDED:
+            gaps.append(f"the given client certificate: {self.credential.value}")
+        return (*gaps, *(f"{client.name}: {client.reason}" for client in self.clients if client.unknown))
 
     @property
     def offered(self) -> tuple[ProtocolVersion, ...]:
         """The versions that are offered, oldest first."""
         return tuple(version for version, offer in self.versions.items() if offer.offered is Offered.OFFERED)
+
+    @property
+    def fallback_versions(self) -> tuple[ProtocolVersion, ...]:
+        """The offered versions that a client may fall back from and to (RFC 7507), oldest first."""
+        return tuple(version for version in self.offered if version.code >= ProtocolVersion.TLS_1_0.code)
