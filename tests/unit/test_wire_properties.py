@@ -127,7 +127,8 @@ def outlined(flight: Flight) -> tuple[object, ...]:
     hellos = [
         [getattr(hello, name) for name in ServerHello.__slots__] for hello in (flight.retry, flight.hello) if hello
     ]
-    found = [flight.certificates, flight.group, flight.dh_bits, flight.client_cert_requested, flight.alert]
+    alerts = [flight.alert, flight.warning]
+    found = [flight.certificates, flight.group, flight.dh_bits, flight.client_cert_requested, *alerts]
     return (*hellos, *found, flight.ended, flight.encrypted)
 
 

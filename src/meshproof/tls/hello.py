@@ -21,6 +21,8 @@ HANDSHAKE = 22
 CLIENT_HELLO = 1
 RANDOM = 32  # octets
 _LONGEST_RECORD = 1 << 14  # octets
+_RECORD_HEADER = 5  # octets
+_EXTENSION_HEADER = 4  # octets
 SSL2_CHALLENGE = 16  # octets
 
 SERVER_NAME = extension_code("server_name")
@@ -85,15 +87,27 @@ class Hello:
     Args:
         profile: The client.
         sni: The server name in ASCII, for clients that send one; None sends none.
+        length: The octets that ``first`` is to have, at most those of one record: a padding extension (RFC 7685), in
+            the place of the client's own if it has one, makes up for what is missing. A hello that leaves no room for
+            it, or that has no extensions, goes without. None pads as the client does.
     """
 
-    def __init__(self, profile: Profile, sni: str | None) -> None:
+    def __init__(self, profile: Profile, sni: str | None, length: int | None = None) -> None:
         self.profile = profile
         self.random = os.urandom(RANDOM)
         self._session_id = os.urandom(profile.session_id)
         draws = random.sample(range(16), 2)
         self._grease = [0x0A0A + 0x1010 * draw for draw in draws]
-        self._bodies = [(code, self._body(code, sni)) for code in profile.extensions if code != SERVER_NAME or sni]
+        self._padded_to = length
+        codes = [code for code in profile.extensions if code != SERVER_NAME or sni]
+        if length is not None and PADDING not in codes:
+            codes.append(PADDING)
+        self._bodies = [(code, self._body(code, sni)) for code in codes]
+
+    @property
+    def length(self) -> int:
+        """How many octets ``first`` has, the headers of its records included."""
+        return len(self.first())
 
     def first(self) -> bytes:
         """Return the record, or the SSLv2 message, with which the client begins."""
@@ -130,19 +144,26 @@ class Hello:
             if retry.cookie is not None:
                 at = next((at for at, (code, _) in enumerate(found) if code == KEY_SHARE), len(found))
                 found.insert(at, (COOKIE, vector(2, retry.cookie)))
-        length = before + 4 + 2 + sum(4 + len(body) for code, body in found if code != PADDING)
-        first = True
         parts = []
+        grease = struct.pack("!HH", self._grease[0], 0)
         for code, body in found:
             if code == GREASE:
-                # BoringSSL: the first is empty, the second has one octet
-                parts.append(struct.pack("!H", self._grease[0 if first else 1]) + vector(2, b"" if first else b"\0"))
-                first = False
-            elif code == PADDING:
-                parts.append(_padding(length))
+                parts.append(grease)
+                grease = struct.pack("!H", self._grease[1]) + vector(2, b"\0")  # BoringSSL's second has one octet
             else:
-                parts.append(struct.pack("!H", code) + vector(2, body))
-        return b"".join(parts)
+                parts.append(b"" if code == PADDING else struct.pack("!H", code) + vector(2, body))
+        padding = self._padding(before + 4 + 2 + sum(map(len, parts)))
+        return b"".join(padding if code == PADDING else part for (code, _), part in zip(found, parts, strict=True))
+
+    def _padding(self, length: int) -> bytes:
+        """Build the extension for a message of so many octets without it; nothing when none is due or fits."""
+        if self._padded_to is not None:
+            room = self._padded_to - _RECORD_HEADER - length - _EXTENSION_HEADER
+        elif _PADDED_FROM <= length < _PADDED_TO:
+            room = max(_PADDED_TO - length - _EXTENSION_HEADER, 1)
+        else:
+            return b""
+        return struct.pack("!H", PADDING) + vector(2, bytes(room)) if room >= 0 else b""
 
     def _body(self, code: int, sni: str | None) -> bytes:
         if code in self.profile.bodies:
@@ -189,13 +210,6 @@ def _names(protocols: Iterable[str]) -> bytes:
 def _encrypted_client_hello(*_: object) -> bytes:
     """Build one for nobody: outer, HKDF-SHA256 with AES-128-GCM, random content (RFC 9849 6.2)."""
     return b"\0" + bytes.fromhex("00010001") + os.urandom(1) + vector(2, os.urandom(32)) + vector(2, os.urandom(176))
-
-
-def _padding(length: int) -> bytes:
-    """Build the extension for a hello of so many octets without it; nothing when it needs none."""
-    if not _PADDED_FROM <= length < _PADDED_TO:
-        return b""
-    return struct.pack("!H", PADDING) + vector(2, bytes(max(_PADDED_TO - length - 4, 1)))
 
 
 Uint16s = Callable[[Iterable[int]], bytes]

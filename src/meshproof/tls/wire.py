@@ -213,6 +213,9 @@ class Flight:
         dh_bits: The size of the prime in the ServerKeyExchange.
         client_cert_requested: Whether a CertificateRequest was there; None while that is not known.
         alert: The number of the fatal alert.
+        warning: The number of the last alert that calls itself a warning. Before TLS 1.3 it ends nothing; in TLS 1.3
+            every alert but close_notify and user_canceled is fatal, whatever its level (RFC 8446 6). So where nothing
+            more comes, this is what the server said.
         ended: Whether all that comes in the clear is here.
         encrypted: The records after that, header included, as far as they came with the rest.
     """
@@ -225,6 +228,7 @@ class Flight:
         self.dh_bits: int | None = None
         self.client_cert_requested: bool | None = None
         self.alert: int | None = None
+        self.warning: int | None = None
         self.ended = False
         self.encrypted = bytearray()
         self._records = bytearray()
@@ -270,6 +274,8 @@ class Flight:
                 raise Malformed(f"an alert in the clear has 2 octets, not {len(body)}")
             if body[0] == _FATAL or body[1] == 0:
                 self.alert, self.ended = body[1], True
+            else:
+                self.warning = body[1]
         elif kind == ContentType.HANDSHAKE:
             if not body:
                 raise Malformed("a handshake record is empty")
