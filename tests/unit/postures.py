@@ -29,6 +29,19 @@ OFFERED = Offer(offered=Offered.OFFERED)
 NOT_OFFERED = Offer(offered=Offered.NOT_OFFERED, refusal=Outcome.PROTOCOL_VERSION, alert=70)
 UNKNOWN = Offer(offered=Offered.UNKNOWN, refusal=Outcome.SILENT)
 
+INTERMEDIATE = Certificate(
+    subject="CN=authority",
+    names=(),
+    issuer="CN=root",
+    serial=2,
+    key="EC P-384",
+    signature="ecdsa-with-SHA384",
+    not_before=BEGAN - timedelta(days=300),
+    not_after=BEGAN + timedelta(days=20),
+    fingerprint="ba" * 32,
+)
+"""Near its end, as many intermediates are."""
+
 CERTIFICATE = Certificate(
     subject=f"CN={HOST}",
     names=(HOST, "*.example.test"),
@@ -39,7 +52,7 @@ CERTIFICATE = Certificate(
     not_before=BEGAN - timedelta(days=30),
     not_after=BEGAN + timedelta(days=60),
     fingerprint="ab" * 32,
-    chain=("CN=authority",),
+    intermediates=(INTERMEDIATE,),
 )
 
 GCM = "ECDHE-RSA-AES128-GCM-SHA256"
@@ -95,6 +108,7 @@ GOOD = Posture(
     seconds=0.25,
     connections=80,
     versions=versions(TLS_1_2, TLS_1_3),
+    listed=True,
     ciphers=(
         suites(TLS_1_2, f"{GCM}|{CHACHA}", GCM_256),
         suites(TLS_1_3, "|".join(TLS_1_3_SUITES), certificate=None),
@@ -109,6 +123,7 @@ GOOD = Posture(
         connected("Chrome", TLS_1_3, TLS_1_3_SUITES[0], "x25519"),
         refused("IE 6 XP"),
     ),
+    endpoint="127.0.0.1:443",
 )
 """A gateway with nothing weak about it."""
 
@@ -132,7 +147,9 @@ SILENT = replace(
     ciphers=(),
     groups=(),
     alpn=(),
+    alpn_complete=False,
     certificates=(),
+    certificates_complete=False,
     client_authentication=ClientAuthentication.UNKNOWN,
     fallback_scsv=None,
     clients=tuple(refused(client.name, unknown=True) for client in GOOD.clients),

@@ -31,6 +31,9 @@ ODD = replace(
     ciphers=(postures.suites(ProtocolVersion.SSL_2, "SSL_CK_RC4_128_WITH_MD5|0xFADE", certificate=None),),
     groups=(postures.groups(TLS_1_2, "0xFADE", decides=None, complete=False),),
     alpn=("\x1b[31mred", "\u202e"),
+    alpn_complete=False,
+    certificates_complete=False,
+    endpoint="[::1]:8443",
     client_authentication=ClientAuthentication.REQUIRED,
     credential=Outcome.CLIENT_CERT_EXPIRED,
     clients=(ClientResult("x", Answer(outcome=Outcome.UNACCEPTABLE_ANSWER, version=TLS_1_2), "It chose badly."),),
@@ -38,7 +41,13 @@ ODD = replace(
 )
 """A posture with all that is rare."""
 
-ALL = (GOOD, WEAK, SILENT, ODD)
+VERSIONS_ONLY = replace(GOOD, listed=False, ciphers=(), groups=(), alpn=(), certificates=(), endpoint=None, clients=())
+"""What a scan finds that is to look at nothing else."""
+
+ALL = (GOOD, WEAK, SILENT, ODD, VERSIONS_ONLY)
+
+LATER_KEYS = ("endpoint", "gaps", "listed", "alpn_complete", "certificates_complete")
+"""Keys of a target that the first documents did not have."""
 
 
 def written(*found: Posture) -> dict[str, Any]:
@@ -84,6 +93,62 @@ def test_what_is_written_is_read_back(posture: Posture) -> None:
     (back,) = from_json(written(posture))
     assert back == posture
     assert judge(back) == judge(posture)
+
+
+def test_a_document_says_what_is_unknown() -> None:
+    """Its gaps are in words, beside the flags that they come from; a posture without one has an empty list."""
+    good, odd = (written(posture)["targets"][0] for posture in (GOOD, ODD))
+    assert (good["gaps"], good["unknown"], good["listed"]) == ([], False, True)
+    assert (good["alpn_complete"], good["certificates_complete"], good["endpoint"]) == (True, True, "127.0.0.1:443")
+    assert odd["gaps"] == list(ODD.gaps)
+    assert {"groups of TLS 1.2", "application protocols", "certificates"} <= set(odd["gaps"])
+    assert (odd["unknown"], odd["alpn_complete"], odd["certificates_complete"]) == (True, False, False)
+    assert written(VERSIONS_ONLY)["targets"][0]["listed"] is False
+
+
+def test_a_chain_is_written_twice() -> None:
+    """As subjects, as ever, and as certificates with all that is known of them; those have no chain of their own."""
+    (certificate,) = written(GOOD)["targets"][0]["certificates"]
+    assert certificate["chain"] == ["CN=authority"]
+    (intermediate,) = certificate["intermediates"]
+    assert (intermediate["subject"], intermediate["issuer"], intermediate["serial"]) == ("CN=authority", "CN=root", "2")
+    assert set(intermediate) == set(certificate) - {"chain", "intermediates"}
+
+
+def before_gaps(posture: Posture) -> dict[str, Any]:
+    """Return a document as it was before what is unknown had keys of its own."""
+    found = written(posture)
+    for target in found["targets"]:
+        for key in LATER_KEYS:
+            del target[key]
+        for certificate in target["certificates"]:
+            del certificate["intermediates"]
+    return found
+
+
+@pytest.mark.parametrize("posture", [GOOD, WEAK])
+def test_an_older_document_is_read(posture: Posture) -> None:
+    """It is valid still, its list of protocols is whole, and of its intermediates the subjects are known."""
+    assert schema().is_valid(before_gaps(posture))
+    (back,) = from_json(before_gaps(posture))
+    assert [each.chain for each in back.certificates] == [each.chain for each in posture.certificates]
+    for sent in (sent for each in back.certificates for sent in each.intermediates):
+        assert (sent.names, sent.issuer, sent.serial, sent.fingerprint) == ((), "unknown", 0, "")
+        assert (sent.key, sent.signature) == ("unknown", "unknown")
+        assert (sent.not_before.year, sent.not_after.year) == (1, 9999)
+    certificates = tuple(replace(each, intermediates=()) for each in posture.certificates)
+    bare = replace(back, certificates=tuple(replace(each, intermediates=()) for each in back.certificates))
+    assert bare == replace(posture, certificates=certificates, endpoint=None)
+    assert judge(back) == judge(posture)
+    assert from_json(written(back)) == (back,)
+
+
+def test_an_older_document_may_be_short_of_something() -> None:
+    """Without a certificate, certificates are unknown; without a list of suites, none was asked for."""
+    (without,) = from_json(before_gaps(replace(GOOD, certificates=())))
+    assert (without.listed, without.gaps) == (True, ("certificates",))
+    (versions,) = from_json(before_gaps(VERSIONS_ONLY))
+    assert (versions.listed, versions.gaps) == (False, ())
 
 
 def test_the_words_are_those_of_testssl() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,11 @@ def to_json(postures: Sequence[Posture], *, clients: str, aes: bool | None = Non
 def from_json(document: Any, name: str = "the document") -> tuple[Posture, ...]:  # noqa: ANN401 - it can be anything
     """Read a document.
 
+    One that was saved before ``listed``, ``alpn_complete``, ``certificates_complete``, ``endpoint`` and
+    ``intermediates`` were written says what it said then: lists were asked for if there is one of cipher suites, that
+    of protocols is whole, certificates are known if there is one. Of an intermediate it knows the subject: the rest is
+    unknown, and the fingerprint empty.
+
     Raises:
         Unreadable: It is no document of ours, or one of a newer format.
     """
@@ -102,8 +107,11 @@ def _target(posture: Posture) -> Json:
         "began": posture.began.isoformat(),
         "seconds": posture.seconds,
         "connections": posture.connections,
+        "endpoint": posture.endpoint,
         "unreachable": _name(posture.unreachable),
         "unknown": posture.unknown,
+        "gaps": posture.gaps,
+        "listed": posture.listed,
         "protocols": {protocol(version): _offer(offer) for version, offer in posture.versions.items()},
         "ciphers": [
             {
@@ -128,7 +136,9 @@ def _target(posture: Posture) -> Json:
             for order in posture.groups
         ],
         "alpn": posture.alpn,
-        "certificates": [_certificate(certificate) for certificate in posture.certificates],
+        "alpn_complete": posture.alpn_complete,
+        "certificates": [_chain(certificate) for certificate in posture.certificates],
+        "certificates_complete": posture.certificates_complete,
         "client_authentication": str(posture.client_authentication),
         "fallback_scsv": posture.fallback_scsv,
         "credential": _name(posture.credential),
@@ -160,9 +170,23 @@ def _offer(offer: Offer) -> Json:
     }
 
 
+def _chain(certificate: Certificate) -> Json:
+    intermediates = [_certificate(sent) for sent in certificate.intermediates]
+    return _certificate(certificate) | {"chain": certificate.chain, "intermediates": intermediates}
+
+
 def _certificate(certificate: Certificate) -> Json:
-    moments = {key: getattr(certificate, key).isoformat() for key in _MOMENTS}
-    return asdict(certificate) | moments | {"serial": f"{certificate.serial:X}"}
+    return {
+        "subject": certificate.subject,
+        "names": certificate.names,
+        "issuer": certificate.issuer,
+        "serial": f"{certificate.serial:X}",
+        "key": certificate.key,
+        "signature": certificate.signature,
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
+        "fingerprint": certificate.fingerprint,
+    }
 
 
 def _client(client: ClientResult) -> Json:
@@ -194,7 +218,9 @@ def _posture(target: Json) -> Posture:
         began=datetime.fromisoformat(target["began"]),
         seconds=target["seconds"],
         connections=target["connections"],
+        endpoint=target.get("endpoint"),
         unreachable=_outcome(target["unreachable"]),
+        listed=target.get("listed", bool(target["ciphers"])),
         versions={PROTOCOLS[name]: _read_offer(offer) for name, offer in target["protocols"].items()},
         ciphers=tuple(_read_suites(order) for order in target["ciphers"]),
         groups=tuple(
@@ -207,7 +233,9 @@ def _posture(target: Json) -> Posture:
             for order in target["groups"]
         ),
         alpn=tuple(target["alpn"]),
-        certificates=tuple(_read_certificate(certificate) for certificate in target["certificates"]),
+        alpn_complete=target.get("alpn_complete", True),
+        certificates=tuple(_read_chain(certificate) for certificate in target["certificates"]),
+        certificates_complete=target.get("certificates_complete", bool(target["certificates"])),
         client_authentication=ClientAuthentication(target["client_authentication"]),
         fallback_scsv=target["fallback_scsv"],
         credential=_outcome(target["credential"]),
@@ -252,10 +280,34 @@ def _read_suites(order: Json) -> SuiteOrder:
     )
 
 
+def _read_chain(certificate: Json) -> Certificate:
+    """Read a certificate with those that were sent after it; older documents have no more than their subjects."""
+    sent = certificate.get("intermediates")
+    leaf = {key: value for key, value in certificate.items() if key not in ("chain", "intermediates")}
+    return replace(
+        _read_certificate(leaf),
+        intermediates=tuple(map(_only_subject, certificate["chain"]) if sent is None else map(_read_certificate, sent)),
+    )
+
+
 def _read_certificate(certificate: Json) -> Certificate:
     moments = {key: datetime.fromisoformat(certificate[key]) for key in _MOMENTS}
-    lists = {key: tuple(certificate[key]) for key in ("names", "chain")}
-    return Certificate(**{**certificate, **moments, **lists, "serial": int(certificate["serial"], 16)})
+    rest = {"names": tuple(certificate["names"]), "serial": int(certificate["serial"], 16)}
+    return Certificate(**{**certificate, **moments, **rest})
+
+
+def _only_subject(subject: str) -> Certificate:
+    return Certificate(
+        subject=subject,
+        names=(),
+        issuer="unknown",
+        serial=0,
+        key="unknown",
+        signature="unknown",
+        not_before=datetime.min.replace(tzinfo=UTC),
+        not_after=datetime.max.replace(tzinfo=UTC),
+        fingerprint="",
+    )
 
 
 def _answer(answer: Json) -> Answer:
