@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
@@ -63,3 +64,8 @@ def until(
             f"last {last}; seen {tally}. {hint()}".strip()
         ) from None
     return last
+
+
+async def pause(seconds: float) -> None:
+    """Let so many seconds pass between two tries, while other tasks go on; the caller observes and counts them."""
+    await asyncio.sleep(seconds)

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.tls import Outcome
+from meshproof.tls import Outcome, ProtocolVersion
 from meshproof.tls.answer import Answer
 from meshproof.tls.encrypted import EncryptedFlight, ask_encrypted
-from meshproof.tls.enumeration import ECDSA, RSA, for_certificate
-from meshproof.tls.probe import Endpoint
+from meshproof.tls.questions import ECDSA, RSA, broad, for_certificate, with_alpn
+from meshproof.tls.resolution import Endpoint
 from meshproof.tls.wire import LIMIT
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.flights import (
@@ -58,7 +58,8 @@ def read(
     timeout: float = PATIENT,
 ) -> tuple[Answer, EncryptedFlight]:
     """Send a hello to a server that behaves so, and read its whole flight."""
-    profile = for_certificate(kind, alpn)
+    hello = with_alpn(broad(ProtocolVersion.TLS_1_3, key_shares=(29,)), alpn)
+    profile = for_certificate(hello, kind) if kind else hello
     if suite:
         profile = replace(profile, suites=(suite,))
     with serving(behaviour) as address:

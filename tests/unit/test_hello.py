@@ -8,10 +8,10 @@ import pytest
 
 from meshproof.tls import ProtocolVersion
 from meshproof.tls.clients import built_in
-from meshproof.tls.enumeration import broad
 from meshproof.tls.hello import KEY_SHARE, PADDING, SUPPORTED_VERSIONS, Hello, Retry
 from meshproof.tls.octets import Cursor, extensions
 from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.questions import broad
 from tests.unit.certificates import HOST
 from tests.unit.flights import P256
 

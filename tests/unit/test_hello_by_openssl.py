@@ -19,10 +19,11 @@ from meshproof import process
 from meshproof.tls import Outcome, ProtocolVersion
 from meshproof.tls import hello as sent
 from meshproof.tls.clients import built_in
-from meshproof.tls.enumeration import PROTOCOLS, broad
 from meshproof.tls.hello import Hello
-from meshproof.tls.probe import Endpoint, ask
+from meshproof.tls.probe import ask
 from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.questions import PROTOCOLS, broad
+from meshproof.tls.resolution import Endpoint
 from meshproof.wait import until
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import RSA_AES_128, TLS_1_0

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan_one
+from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, scan_one
 from meshproof.tls.answer import Answer
-from meshproof.tls.enumeration import broad
 from meshproof.tls.hello import KEY_SHARE, SERVER_NAME, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS, SUPPORTED_VERSIONS
 from meshproof.tls.posture import ClientAuthentication
-from meshproof.tls.probe import Endpoint, ask, ask_ssl2
-from meshproof.tls.prober import Prober
+from meshproof.tls.probe import ask, ask_ssl2
 from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.questions import broad
+from meshproof.tls.resolution import Endpoint
 from meshproof.tls.wire import LIMIT
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import (
@@ -124,7 +124,7 @@ def scanned(behaviour: Behaviour, *, clients: int = 0, lists: bool = True, timeo
         pytest.param(say(alert(40)), Outcome.HANDSHAKE_FAILURE, id="alert"),
         pytest.param(say(alert(40), then=reset), Outcome.HANDSHAKE_FAILURE, id="alert, then reset"),
         pytest.param(say(alert(0, level=1)), Outcome.CLOSED_IN_ORDER, id="goodbye"),
-        pytest.param(say(alert(90, level=1)), Outcome.CLOSED_WITHOUT_ALERT, id="warning"),
+        pytest.param(say(alert(90, level=1)), Outcome.OTHER_ALERT, id="warning, then an end"),
         pytest.param(say(), Outcome.CLOSED_WITHOUT_ALERT, id="close"),
         pytest.param(say(then=reset), Outcome.RESET, id="reset"),
         pytest.param(say(record(NOTHING_MORE)), Outcome.CLOSED_WITHOUT_ALERT, id="close after the hello"),
@@ -381,22 +381,3 @@ def assert_nothing_refused(found: Posture) -> None:
     """No version that the server speaks while it is alive counts as refused."""
     for version in (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3):
         assert found.versions[version].offered is not Offered.NOT_OFFERED, version
-
-
-@pytest.mark.parametrize("ending", [say(), say(then=reset)], ids=["closes", "resets"])
-def test_an_unstable_server(ending: Behaviour) -> None:
-    """A hello that ends without a word is sent once more; two different ends are no answer."""
-
-    async def twice(address: Address) -> list[Outcome]:
-        prober = Prober(Target(address, HOST), PATIENT, asyncio.Semaphore(9))
-        await prober.resolve()
-        return [(await prober.ask(NEW)).outcome for _ in range(2)]
-
-    with serving(until_then(1, ending, say(WHOLE))) as address:
-        assert asyncio.run(twice(address)) == [Outcome.UNSTABLE, Outcome.NEGOTIATED]
-
-
-def test_nothing_is_concluded_from_an_unstable_server() -> None:
-    """The version whose hello had two ends is unknown."""
-    with serving(until_then(1, say(), tls(SERVER))) as address:
-        assert Outcome.UNSTABLE in {offer.refusal for offer in offers(address, sni=HOST).values()}

@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 
 from meshproof.tls import Outcome, ProtocolVersion
 from meshproof.tls.answer import Answer
-from meshproof.tls.enumeration import broad
 from meshproof.tls.hello import KEY_SHARE
 from meshproof.tls.keyshare import public_key
-from meshproof.tls.probe import Endpoint, ask
+from meshproof.tls.probe import ask
 from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.questions import broad
 from meshproof.tls.registry import group_named
+from meshproof.tls.resolution import Endpoint
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.servers import serving, tls
 
@@ -109,7 +110,8 @@ def asked(profile: Profile, curve: str | None = None) -> Answer:
 def offering(*names: str, shares: tuple[str, ...]) -> Profile:
     """Return a client of TLS 1.3 with these groups and shares."""
     groups = [group_named(name).code for name in names]
-    return broad(ProtocolVersion.TLS_1_3, groups=groups, key_shares=[group_named(name).code for name in shares])
+    hello = broad(ProtocolVersion.TLS_1_3, key_shares=[group_named(name).code for name in shares])
+    return replace(hello, groups=tuple(groups))
 
 
 @pytest.mark.parametrize("name", ["secp256r1", "x25519", "secp384r1", "secp521r1", "x448", "ffdhe2048"])

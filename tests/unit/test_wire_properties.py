@@ -20,13 +20,14 @@ from meshproof.tls.clients import Clients, built_in, facts, write
 from meshproof.tls.clients import profile_of as profile_of_facts
 from meshproof.tls.clients import read as read_clients
 from meshproof.tls.encrypted import EncryptedFlight, _Reader
-from meshproof.tls.enumeration import broad
 from meshproof.tls.hello import Hello, Retry
 from meshproof.tls.keyshare import public_key
-from meshproof.tls.probe import Endpoint, ask, ask_ssl2
+from meshproof.tls.probe import ask, ask_ssl2
 from meshproof.tls.profile import GREASE, Profile
+from meshproof.tls.questions import broad
 from meshproof.tls.recognition import profile_of
 from meshproof.tls.registry import extension_code, is_grease
+from meshproof.tls.resolution import Endpoint
 from meshproof.tls.wire import LIMIT, Flight, Malformed, ServerHello, Ssl2Flight
 from tests.unit.certificates import HOST
 from tests.unit.flights import (

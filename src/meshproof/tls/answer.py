@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from meshproof.tls.outcome import WORDLESS, Outcome, alert_name
+from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome, alert_name
 from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
+
+REFUSING_ALERTS: Mapping[int, str] = {
+    Alert.HANDSHAKE_FAILURE: "RFC 8446 6.2, RFC 5246 7.2.2: nothing acceptable was offered",
+    Alert.ILLEGAL_PARAMETER: "RFC 8446 6.2: a field of the hello is not acceptable",
+    Alert.PROTOCOL_VERSION: "RFC 8446 6.2, RFC 5246 7.2.2: the version is known and not supported",
+    Alert.INSUFFICIENT_SECURITY: "RFC 8446 6.2: the server asks for stronger suites or groups than those offered",
+    Alert.INAPPROPRIATE_FALLBACK: "RFC 7507 3: the server could do better than the version that was fallen back to",
+    Alert.MISSING_EXTENSION: "RFC 8446 6.2: the hello lacks an extension that the offered version needs",
+    Alert.NO_APPLICATION_PROTOCOL: "RFC 7301 3.2: none of the offered application protocols is supported",
+}
+"""The alerts that refuse what a hello offers, each with the rule that says so.
+
+Any other alert speaks of something else: of the server (80), of the name (112), of the connection (0, 90).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +41,8 @@ class Answer:
         client_cert_requested: Whether it asked for a client certificate; None in TLS 1.3, where that is encrypted.
         certificates: The chain in DER, leaf first; empty in TLS 1.3.
         ssl2_suites: The cipher kinds of an SSLv2 SERVER-HELLO.
+        confirmed: Whether an end that refuses nothing by itself came three times, between controls that were answered.
+        remark: What a person should know of how it came about.
     """
 
     outcome: Outcome
@@ -39,11 +56,33 @@ class Answer:
     client_cert_requested: bool | None = None
     certificates: tuple[bytes, ...] = ()
     ssl2_suites: tuple[CipherSuite, ...] = ()
+    confirmed: bool = False
+    remark: str = field(default="", compare=False)
 
     @property
     def negotiated(self) -> bool:
         """Whether the handshake could go on from here."""
         return self.outcome is Outcome.NEGOTIATED
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server refused what was offered: in words, or by an end that was confirmed."""
+        worded = self.alert in REFUSING_ALERTS or (
+            self.alert is None and self.outcome in (Outcome.VERSION_NOT_OFFERED, Outcome.HANDSHAKE_FAILURE)
+        )
+        return worded or self.confirmed
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it proves nothing by itself, so that it has to be asked again between two controls."""
+        if self.alert is not None:
+            return self.alert not in REFUSING_ALERTS and self.alert != Alert.UNRECOGNIZED_NAME
+        return self.outcome in WORDLESS or self.outcome in UNDECIDED
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether it says for certain if the client that sent the hello gets a connection."""
+        return self.confirmed or not self.doubtful
 
     @property
     def forward_secrecy(self) -> str | None:
@@ -85,10 +124,6 @@ class Offer:
     refusal: Outcome | None = None
     alert: int | None = None
     answered: ProtocolVersion | None = None
-
-    def without_witness(self) -> Offer:
-        """Return what this is worth when nothing else proves a TLS server: an end without a word, nothing."""
-        return replace(self, offered=Offered.UNKNOWN) if self.refusal in WORDLESS else self
 
     def __str__(self) -> str:
         if self.refusal is None:

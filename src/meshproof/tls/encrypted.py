@@ -20,9 +20,10 @@ from meshproof.tls.answer import Answer
 from meshproof.tls.hello import ALPN, KEY_SHARE, Hello
 from meshproof.tls.octets import Cursor, extensions, vector
 from meshproof.tls.outcome import Outcome, outcome_of_alert
-from meshproof.tls.probe import Endpoint, exchange
+from meshproof.tls.probe import exchange
 from meshproof.tls.profile import Profile
 from meshproof.tls.registry import group_named, suite
+from meshproof.tls.resolution import Endpoint
 from meshproof.tls.version import ProtocolVersion
 from meshproof.tls.wire import LIMIT, ContentType, Flight, Malformed, Message, Overlong, ServerHello, take_record
 
@@ -40,6 +41,9 @@ _CIPHERS: Mapping[int, tuple[str, int, _Cipher]] = {  # RFC 8446 B.4: hash, octe
     0x1302: ("sha384", 32, AESGCM),
     0x1303: ("sha256", 32, ChaCha20Poly1305),
 }
+
+
+SUITES = tuple(_CIPHERS)
 
 
 @dataclass(frozen=True, slots=True)

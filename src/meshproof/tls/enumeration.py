@@ -1,285 +1,356 @@
-"""What a server offers: each version with one hello, and each list with one connection more than it has entries.
+"""What a server offers: each version, and each list with one connection more than it has entries.
 
 To list what a server accepts, offer all, take away what it chose, and ask again until it refuses (N + 1 connections).
 The order of the choices is the server's order of preference. Where it likes several alike, it follows the client: the
 list offered the other way round brings out the last of those (one connection for each class of equals).
 
-In TLS 1.3 the hellos carry no key share. The HelloRetryRequest that follows names the cipher suite and the group (RFC
-8446 4.1.4), and costs the server no signature.
+A list is complete only when a refusal ended it. Its control is the same hello with what was chosen last put back.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-from meshproof.tls import registry
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from meshproof.tls import questions, registry
 from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.hello import (
-    ALPN,
-    KEY_SHARE,
-    POINT_FORMATS,
-    PSK_MODES,
-    SERVER_NAME,
-    SIGNATURE_ALGORITHMS,
-    SUPPORTED_GROUPS,
-    SUPPORTED_VERSIONS,
-)
 from meshproof.tls.outcome import WORDLESS, Alert, Outcome
 from meshproof.tls.posture import GroupOrder, SuiteOrder
 from meshproof.tls.profile import Profile
-from meshproof.tls.registry import CipherSuite, Group, extension_code, group_named, signature_code, suite_named
+from meshproof.tls.questions import ECDSA, broad
+from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
 
-Ask = Callable[[Profile], Awaitable[Answer]]
-"""Sends a hello to the target."""
-
 Item = TypeVar("Item")
-
-RSA, ECDSA = "RSA", "ECDSA"
-PROTOCOLS = ("h2", "http/1.1", "http/1.0", "istio", "istio-peer-exchange", "acme-tls/1")
-
-_EXTENDED_MASTER_SECRET = extension_code("extended_master_secret")
-_RENEGOTIATION = suite_named("TLS_EMPTY_RENEGOTIATION_INFO_SCSV").code
-_FALLBACK = suite_named("TLS_FALLBACK_SCSV").code
-_X25519, _P256 = group_named("x25519").code, group_named("secp256r1").code
-_SHARED = (_X25519, _P256)
-
-_SIGNATURES: Mapping[str, tuple[int, ...]] = {
-    RSA: tuple(
-        map(
-            signature_code,
-            (
-                *("rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"),
-                *("rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512"),
-                *("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "rsa_pkcs1_sha1"),
-            ),
-        )
-    ),
-    ECDSA: tuple(
-        map(
-            signature_code,
-            (
-                *("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384", "ecdsa_secp521r1_sha512"),
-                *("ed25519", "ed448", "ecdsa_sha1"),
-            ),
-        )
-    ),
-}
-_ALL_SIGNATURES = _SIGNATURES[ECDSA] + _SIGNATURES[RSA] + (signature_code("dsa_sha256"), signature_code("dsa_sha1"))
-
-_USUAL_SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-_ELLIPTIC_SUITES = tuple(suite.code for suite in registry.tls12_suites() if suite.key_exchange == "ECDHE")
+_ABOUT_THE_VERSION = (Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED)
 
 
-def _groups_first() -> tuple[int, ...]:
-    """Return all groups, first those that every server knows, so that a server without an order takes a usual one."""
-    usual = ("x25519", "secp256r1", "secp384r1", "secp521r1", "x448")
-    first = [group_named(name).code for name in usual]
-    return (*first, *(group.code for group in registry.groups() if group.code not in first))
+class Asker(Protocol):
+    """Sends hellos to one target."""
+
+    sni: str | None
+
+    async def ask(self, profile: Profile, *, control: Profile | None = None) -> Answer:
+        """Send a hello; see ``Prober.ask``."""
+        ...
 
 
-ALL_GROUPS = _groups_first()
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is known of one version.
 
-
-def broad(
-    version: ProtocolVersion,
-    *,
-    suites: Sequence[int] | None = None,
-    signatures: Sequence[int] = _ALL_SIGNATURES,
-    groups: Sequence[int] = ALL_GROUPS,
-    key_shares: Sequence[int] = _SHARED,
-    alpn: Sequence[str] = (),
-) -> Profile:
-    """Return a client that speaks one version only, and in it all that there is unless told otherwise.
-
-    A server that speaks the version must not miss a suite, a group or a signature algorithm in it, so that a refusal
-    speaks of the version alone.
+    Attributes:
+        offer: Whether it is offered.
+        hello: The hello that was negotiated, which all lists of the version build on; else the one that was refused.
     """
-    if version is ProtocolVersion.SSL_2:
-        kinds = tuple(kind.code for kind in registry.ssl2_kinds())
-        return Profile(name="", ssl2_format=True, versions=(version.code,), suites=kinds)
-    tls13 = version is ProtocolVersion.TLS_1_3
-    if suites is None:
-        suites = [suite.code for suite in (registry.tls13_suites() if tls13 else registry.tls12_suites())]
-    profile = Profile(
-        name="",
-        record_version=min(version, ProtocolVersion.TLS_1_0, key=lambda each: each.code),  # RFC 8446 5.1
-        versions=(version.code,),
-        session_id=32 if tls13 else 0,  # RFC 8446 D.4: compatibility mode
-        suites=tuple(suites) if tls13 else (*suites, _RENEGOTIATION),
-        groups=tuple(groups),
-        signature_algorithms=tuple(signatures),
-        key_shares=tuple(key_shares) if tls13 else (),
-        alpn=tuple(alpn),
-    )
-    if version is ProtocolVersion.SSL_3:
-        return profile
-    extensions = [SERVER_NAME, SUPPORTED_GROUPS]
-    if version.code >= ProtocolVersion.TLS_1_2.code:
-        extensions.append(SIGNATURE_ALGORITHMS)
-    if alpn:
-        extensions.append(ALPN)
-    extensions += [SUPPORTED_VERSIONS, PSK_MODES, KEY_SHARE] if tls13 else [POINT_FORMATS, _EXTENDED_MASTER_SECRET]
-    return replace(profile, extensions=tuple(extensions))
+
+    offer: Offer
+    hello: Profile
 
 
-def for_certificate(kind: str | None, alpn: Sequence[str]) -> Profile:
-    """Return a client of TLS 1.3 that takes only one kind of certificate, ``RSA`` or ``ECDSA``, or any (None)."""
-    signatures = _SIGNATURES[kind] if kind else _ALL_SIGNATURES
-    suites = [suite_named(name).code for name in _USUAL_SUITES]
-    return broad(ProtocolVersion.TLS_1_3, suites=suites, signatures=signatures, key_shares=_SHARED[:1], alpn=alpn)
+@dataclass(slots=True)
+class Listing(Generic[Item]):
+    """What a server chose, in its order.
 
-
-async def versions(ask: Ask) -> dict[ProtocolVersion, Offer]:
-    """Ask for each version with a hello that offers no other; six connections.
-
-    Where no version gets an answer in TLS, a close or a reset proves nothing (docker-proxy and kube-proxy accept
-    connections for nobody): those versions are then UNKNOWN.
+    Attributes:
+        items: The choices, best first.
+        complete: Whether a refusal ended the list.
+        ends: The hellos that were refused, each with its control: they must be refused later as well.
     """
-    answers = await asyncio.gather(*(ask(broad(version)) for version in ProtocolVersion))
-    found = {version: _offer(answer) for version, answer in zip(ProtocolVersion, answers, strict=True)}
-    if any(offer.offered is Offered.OFFERED or offer.alert is not None for offer in found.values()):
-        return found
-    return {version: offer.without_witness() for version, offer in found.items()}
+
+    items: list[Item] = field(default_factory=list)
+    complete: bool = True
+    ends: list[tuple[Profile, Profile]] = field(default_factory=list)
 
 
-def _offer(answer: Answer) -> Offer:
+async def version(asker: Asker, wanted: ProtocolVersion, *, first: Answer | None = None) -> Version:
+    """Ask whether a version is offered, in portions of its cipher suites.
+
+    Args:
+        asker: Sends a hello to the target.
+        wanted: The version.
+        first: What ``first_question`` was answered with, if it was asked already.
+    """
+    hello = first_question(wanted, asker.sni)
+    if wanted is ProtocolVersion.SSL_2:
+        return _conclude([(hello, first or await asker.ask(hello))])
+    answers: list[tuple[Profile, Answer]] = []
+    for portion in questions.portions(hello, questions.suites(wanted), asker.sni):
+        part = questions.with_suites(hello, [suite.code for suite in portion])
+        answer = first if first and not answers else await asker.ask(part)
+        if answer.alert == Alert.NO_APPLICATION_PROTOCOL and not hello.alpn:
+            hello = questions.with_alpn(hello, questions.PROTOCOLS)
+            part = questions.with_alpn(part, questions.PROTOCOLS)
+            answer = await asker.ask(part)
+        answers.append((part, answer))
+        if answer.negotiated or answer.outcome in _ABOUT_THE_VERSION or not answer.refused:
+            break
+    if wanted not in (ProtocolVersion.SSL_3, ProtocolVersion.TLS_1_3) and _just_ended(answers[-1][1]):
+        plain = questions.bare(wanted)
+        answer = await asker.ask(plain)
+        if answer.negotiated or answer.refused:
+            answers = [(plain, answer)]
+    return _conclude(answers)
+
+
+def _just_ended(answer: Answer) -> bool:
+    """Say whether the server ended the connection, and that proves nothing: it may not bear extensions."""
+    return not answer.conclusive and (answer.outcome in WORDLESS or answer.alert is not None)
+
+
+def first_question(wanted: ProtocolVersion, sni: str | None) -> Profile:
+    """Return the hello that a version is asked for with at first: with the first portion of its suites."""
+    hello = broad(wanted)
+    if wanted is ProtocolVersion.SSL_2:
+        return hello
+    portion = next(questions.portions(hello, questions.suites(wanted), sni))
+    return questions.with_suites(hello, [suite.code for suite in portion])
+
+
+def _conclude(answers: Sequence[tuple[Profile, Answer]]) -> Version:
+    """Conclude from the answers to all portions whether the version is offered."""
+    hello, answer = answers[-1]
     if answer.negotiated:
-        return Offer(offered=Offered.OFFERED)
-    return Offer(
-        offered=Offered.NOT_OFFERED if is_refusal(answer) else Offered.UNKNOWN,
-        refusal=answer.outcome,
-        alert=answer.alert,
-        answered=answer.version,
-    )
+        return Version(Offer(offered=Offered.OFFERED), hello)
+    undecided = next(((hello, answer) for hello, answer in answers if not answer.refused), None)
+    hello, answer = undecided or answers[0]
+    about_the_name = answer.alert == Alert.MISSING_EXTENSION and not _names_a_server(hello)
+    offered = Offered.UNKNOWN if undecided or about_the_name else Offered.NOT_OFFERED
+    return Version(Offer(offered=offered, refusal=answer.outcome, alert=answer.alert, answered=answer.version), hello)
 
 
-def is_refusal(answer: Answer) -> bool:
-    """Say whether an answer refuses what was offered. A wrong name, a dead target or nonsense does not."""
-    if answer.outcome is Outcome.UNRECOGNIZED_NAME:
-        return False
-    worded = answer.alert is not None or answer.outcome in (Outcome.VERSION_NOT_OFFERED, Outcome.HANDSHAKE_FAILURE)
-    return worded or answer.outcome in WORDLESS
+def _names_a_server(hello: Profile) -> bool:
+    return True if hello.ssl2_format else bool(hello.extensions)
 
 
-async def needed_shares(ask: Ask) -> Sequence[int]:
-    """Return the key shares to send in TLS 1.3: none, unless the server refuses hellos without."""
-    answer = await ask(broad(ProtocolVersion.TLS_1_3, key_shares=()))
-    return () if answer.negotiated else _SHARED
+async def without_key_share(asker: Asker, hello: Profile) -> Profile:
+    """Return the hello for the lists of TLS 1.3: one without a key share, unless the server refuses such hellos."""
+    spare = questions.without_key_share(hello)
+    return spare if (await asker.ask(spare, control=hello)).negotiated else hello
 
 
 async def suite_order(
-    ask: Ask, version: ProtocolVersion, certificate: str | None, *, shares: Sequence[int] = ()
-) -> SuiteOrder:
+    asker: Asker, hello: Profile, chosen: CipherSuite | None, certificate: str | None
+) -> tuple[SuiteOrder, Listing[CipherSuite]]:
     """List the cipher suites that a server accepts in one version, with one kind of certificate.
 
     Args:
-        ask: Sends a hello to the target.
-        version: The version; from SSLv3 on.
+        asker: Sends a hello to the target.
+        hello: A hello of that version that was negotiated.
+        chosen: The suite that was chosen then.
         certificate: ``RSA`` (all that is not ECDSA) or ``ECDSA``; None for TLS 1.3.
-        shares: The key shares to send in TLS 1.3; see ``needed_shares``.
     """
-    if version is ProtocolVersion.TLS_1_3:
-        offered = registry.tls13_suites()
-        signatures = _ALL_SIGNATURES
-    else:
-        offered = tuple(
-            suite for suite in registry.tls12_suites() if (suite.authentication == "ECDSA") is (certificate == ECDSA)
-        )
-        signatures = _SIGNATURES[certificate or RSA]
-        if certificate == RSA:
-            signatures += _ALL_SIGNATURES[-2:]  # DSA
+    wanted = hello.accepted_versions[0]
+    asking = questions.for_certificate(hello, certificate) if certificate and hello.signature_algorithms else hello
 
-    async def choose(suites: Sequence[CipherSuite]) -> tuple[CipherSuite | None, Answer]:
-        codes = [suite.code for suite in suites]
-        answer = await ask(broad(version, suites=codes, signatures=signatures, key_shares=shares))
-        return answer.suite if answer.negotiated else None, answer
+    async def choose(suites: Sequence[CipherSuite], back: CipherSuite | None) -> tuple[CipherSuite | None, Answer]:
+        part = questions.with_suites(asking, [suite.code for suite in suites])
+        return _suite_of(await asker.ask(part, control=control(suites, back)))
 
-    chosen, complete = await _choices(choose, offered)
-    preference = await _classes(choose, chosen)
-    return SuiteOrder(
-        version=version,
+    def control(suites: Sequence[CipherSuite], back: CipherSuite | None) -> Profile | None:
+        known = back or chosen
+        if known is None:
+            return None
+        codes = [suite.code for suite in suites if suite != known]
+        return questions.with_suites(asking if back else hello, [*codes, known.code])
+
+    def ended(suites: Sequence[CipherSuite], back: CipherSuite | None) -> tuple[Profile, Profile]:
+        part = questions.with_suites(asking, [suite.code for suite in suites])
+        return part, control(suites, back) or hello
+
+    parts: list[list[CipherSuite]] = []
+    listing: Listing[CipherSuite] = Listing()
+    for portion in questions.portions(asking, questions.suites(wanted, certificate), asker.sni):
+        part = await _choices(choose, ended, portion, listing.items[-1] if listing.items else None)
+        parts.append(part.items)
+        listing.items += part.items
+        listing.ends += part.ends
+        listing.complete &= part.complete
+        if not part.complete:
+            break
+    merged = await _merged(choose, [part for part in parts if part])
+    preference = await _classes(choose, merged) if merged is not None else None
+    order = SuiteOrder(
+        version=wanted,
         certificate=certificate,
-        preference=tuple(map(tuple, preference or [[suite] for suite in chosen])),
-        complete=complete and preference is not None,
+        preference=tuple(map(tuple, preference or [[suite] for suite in merged or listing.items])),
+        complete=listing.complete and preference is not None,
     )
+    return order, listing
 
 
-async def group_order(ask: Ask, version: ProtocolVersion, *, shares: Sequence[int] = ()) -> GroupOrder:
-    """List the groups that a server accepts in one version, TLS 1.2 or 1.3, for an ephemeral exchange.
+def _suite_of(answer: Answer) -> tuple[CipherSuite | None, Answer]:
+    return answer.suite if answer.negotiated else None, answer
+
+
+async def group_order(
+    asker: Asker, hello: Profile, suites: Sequence[CipherSuite]
+) -> tuple[GroupOrder, Listing[Group]] | None:
+    """List the groups that a server accepts in one version for an ephemeral exchange.
+
+    Before TLS 1.3 the groups of a hello bind the server's ECDSA certificate as well (RFC 8422 5.1.1): taking away
+    P-256 takes away a certificate on P-256 with it. So suites with another certificate are asked for where there
+    are any; where there are none, the certificate's own group stays at the end of every hello.
 
     Args:
-        ask: Sends a hello to the target.
-        version: The version.
-        shares: The key shares to send in TLS 1.3; see ``needed_shares``.
-    """
-    offered = [registry.group(code) for code in ALL_GROUPS]
-    suites = None if version is ProtocolVersion.TLS_1_3 else _ELLIPTIC_SUITES
+        asker: Sends a hello to the target.
+        hello: A hello of TLS 1.2 or older, or of TLS 1.3, that was negotiated.
+        suites: The cipher suites that the server accepts in this version.
 
-    async def choose(groups: Sequence[Group]) -> tuple[Group | None, Answer]:
+    Returns:
+        None when the server accepts no suite with a group.
+    """
+    wanted = hello.accepted_versions[0]
+    pinned: Group | None = None
+    if wanted is not ProtocolVersion.TLS_1_3:
+        elliptic = [suite for suite in suites if suite.key_exchange in ("ECDHE", "ECDHE_PSK")]
+        free = [suite for suite in elliptic if suite.authentication != ECDSA]
+        if not elliptic or not hello.groups:
+            return None
+        hello = questions.with_suites(hello, [suite.code for suite in free or elliptic])
+        if not free:
+            pinned = _certificate_group(await asker.ask(hello))
+
+    def asking(groups: Sequence[Group]) -> Profile:
         codes = [group.code for group in groups]
-        mine = [share for share in shares if share in codes]
-        answer = await ask(broad(version, suites=suites, groups=codes, key_shares=mine))
+        return questions.with_groups(hello, codes)
+
+    async def choose(groups: Sequence[Group], back: Group | None) -> tuple[Group | None, Answer]:
+        control = asking([*(group for group in groups if group != back), back]) if back else hello
+        answer = await asker.ask(asking(groups), control=control)
         return answer.group if answer.negotiated else None, answer
 
-    chosen, complete = await _choices(choose, offered)
+    def ended(groups: Sequence[Group], back: Group | None) -> tuple[Profile, Profile]:
+        return asking(groups), asking([*groups, back]) if back else hello
+
+    wanted_groups = [registry.group(code) for code in questions.groups(wanted)]
+    listing = await _choices(choose, ended, wanted_groups, None)
+    if pinned in listing.items and listing.complete:
+        await _choose_beside(choose, listing, pinned, wanted_groups)
     decides = None
-    if len(chosen) > 1:
-        first, _ = await choose(chosen[::-1])
-        decides = None if first is None else first == chosen[0]
-    return GroupOrder(version=version, groups=tuple(chosen), server_decides=decides, complete=complete)
+    if len(listing.items) > 1:
+        first, _ = await choose(listing.items[::-1], None)
+        decides = None if first is None else first == listing.items[0]
+    by_client = pinned is None or decides is False
+    complete = listing.complete and (by_client or not _left(wanted_groups, listing.items))
+    order = GroupOrder(version=wanted, groups=tuple(listing.items), server_decides=decides, complete=complete)
+    return order, listing
 
 
-async def protocols(ask: Ask, version: ProtocolVersion) -> tuple[str, ...]:
-    """List the application protocols that a server accepts, its first choice first; in TLS 1.2 or older."""
-    found: list[str] = []
-    offered = list(PROTOCOLS)
-    while offered:
-        answer = await ask(broad(version, alpn=offered))
-        if not answer.negotiated or answer.alpn not in offered:
+def _certificate_group(answer: Answer) -> Group | None:
+    """Return the group of the key in the certificate that was shown; None when it is on no curve."""
+    if not answer.certificates:
+        return None
+    try:
+        key = x509.load_der_x509_certificate(answer.certificates[0]).public_key()
+    except ValueError:
+        return None
+    return registry.group_named(key.curve.name) if isinstance(key, ec.EllipticCurvePublicKey) else None
+
+
+async def _choose_beside(
+    choose: Choose[Group], listing: Listing[Group], pinned: Group, wanted: Sequence[Group]
+) -> None:
+    """Go on with a list after the certificate's group was chosen, with that group at the end of every hello.
+
+    A server that follows the client's order chooses anything before it; of one with an order of its own nobody can
+    tell what comes after it.
+    """
+    listing.ends.clear()
+    while left := _left(wanted, listing.items):
+        group, answer = await choose([*left, pinned], pinned)
+        if group is None or group not in left:
+            listing.complete = group == pinned or answer.refused
+            return
+        listing.items.append(group)
+
+
+def _left(wanted: Iterable[Item], chosen: Sequence[Item]) -> list[Item]:
+    return [item for item in wanted if item not in chosen]
+
+
+async def protocols(asker: Asker, hello: Profile) -> Listing[str]:
+    """List the application protocols that a server accepts, its first choice first; in TLS 1.2 or older.
+
+    It is complete when the server goes on without any (RFC 7301 3.2 allows that), or refuses.
+    """
+    plain = questions.with_alpn(hello, ())
+    listing: Listing[str] = Listing()
+    left = list(questions.PROTOCOLS)
+    while left:
+        answer = await asker.ask(questions.with_alpn(plain, left), control=hello)
+        if not answer.negotiated or answer.alpn not in left:
+            listing.complete = answer.refused or (answer.negotiated and answer.alpn is None)
             break
-        found.append(answer.alpn)
-        offered.remove(answer.alpn)
-    return tuple(found)
+        listing.items.append(answer.alpn)
+        left.remove(answer.alpn)
+    return listing
 
 
-async def fallback_scsv(ask: Ask, offered: Sequence[ProtocolVersion]) -> bool | None:
+async def fallback_scsv(asker: Asker, versions: Sequence[Version]) -> bool | None:
     """Say whether the server notices a client that was talked into an older version (RFC 7507).
 
     Args:
-        ask: Sends a hello to the target.
-        offered: The versions that it offers, oldest first.
+        asker: Sends a hello to the target.
+        versions: The offered versions from TLS 1.0 on, oldest first.
 
     Returns:
-        None when there is no older version from TLS 1.0 on, or when nothing can be concluded.
+        None when there is no older version, or when nothing can be concluded.
     """
-    candidates = [version for version in offered if version.code >= ProtocolVersion.TLS_1_0.code]
-    if len(candidates) < 2:  # noqa: PLR2004 - one to fall back from, one to fall back to
+    if len(versions) < 2:  # noqa: PLR2004 - one to fall back from, one to fall back to
         return None
-    hello = broad(candidates[-2])
-    answer = await ask(replace(hello, suites=(*hello.suites, _FALLBACK)))
-    if answer.alert == Alert.INAPPROPRIATE_FALLBACK:
+    hello = versions[-2].hello
+    answer = await asker.ask(questions.with_fallback(hello), control=hello)
+    if answer.alert == Alert.INAPPROPRIATE_FALLBACK or answer.confirmed:
         return True
     return False if answer.negotiated else None
 
 
-Choose = Callable[[Sequence[Item]], Awaitable[tuple[Item | None, Answer]]]
+Choose = Callable[[Sequence[Item], Item | None], Awaitable[tuple[Item | None, Answer]]]
+"""Offers some items; the other one is known to be accepted, and goes into the control."""
+
+Ended = Callable[[Sequence[Item], Item | None], tuple[Profile, Profile]]
+"""Returns the hello that offers some items, and its control."""
 
 
-async def _choices(choose: Choose[Item], offered: Sequence[Item]) -> tuple[list[Item], bool]:
-    """Return what the server chooses, one after the other, and whether a refusal ended it."""
+async def _choices(
+    choose: Choose[Item], ended: Ended[Item], offered: Sequence[Item], back: Item | None
+) -> Listing[Item]:
+    """List what the server chooses, one after the other, until it refuses."""
     left = list(offered)
-    chosen: list[Item] = []
+    listing: Listing[Item] = Listing()
     while left:
-        item, answer = await choose(left)
+        item, answer = await choose(left, back)
         if item is None or item not in left:
-            return chosen, is_refusal(answer)
-        chosen.append(item)
+            listing.complete = answer.refused
+            if answer.refused:
+                listing.ends.append(ended(left, back))
+            return listing
+        listing.items.append(item)
         left.remove(item)
-    return chosen, True
+        back = item
+    return listing
+
+
+async def _merged(choose: Choose[Item], parts: Sequence[list[Item]]) -> list[Item] | None:
+    """Put lists that are each in the server's order together: it chooses among the first of each."""
+    if len(parts) < 2:  # noqa: PLR2004 - one list is in order as it is
+        return list(parts[0]) if parts else []
+    queues = [list(part) for part in parts]
+    merged: list[Item] = []
+    while len(queues) > 1:
+        heads = [queue[0] for queue in queues]
+        item, _ = await choose(heads, merged[-1] if merged else None)
+        if item is None or item not in heads:
+            return None
+        merged.append(item)
+        queues[heads.index(item)].pop(0)
+        queues = [queue for queue in queues if queue]
+    return merged + queues[0]
 
 
 async def _classes(choose: Choose[Item], chosen: Sequence[Item]) -> list[list[Item]] | None:
@@ -287,7 +358,7 @@ async def _classes(choose: Choose[Item], chosen: Sequence[Item]) -> list[list[It
     classes = []
     left = list(chosen)
     while len(left) > 1:
-        item, _ = await choose(left[::-1])
+        item, _ = await choose(left[::-1], None)
         if item is None or item not in left:
             return None
         end = left.index(item) + 1

@@ -161,7 +161,8 @@ class Posture:
         credential: What a completed handshake with our client certificate came to; None when none was given.
         unreachable: Why nothing can be said about the target; None when it answered before and after.
         endpoint: The address and port that all connections went to, once the name was resolved.
-        notes: Sentences about what a reader of the rows has to know: contradictions, limits, what was cut short.
+        contradictions: What answers said of each other, a phrase each: what a row says then holds at times only.
+        notes: Sentences about what a reader of the rows has to know, such as that the server limits connections.
     """
 
     target: Target
@@ -182,6 +183,7 @@ class Posture:
     credential: Outcome | None = None
     unreachable: Outcome | None = None
     endpoint: str | None = None
+    contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -214,6 +216,7 @@ class Posture:
             ]
         if self.credential in UNDECIDED:
             gaps.append(f"the given client certificate: {self.credential.value}")
+        gaps += [f"it contradicts itself: {what}" for what in self.contradictions]
         return (*gaps, *(f"{client.name}: {client.reason}" for client in self.clients if client.unknown))
 
     @property

@@ -6,61 +6,22 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import replace
 
 from meshproof.tls.answer import Answer
 from meshproof.tls.hello import SUPPORTED_GROUPS, Hello, Retry
 from meshproof.tls.keyshare import public_key
-from meshproof.tls.outcome import Outcome, outcome_of_alert
+from meshproof.tls.outcome import WORDLESS, Outcome, outcome_of_alert
 from meshproof.tls.profile import Profile
 from meshproof.tls.registry import group, is_grease, suite
-from meshproof.tls.stream import Address, outcome_of_error
+from meshproof.tls.resolution import Endpoint
+from meshproof.tls.stream import outcome_of_error
 from meshproof.tls.version import ProtocolVersion
 from meshproof.tls.wire import Flight, Malformed, NotTls, Overlong, Ssl2Flight
 
 DEFAULT_TIMEOUT = 5.0  # seconds for one probe, from the TCP connect to the answer
 _CHUNK = 65536  # octets to ask the kernel for at once
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: thousands of connections must not linger in TIME_WAIT
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A socket address that a name resolved to.
-
-    Attributes:
-        family: The address family.
-        address: What ``connect`` takes.
-    """
-
-    family: int
-    address: tuple[str | int | bytes, ...]
-
-
-async def resolve(address: Address, timeout: float) -> tuple[Endpoint, ...] | Outcome:
-    """Return the socket addresses of a host; NAME_NOT_RESOLVED when there is none, or not in time (in seconds)."""
-    try:
-        socket.inet_pton(socket.AF_INET, address.host)
-    except OSError:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, TimeoutError):
-            return Outcome.NAME_NOT_RESOLVED
-        return tuple(Endpoint(family, tuple(target)) for family, _, _, _, target in found)
-    return (Endpoint(socket.AF_INET, (address.host, address.port)),)
-
-
-async def accepts(endpoint: Endpoint, timeout: float) -> bool:
-    """Say whether a TCP connection is accepted, within so many seconds."""
-    with socket.socket(endpoint.family, socket.SOCK_STREAM) as connection:
-        connection.setblocking(False)
-        try:
-            async with asyncio.timeout(timeout):
-                await asyncio.get_running_loop().sock_connect(connection, endpoint.address)
-        except (OSError, TimeoutError):
-            return False
-    return True
 
 
 async def ask(
@@ -70,6 +31,7 @@ async def ask(
     sni: str | None,
     timeout: float = DEFAULT_TIMEOUT,
     follow: bool = True,
+    length: int | None = None,
 ) -> Answer:
     """Send a client's hello and read what the server makes of it. The handshake is never completed.
 
@@ -81,11 +43,12 @@ async def ask(
         sni: The server name, for clients that send one; None sends none.
         timeout: Seconds for all of it.
         follow: Whether to answer a HelloRetryRequest; if not, it counts as the answer.
+        length: The octets of the hello, which is padded to it (RFC 7685); None leaves it as the client has it.
 
     Returns:
         What came, by name; a refusal is a value, not an exception.
     """
-    hello = Hello(profile, sni)
+    hello = Hello(profile, sni, length)
     flight = Flight()
 
     def judge(data: bytes) -> Answer | bytes | None:
@@ -97,7 +60,11 @@ async def ask(
             return at_once if isinstance(at_once, Answer) else _again(hello, verdict)
         return verdict
 
-    return await exchange(endpoint, hello.first(), judge, timeout=timeout)
+    answer = await exchange(endpoint, hello.first(), judge, timeout=timeout)
+    if answer.outcome in WORDLESS and flight.warning is not None:
+        # In TLS 1.3 an alert is fatal whatever its level says (RFC 8446 6.2); before, an end after it speaks for that.
+        return replace(answer, outcome=outcome_of_alert(flight.warning), alert=flight.warning)
+    return answer
 
 
 async def ask_ssl2(endpoint: Endpoint, profile: Profile, *, timeout: float = DEFAULT_TIMEOUT) -> Answer:
@@ -134,7 +101,11 @@ async def exchange(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: f
         The judge's answer, or how the connection ended before.
     """
     loop = asyncio.get_running_loop()
-    with socket.socket(endpoint.family, socket.SOCK_STREAM) as connection:
+    try:
+        connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    except OSError as error:
+        return Answer(outcome=outcome_of_error(error))
+    with connection:
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

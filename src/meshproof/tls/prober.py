@@ -1,125 +1,398 @@
-"""All connections to one target: how many at once, how many in all, and what they show beside their answers."""
+"""All connections to one target: how many at once, how fast, for how long, and what an end without a word is worth.
+
+An alert about the offer refuses it. Any other end may as well come from a limit, an outage, a dead backend or a hello
+that is too long. So whoever's hello ended in such a way waits until no other connection to the target is open. Then
+the hello is sent three times, each between hellos that are known to be answered and that differ from it only in what is
+judged: its controls, padded to the same length. Only if it ends in the same way each time, and each control is
+answered, it counts as refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
-from meshproof.tls import enumeration, probe
+from meshproof.tls import probe
 from meshproof.tls.answer import Answer
 from meshproof.tls.encrypted import EncryptedFlight, ask_encrypted
+from meshproof.tls.hello import Hello
 from meshproof.tls.outcome import WORDLESS, Outcome
 from meshproof.tls.posture import Target
-from meshproof.tls.probe import Endpoint
 from meshproof.tls.profile import Profile
+from meshproof.tls.resolution import Endpoint
 from meshproof.tls.version import ProtocolVersion
+from meshproof.wait import pause
 
 AT_ONCE = 16  # connections to one target
 CONNECTIONS = 64  # to all targets together
-_NO_ANSWER = frozenset({Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NAME_NOT_RESOLVED})
+_NO_ANSWER = frozenset({Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_FAULT})
+_NEVER_ASKED = frozenset({Outcome.NOT_ASKED, Outcome.NAME_NOT_RESOLVED})
+
+# How many controls go before each of the three tries, and after the last. The numbers differ, so that no server that
+# answers only every second or third connection can answer just the controls.
+_CONTROLS = (1, 2, 3, 1)
+_ATTEMPTS = 6  # to get through all three tries with every control answered
+_LENGTHS = (250, 500, 1000, 1390, 2000, 4000)  # octets of a control: just below what stacks and networks limit
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two connections to a target that limits their rate
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1  # seconds between two looks at whether a target answers again
+_ENOUGH_SILENCE = 2  # deadlines that pass without an answer before others like them are left alone
+_MOST_CHAINS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A hello that is known to be answered.
+
+    Attributes:
+        profile: The client that sends it.
+        alert: The number of the alert that it is answered with; None when it is negotiated.
+    """
+
+    profile: Profile
+    alert: int | None = None
+
+    def holds(self, answer: Answer) -> bool:
+        """Say whether it was answered as it is known to be."""
+        return answer.negotiated if self.alert is None else answer.alert == self.alert
+
+
+@dataclass(slots=True, eq=False)
+class _Suspect:
+    """A hello whose end proves nothing yet.
+
+    Attributes:
+        profile: The client.
+        follow: Whether a HelloRetryRequest is answered.
+        control: What it is judged by.
+        answer: What is known so far.
+        ends: How it ended between controls.
+        settled: Whether nothing more will be found out.
+    """
+
+    profile: Profile
+    follow: bool
+    control: Control
+    answer: Answer
+    ends: list[Answer] = field(default_factory=list)
+    settled: bool = False
+
+    def settle(self, answer: Answer) -> None:
+        """Keep an answer as the last word."""
+        self.answer, self.settled = answer, True
+
+    def judge(self, answer: Answer) -> None:
+        """Take what one try between controls came to."""
+        if answer.outcome in _NEVER_ASKED:
+            return
+        same = not self.ends or _alike(self.ends[-1], answer)
+        if not answer.doubtful and not self.ends:
+            self.settle(answer)
+        elif not answer.doubtful or not same:
+            self.settle(Answer(outcome=Outcome.UNSTABLE, remark="the same hello ended in different ways"))
+        elif answer.outcome is Outcome.SILENT:
+            self.settle(answer)
+        else:
+            self.ends.append(answer)
+
+    def conclude(self) -> None:
+        """Believe what came every time."""
+        end = self.ends[-1]
+        named = end.alert is not None or end.outcome in WORDLESS
+        self.settle(replace(end, confirmed=named))
 
 
 class Prober:
     """Asks one target.
 
-    When as many connections as there may be at once went unanswered in a row, nobody is there any more: what would be
-    asked after that is SILENT without a connection.
-
-    An end without a word is believed only twice: a second hello must end so too, or the answer is UNSTABLE.
+    When as many connections as there may be at once went unanswered in a row, or no control is answered any more,
+    the target has gone: what would be asked after that is NOT_ASKED. So is what is left when the time is up.
 
     Args:
         target: What to ask.
+        endpoint: Where all connections go.
         timeout: Seconds for each connection.
+        max_time: Seconds for all of them together.
         slots: Limits the connections to all targets together.
 
     Attributes:
-        target: As given.
+        sni: The server name that is sent.
+        endpoint: As given.
         connections: How many there were.
-        chains: The chains of certificates that were shown, leaf first, in DER; each once.
+        chains: The chains of certificates that were shown, leaf first, in DER; each once, and only the first few.
+        more_chains: Whether there were more than those.
         client_cert_requested: Whether a client certificate was asked for; None while that is not known.
+        negotiated: All answers that agreed on something, each once.
+        witness: What is known to be answered; None until something is.
+        gone: How the target ended for good; None while it answers.
+        slowed: Whether connections ended only because there were too many of them.
     """
 
-    def __init__(self, target: Target, timeout: float, slots: asyncio.Semaphore) -> None:
-        self.target = target
+    def __init__(
+        self, target: Target, endpoint: Endpoint, *, timeout: float, max_time: float, slots: asyncio.Semaphore
+    ) -> None:
+        self.sni = target.sni
+        self.endpoint = endpoint
         self.connections = 0
         self.chains: list[tuple[bytes, ...]] = []
+        self.more_chains = False
         self.client_cert_requested: bool | None = None
+        self.negotiated: dict[Answer, None] = {}
+        self.witness: Control | None = None
+        self.gone: Outcome | None = None
+        self.slowed = False
         self._timeout = timeout
+        self._deadline = time.monotonic() + max_time
         self._slots = slots
-        self._own = asyncio.Semaphore(AT_ONCE)
+        self._limit = AT_ONCE
+        self._permits = asyncio.Semaphore(AT_ONCE)
+        self._pause = 0.0
         self._unanswered = 0
-        self._endpoint: Endpoint | Outcome = Outcome.NAME_NOT_RESOLVED
-        self._shares: asyncio.Task[Sequence[int]] | None = None
+        self._suspects: list[_Suspect] = []
+        self._court = asyncio.Lock()
 
-    async def resolve(self) -> None:
-        """Look up the target's name, and choose the first of its addresses that accepts a connection."""
-        found = await probe.resolve(self.target.address, self._timeout)
-        self._endpoint = found[0] if not isinstance(found, Outcome) else found
-        if isinstance(found, Outcome) or len(found) == 1:
-            return
-        for endpoint in found:
-            if await probe.accepts(endpoint, self._timeout):
-                self._endpoint = endpoint
-                return
+    @property
+    def time_left(self) -> float:
+        """The seconds that are left for the target."""
+        return max(0.0, self._deadline - time.monotonic())
 
-    async def ask(self, profile: Profile, *, follow: bool = False) -> Answer:
-        """Send a client's hello; see ``probe.ask``."""
-        if isinstance(self._endpoint, Outcome):
-            return Answer(outcome=self._endpoint)
-        endpoint = self._endpoint
+    @property
+    def out_of_time(self) -> bool:
+        """Whether none are left."""
+        return self.time_left == 0
 
-        async def once() -> Answer:
-            if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
-                return await probe.ask_ssl2(endpoint, profile, timeout=self._timeout)
-            return await probe.ask(endpoint, profile, sni=self.target.sni, timeout=self._timeout, follow=follow)
-
-        answer = await self._within_limits(once)
-        if answer.outcome in WORDLESS:
-            again = await self._within_limits(once)
-            if again.outcome not in WORDLESS:
-                return Answer(outcome=Outcome.UNSTABLE)
-        self._remember(answer.certificates, requested=answer.client_cert_requested)
-        return answer
-
-    async def ask_encrypted(self, *, signatures: str | None = None, alpn: Sequence[str] = ()) -> EncryptedFlight:
-        """Read what a server says in TLS 1.3 after its ServerHello; see ``encrypted.ask_encrypted``.
+    async def ask(self, profile: Profile, *, control: Profile | None = None, follow: bool = False) -> Answer:
+        """Send a client's hello, and judge an end that proves nothing by itself.
 
         Args:
-            signatures: The kind of certificate to ask for; None takes any.
-            alpn: The application protocols to offer.
+            profile: The client.
+            control: A client whose hello was negotiated, and differs only in what is judged; None takes the witness.
+            follow: Whether to answer a HelloRetryRequest; if not, it counts as the answer.
         """
-        if isinstance(self._endpoint, Outcome):
-            return EncryptedFlight()
-        endpoint = self._endpoint
-        hello = enumeration.for_certificate(signatures, alpn)
-        found = EncryptedFlight()
-
-        async def once() -> Answer:
-            nonlocal found
-            answer, found = await ask_encrypted(endpoint, hello, sni=self.target.sni, timeout=self._timeout)
+        answer = await self.ask_once(profile, follow=follow)
+        if answer.negotiated and self.witness is None:
+            self.witness = Control(profile)
+        known = Control(control) if control else self.witness
+        if not answer.doubtful or answer.outcome in _NEVER_ASKED or known is None:
             return answer
+        if known.profile.ssl2_format or (profile.extensions and not known.profile.extensions):
+            return answer  # a hello without extensions says nothing about one that has some
+        suspect = _Suspect(profile, follow, known, answer)
+        self._suspects.append(suspect)
+        async with self._court:
+            if not suspect.settled:
+                await self._judge()
+        return suspect.answer
 
-        await self._within_limits(once)
-        self._remember(found.certificates, requested=found.client_cert_requested)
-        return found
+    async def ask_once(self, profile: Profile, *, follow: bool = False) -> Answer:
+        """Send a client's hello once, and take what comes."""
+        async with self._permits:
+            return await self._connect(profile, follow=follow)
 
-    async def needed_shares(self) -> Sequence[int]:
-        """Return the key shares that the target needs in TLS 1.3; it is asked only once."""
-        if self._shares is None:
-            self._shares = asyncio.create_task(enumeration.needed_shares(self.ask))
-        return await self._shares
+    async def ask_encrypted(self, profile: Profile) -> tuple[Answer, EncryptedFlight]:
+        """Read what a server says in TLS 1.3 after its ServerHello; see ``encrypted.ask_encrypted``.
 
-    def _remember(self, chain: tuple[bytes, ...], *, requested: bool | None) -> None:
-        if chain and chain not in self.chains:
-            self.chains.append(chain)
-        if requested is not None:
-            self.client_cert_requested = requested or bool(self.client_cert_requested)
+        An end that proves nothing is tried twice more, with the target to itself, before the flight stays unknown.
+        """
+        answer, flight = await self._read_encrypted(profile)
+        for _ in range(2):
+            if not answer.doubtful or self.gone or self.out_of_time:
+                break
+            async with self._court, self._alone():
+                if await self._answers_again():
+                    answer, flight = await self._read_encrypted(profile, alone=True)
+        self._remember(replace(answer, certificates=flight.certificates))
+        if flight.client_cert_requested is not None:
+            self._remember_request(requested=flight.client_cert_requested)
+        return answer, flight
 
-    async def _within_limits(self, once: Callable[[], Awaitable[Answer]]) -> Answer:
-        async with self._own, self._slots:
-            if self._unanswered >= AT_ONCE:
-                return Answer(outcome=Outcome.SILENT)
+    async def answers(self) -> bool:
+        """Say whether the target still answers what it is known to answer, after some patience."""
+        async with self._court, self._alone():
+            return await self._answers_again()
+
+    async def _read_encrypted(self, profile: Profile, *, alone: bool = False) -> tuple[Answer, EncryptedFlight]:
+        if not alone:
+            async with self._permits:
+                return await self._read_encrypted(profile, alone=True)
+        if self.gone or self.out_of_time:
+            return Answer(outcome=Outcome.NOT_ASKED), EncryptedFlight()
+        await self._wait_a_turn()
+        async with self._slots:
             self.connections += 1
-            answer = await once()
+            return await ask_encrypted(
+                self.endpoint, profile, sni=self.sni, timeout=min(self._timeout, self.time_left or self._timeout)
+            )
+
+    async def _connect(
+        self, profile: Profile, *, follow: bool = False, length: int | None = None, rest: bool = True
+    ) -> Answer:
+        if self.gone:
+            return Answer(outcome=Outcome.NOT_ASKED, remark="the target had gone")
+        if rest:
+            await self._wait_a_turn()
+        async with self._slots:
+            left = self.time_left
+            if not left:
+                return Answer(outcome=Outcome.NOT_ASKED, remark="the time for the target was up")
+            self.connections += 1
+            timeout = min(self._timeout, left)
+            if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
+                answer = await probe.ask_ssl2(self.endpoint, profile, timeout=timeout)
+            else:
+                answer = await probe.ask(
+                    self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length
+                )
         self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
+        if self._unanswered >= AT_ONCE:
+            self.gone = answer.outcome
+        self._remember(answer)
         return answer
+
+    async def _wait_a_turn(self) -> None:
+        if self._pause:
+            await pause(self._pause)
+
+    def _remember(self, answer: Answer) -> None:
+        chain = answer.certificates
+        if chain and chain not in self.chains:
+            if len(self.chains) < _MOST_CHAINS:
+                self.chains.append(chain)
+            else:
+                self.more_chains = True
+        if answer.client_cert_requested is not None:
+            self._remember_request(requested=answer.client_cert_requested)
+        if answer.negotiated:
+            self.negotiated[Answer(
+                outcome=answer.outcome, version=answer.version, suite=answer.suite, group=answer.group
+            )] = None  # fmt: skip
+
+    def _remember_request(self, *, requested: bool) -> None:
+        self.client_cert_requested = requested or bool(self.client_cert_requested)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until no other connection to the target is open, and let none begin until the block ends."""
+        for _ in range(self._limit):
+            await self._permits.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(self._limit):  # it may have become lower: then some are never given back
+                self._permits.release()
+
+    def _slow_down(self) -> None:
+        """Open no more than one connection at once from now on, and take a rest before each."""
+        self._limit, self.slowed = 1, True
+        self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    async def _judge(self) -> None:
+        """Find out what the ends of all suspects are worth."""
+        async with self._alone():
+            suspects, self._suspects = self._suspects, []
+            for control, length, members in self._by_control(suspects):
+                await self._judge_by(control, length, members)
+            if any(suspect.answer.conclusive and not suspect.answer.confirmed for suspect in suspects):
+                self._limit, self.slowed = max(1, self._limit // 2), True
+            for suspect in suspects:
+                suspect.settled = True
+
+    def _by_control(self, suspects: Sequence[_Suspect]) -> list[tuple[Control, int | None, list[_Suspect]]]:
+        """Part suspects by the control that they need, and by how long it has to be."""
+        parts: list[tuple[Control, int | None, list[_Suspect]]] = []
+        for suspect in suspects:
+            length = self._length_of_control(suspect)
+            for control, octets, members in parts:
+                if control == suspect.control and octets == length:
+                    members.append(suspect)
+                    break
+            else:
+                parts.append((suspect.control, length, [suspect]))
+        return parts
+
+    def _length_of_control(self, suspect: _Suspect) -> int | None:
+        """Return the octets that a control must have to be no shorter than the suspect's hello; None as it is."""
+        wanted = len(Hello(suspect.profile, self.sni).first())
+        if wanted <= len(Hello(suspect.control.profile, self.sni).first()):
+            return None
+        return next((length for length in _LENGTHS if length >= wanted), wanted)
+
+    async def _judge_by(self, control: Control, length: int | None, suspects: list[_Suspect]) -> None:
+        for _ in range(_ATTEMPTS):
+            if not await self._answers_again():
+                return
+            if not await self._holds(control, length) and await self._answers_again(at_once=True):
+                if not await self._holds(control, length):
+                    for suspect in suspects:
+                        remark = f"a control of {length} octets is not answered either" if length else ""
+                        suspect.settle(replace(suspect.answer, remark=remark))
+                    return
+                continue
+            if await self._tried(control, length, suspects):
+                return
+            self._slow_down()
+            for suspect in suspects:
+                suspect.ends.clear()
+        for suspect in suspects:
+            if not suspect.settled:
+                remark = "hellos that are known to be answered ended in the same way now and then"
+                suspect.settle(Answer(outcome=Outcome.UNSTABLE, remark=remark))
+
+    async def _tried(self, control: Control, length: int | None, suspects: list[_Suspect]) -> bool:
+        """Send each suspect's hello three times between controls; say whether all controls were answered."""
+        *before, after = _CONTROLS
+        for controls in before:
+            open_cases = [suspect for suspect in suspects if not suspect.settled]
+            if not open_cases:
+                return True
+            for _ in range(controls):
+                if not await self._holds(control, length):
+                    return False
+            silent = 0
+            for suspect in open_cases:
+                if silent >= _ENOUGH_SILENCE and suspect.answer.outcome is Outcome.SILENT:
+                    suspect.settle(suspect.answer)  # it is the hellos that are not answered, not their number
+                    continue
+                suspect.judge(await self._connect(suspect.profile, follow=suspect.follow))
+                silent = silent + 1 if suspect.answer.outcome is Outcome.SILENT else 0
+        for _ in range(after):
+            if not await self._holds(control, length):
+                return False
+        for suspect in suspects:
+            if not suspect.settled and suspect.ends:
+                suspect.conclude()
+        return True
+
+    async def _holds(self, control: Control, length: int | None = None) -> bool:
+        return control.holds(await self._connect(control.profile, length=length))
+
+    async def _answers_again(self, *, at_once: bool = False) -> bool:
+        """Wait until the witness is answered; a target that does not do so in time has gone.
+
+        Args:
+            at_once: Whether to look only once, and conclude nothing from it.
+        """
+        assert self.witness
+        began, wait = time.monotonic(), 0.0
+        while True:
+            answer = await self._connect(self.witness.profile, rest=not wait)
+            if self.witness.holds(answer):
+                return True
+            if at_once or answer.outcome in _NEVER_ASKED:
+                return False
+            if time.monotonic() - began > 2 * self._timeout:
+                self.gone = answer.outcome
+                return False
+            if not wait:
+                self._slow_down()
+                wait = _FIRST_WAIT
+            await pause(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _alike(one: Answer, other: Answer) -> bool:
+    """Say whether two ends are of the same kind; a proxy in between may turn a reset into a close."""
+    both_wordless = one.outcome in WORDLESS and other.outcome in WORDLESS
+    return both_wordless or (one.outcome is other.outcome and one.alert == other.alert)

@@ -1,35 +1,54 @@
 """The scan: every probe of one target, put together to its posture; and many targets at once.
 
 A target is asked for its versions first. Only if it answers, the rest follows, as much of it at the same time as
-``AT_ONCE`` allows; and at the end it must answer once more. So a target that is not there costs one deadline, and no
-refusal is ever believed of a target that has gone.
+``AT_ONCE`` allows. At the end all that was refused is asked for once more, and every answer is held against the rest.
+So a target that is not there costs one deadline, and nothing is believed of a target that changes its mind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from meshproof.pki import Leaf
-from meshproof.tls import enumeration
-from meshproof.tls.answer import Answer, Offer
+from meshproof.tls import enumeration, questions
+from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.certificate import certificate_of
-from meshproof.tls.enumeration import ECDSA, RSA, broad
+from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated
+from meshproof.tls.encrypted import SUITES
+from meshproof.tls.enumeration import Version, first_question
 from meshproof.tls.handshake import handshake
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, ClientResult, GroupOrder, Posture, SuiteOrder, Target
+from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.posture import (
+    Certificate,
+    ClientAuthentication,
+    ClientResult,
+    GroupOrder,
+    Posture,
+    SuiteOrder,
+    Target,
+)
 from meshproof.tls.probe import DEFAULT_TIMEOUT
-from meshproof.tls.prober import CONNECTIONS, Prober
+from meshproof.tls.prober import CONNECTIONS, Control, Prober
 from meshproof.tls.profile import Profile
+from meshproof.tls.questions import ECDSA, RSA
 from meshproof.tls.reason import reason
+from meshproof.tls.registry import group_named
+from meshproof.tls.resolution import reachable, resolve
 from meshproof.tls.stream import Address
 from meshproof.tls.version import ProtocolVersion
+from meshproof.wait import pause
 
 TARGETS_AT_ONCE = 64
+DEFAULT_MAX_TIME = 60.0  # seconds for all that is asked of one target
 _CLEAR = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
+_X25519 = (group_named("x25519").code,)
+_PATIENCE = 1.0  # seconds for a target to say its first word, when it ends every connection at once
+_FEW = 3  # clients that are tried to get a first word
+_TIMES = 3  # that an end has to come to be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +57,30 @@ class Options:
 
     Attributes:
         clients: The named clients to simulate.
-        timeout: Seconds for each probe.
+        timeout: Seconds for each connection.
+        max_time: Seconds for all that is asked of one target; what is left then is unknown.
         lists: Whether to list cipher suites, groups and all else beside versions and clients.
         credential: A client certificate to complete a handshake with; None completes none.
+        all_addresses: Whether to scan each address of a name as a target of its own.
     """
 
     clients: Sequence[Profile] = ()
     timeout: float = DEFAULT_TIMEOUT
+    max_time: float = DEFAULT_MAX_TIME
     lists: bool = True
     credential: Leaf | None = None
+    all_addresses: bool = False
 
 
-def scan(targets: Iterable[Target], options: Options, found: Callable[[Posture], None]) -> None:
+def scan(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
     """Scan targets, and hand over each posture as soon as it is there.
 
     Args:
         targets: What to scan.
         options: What to look at.
-        found: Takes each posture, in the order in which they are ready.
+        take: Takes each posture, in the order in which they are ready.
     """
-    asyncio.run(_all(targets, options, found))
+    asyncio.run(_all(targets, options, take))
 
 
 def scan_one(target: Target, options: Options) -> Posture:
@@ -66,7 +89,7 @@ def scan_one(target: Target, options: Options) -> Posture:
 
 
 def offers(address: Address, *, sni: str | None, timeout: float = DEFAULT_TIMEOUT) -> Mapping[ProtocolVersion, Offer]:
-    """Ask a server for each version with a hello that offers no other; six connections and a control.
+    """Ask a server for each version with a hello that offers no other.
 
     No handshake is completed, so a client certificate is never needed. A server without a suite, group or
     signature algorithm of ours for the version does not offer it either: it refuses with alert 40.
@@ -82,6 +105,30 @@ def offers(address: Address, *, sni: str | None, timeout: float = DEFAULT_TIMEOU
     return scan_one(Target(address, sni), Options(timeout=timeout, lists=False)).versions
 
 
+async def _all(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
+    at_once, slots = asyncio.Semaphore(TARGETS_AT_ONCE), asyncio.Semaphore(CONNECTIONS)
+
+    async def one(target: Target) -> None:
+        try:
+            take(await posture(target, options, slots))
+        finally:
+            at_once.release()
+
+    async with asyncio.TaskGroup() as group:
+        for target in targets:
+            for part in await _addresses(target, options) if options.all_addresses else [target]:
+                await at_once.acquire()
+                group.create_task(one(part))
+
+
+async def _addresses(target: Target, options: Options) -> list[Target]:
+    """Return a target for each address of a name, with its server name."""
+    endpoints = await resolve(target.address, options.timeout)
+    if isinstance(endpoints, Outcome):
+        return [target]
+    return [Target(endpoint.plain, target.sni) for endpoint in endpoints]
+
+
 async def posture(target: Target, options: Options, slots: asyncio.Semaphore | None = None) -> Posture:
     """Scan one target.
 
@@ -91,155 +138,312 @@ async def posture(target: Target, options: Options, slots: asyncio.Semaphore | N
         slots: Limits the connections to all targets together.
     """
     began, start = datetime.now(UTC), time.monotonic()
-    prober = Prober(target, options.timeout, slots or asyncio.Semaphore(CONNECTIONS))
-    await prober.resolve()
-    versions = await enumeration.versions(prober.ask)
-    found = Posture(target=target, began=began, seconds=0, connections=0, versions=versions)
-    gone = _gone(versions)
-    if gone is None:
-        if options.lists or options.clients:
-            found = await _examine(prober, found, options)
-        gone = await _control(prober, found)
-        if gone:
-            found = _distrusted(found)
-    return replace(found, unreachable=gone, seconds=time.monotonic() - start, connections=prober.connections)
-
-
-async def _all(targets: Iterable[Target], options: Options, found: Callable[[Posture], None]) -> None:
-    at_once, slots = asyncio.Semaphore(TARGETS_AT_ONCE), asyncio.Semaphore(CONNECTIONS)
-
-    async def one(target: Target) -> None:
-        try:
-            found(await posture(target, options, slots))
-        finally:
-            at_once.release()
-
-    async with asyncio.TaskGroup() as group:
-        for target in targets:
-            await at_once.acquire()
-            group.create_task(one(target))
-
-
-def _gone(versions: Mapping[ProtocolVersion, Offer]) -> Outcome | None:
-    """Say how a target ended that never answered in TLS; None when it did."""
-    if any(offer.refusal is None or offer.alert is not None for offer in versions.values()):
-        return None
-    return versions[ProtocolVersion.TLS_1_2].refusal
-
-
-async def _control(prober: Prober, found: Posture) -> Outcome | None:
-    """Ask once more what was answered before; return how that ended if it is not the same."""
-    newest = found.offered[-1] if found.offered else ProtocolVersion.TLS_1_2
-    answer = await prober.ask(broad(newest))
-    same = answer.negotiated if found.offered else answer.alert is not None
-    return None if same else answer.outcome
-
-
-def _distrusted(found: Posture) -> Posture:
-    """Return what a posture is worth when the target was gone at the end: an end without a word refused nothing."""
+    nothing = Posture(target=target, began=began, seconds=0, connections=0, versions={})
+    endpoints = await resolve(target.address, min(options.timeout, options.max_time))
+    if isinstance(endpoints, Outcome):
+        unknown = Offer(offered=Offered.UNKNOWN, refusal=endpoints)
+        versions = dict.fromkeys(ProtocolVersion, unknown)
+        return replace(nothing, versions=versions, unreachable=endpoints, seconds=time.monotonic() - start)
+    endpoint = await reachable(endpoints, options.timeout)
+    prober = Prober(
+        target,
+        endpoint,
+        timeout=options.timeout,
+        max_time=max(0.0, options.max_time - (time.monotonic() - start)),
+        slots=slots or asyncio.Semaphore(CONNECTIONS),
+    )
+    result = await _Scan(prober, options, nothing).run()
     return replace(
-        found,
-        versions={version: offer.without_witness() for version, offer in found.versions.items()},
-        ciphers=tuple(replace(order, complete=False) for order in found.ciphers),
-        groups=tuple(replace(order, complete=False) for order in found.groups),
-        clients=tuple(replace(each, unknown=each.unknown or not each.answer.negotiated) for each in found.clients),
+        result,
+        endpoint=str(endpoint.plain),
+        seconds=time.monotonic() - start,
+        connections=prober.connections,
     )
 
 
-async def _examine(prober: Prober, found: Posture, options: Options) -> Posture:
-    clients = asyncio.gather(*(prober.ask(profile, follow=True) for profile in options.clients))
-    if options.lists:
-        ciphers, groups, alpn, fallback = await asyncio.gather(
-            _ciphers(prober, found.offered),
-            _groups(prober, found.offered),
-            _protocols(prober, found.offered),
-            enumeration.fallback_scsv(prober.ask, found.offered),
+@dataclass(slots=True)
+class _Scan:
+    """The scan of one target, step by step."""
+
+    prober: Prober
+    options: Options
+    posture: Posture
+    versions: dict[ProtocolVersion, Version] = field(default_factory=dict)
+    ends: list[Profile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    async def run(self) -> Posture:
+        """Scan, and return what is known."""
+        prober, options = self.prober, self.options
+        first = await self._first_word()
+        await self._ask_versions(first)
+        self.posture = replace(
+            self.posture, versions={version: known.offer for version, known in self.versions.items()}
         )
-        found = replace(found, ciphers=ciphers, groups=groups, alpn=alpn, fallback_scsv=fallback)
-    answers = await clients
-    found = replace(
-        found,
-        certificates=tuple(map(certificate_of, prober.chains)),
-        clients=tuple(
-            _result(profile, answer, found) for profile, answer in zip(options.clients, answers, strict=True)
-        ),
-    )
-    wanted, credential = await _authentication(prober, options)
-    return replace(found, client_authentication=wanted, credential=credential)
+        if prober.witness is None and not any(answer.alert is not None for answer in first.values()):
+            return replace(self.posture, unreachable=first[ProtocolVersion.TLS_1_2].outcome)
+        self.posture = replace(self.posture, listed=options.lists)
+        answers = asyncio.gather(*(prober.ask(profile, follow=True) for profile in options.clients))
+        if options.lists:
+            await self._list()
+        clients = list(await answers)
+        await self._ask_again()
+        self._cross_check()
+        await self._doubt_refusals(clients)
+        self._cross_check()
+        await self._complete_handshakes()
+        self._read_certificates()
+        self.posture = replace(
+            self.posture,
+            clients=tuple(
+                _result(profile, answer, self.posture) for profile, answer in zip(options.clients, clients, strict=True)
+            ),
+            unreachable=await self._gone(),
+            notes=tuple(self._notes()),
+        )
+        return self.posture
 
+    async def _first_word(self) -> dict[ProtocolVersion, Answer]:
+        """Ask for each version once; where every connection just ends, wait a little for a first word."""
+        prober = self.prober
+        questions_of = {version: first_question(version, prober.sni) for version in ProtocolVersion}
 
-async def _ciphers(prober: Prober, offered: Sequence[ProtocolVersion]) -> tuple[SuiteOrder, ...]:
-    async def of(version: ProtocolVersion) -> list[SuiteOrder]:
+        async def all_once() -> dict[ProtocolVersion, Answer]:
+            answers = await asyncio.gather(*map(prober.ask_once, questions_of.values()))
+            return dict(zip(questions_of, answers, strict=True))
+
+        first = await all_once()
+        prober.witness = _witness(questions_of, first)
+        if prober.witness is None and all(answer.outcome in WORDLESS for answer in first.values()):
+            plain = [questions.bare(version) for version in _CLEAR[::2]]
+            newest = [questions_of[version] for version in (ProtocolVersion.TLS_1_3, ProtocolVersion.TLS_1_2)]
+            if await self._await_word([*newest, *plain, *self.options.clients[:_FEW]]):
+                first = await all_once()
+                prober.witness = _witness(questions_of, first) or prober.witness
+        return first
+
+    async def _await_word(self, profiles: Sequence[Profile]) -> bool:
+        """Ask in turn until something is answered, for a while; what was answered becomes the witness."""
+        began = time.monotonic()
+        while time.monotonic() - began < min(_PATIENCE, self.options.timeout):
+            for profile in profiles:
+                answer = await self.prober.ask_once(profile)
+                if answer.negotiated or answer.alert in REFUSING_ALERTS:
+                    self.prober.witness = Control(profile, answer.alert)
+                    return True
+            await pause(_PATIENCE / 10)
+        return False
+
+    async def _ask_versions(self, first: Mapping[ProtocolVersion, Answer]) -> None:
+        prober = self.prober
+        asked = await asyncio.gather(
+            *(
+                enumeration.version(prober, version, first=answer if answer.conclusive or not prober.witness else None)
+                for version, answer in first.items()
+            )
+        )
+        self.versions = dict(zip(first, asked, strict=True))
+        newest = next((known for known in reversed(asked) if known.offer.offered is Offered.OFFERED), None)
+        if newest is None:
+            return
+        if newest is self.versions[ProtocolVersion.TLS_1_3]:
+            newest = replace(newest, hello=await enumeration.without_key_share(prober, newest.hello))
+            self.versions[ProtocolVersion.TLS_1_3] = newest
+        prober.witness = Control(newest.hello)
+
+    def _offered(self) -> list[ProtocolVersion]:
+        return [version for version, known in self.versions.items() if known.offer.offered is Offered.OFFERED]
+
+    async def _list(self) -> None:
+        offered = self._offered()
+        clear = next((version for version in _CLEAR if version in offered), None)
+        tls13 = ProtocolVersion.TLS_1_3 in offered
+        with_groups = {clear, ProtocolVersion.TLS_1_3}
+        fallback = [self.versions[version] for version in offered if version.code >= ProtocolVersion.TLS_1_0.code]
+        lists, encrypted, alpn, noticed = await asyncio.gather(
+            asyncio.gather(*(self._lists_of(version, groups=version in with_groups) for version in offered)),
+            self._encrypted(alpn=clear is None) if tls13 else _nothing(),
+            enumeration.protocols(self.prober, self.versions[clear].hello) if clear else _nothing(),
+            enumeration.fallback_scsv(self.prober, fallback),
+        )
+        certificates, encrypted_alpn = encrypted or (True, None)
+        protocols = alpn or encrypted_alpn
+        self.posture = replace(
+            self.posture,
+            ciphers=tuple(order for orders, _ in lists for order in orders),
+            groups=tuple(order for _, order in lists if order),
+            alpn=tuple(protocols.items) if protocols else (),
+            alpn_complete=protocols.complete if protocols else True,
+            certificates_complete=certificates,
+            fallback_scsv=noticed,
+        )
+
+    async def _lists_of(self, version: ProtocolVersion, *, groups: bool) -> tuple[list[SuiteOrder], GroupOrder | None]:
+        """List the cipher suites of a version by kind of certificate, then its groups."""
+        prober, hello = self.prober, self.versions[version].hello
         if version is ProtocolVersion.SSL_2:
-            kinds = (await prober.ask(broad(version))).ssl2_suites
-            return [SuiteOrder(version=version, certificate=None, preference=(kinds,) if kinds else ())]
-        if version is ProtocolVersion.TLS_1_3:
-            shares = await prober.needed_shares()
-            return [await enumeration.suite_order(prober.ask, version, None, shares=shares)]
-        both = (enumeration.suite_order(prober.ask, version, kind) for kind in (RSA, ECDSA))
-        orders = await asyncio.gather(*both)
-        return [order for order in orders if order.preference] or orders[:1]
-
-    return tuple(order for orders in await asyncio.gather(*map(of, offered)) for order in orders)
-
-
-async def _groups(prober: Prober, offered: Sequence[ProtocolVersion]) -> tuple[GroupOrder, ...]:
-    found: list[Awaitable[GroupOrder]] = []
-    clear = next((version for version in _CLEAR if version in offered), None)
-    if clear:
-        found.append(enumeration.group_order(prober.ask, clear))
-    if ProtocolVersion.TLS_1_3 in offered:
-        shares = await prober.needed_shares()
-        found.append(enumeration.group_order(prober.ask, ProtocolVersion.TLS_1_3, shares=shares))
-    return tuple(order for order in await asyncio.gather(*found) if order.groups or not order.complete)
-
-
-async def _protocols(prober: Prober, offered: Sequence[ProtocolVersion]) -> tuple[str, ...]:
-    """List the application protocols; where all but the ServerHello is encrypted, look at certificates there too."""
-    clear = next((version for version in _CLEAR if version in offered), None)
-    if clear:
-        return await enumeration.protocols(prober.ask, clear)
-    if ProtocolVersion.TLS_1_3 not in offered:
-        return ()
-    await asyncio.gather(*(prober.ask_encrypted(signatures=kind) for kind in (RSA, ECDSA)))
-    found: list[str] = []
-    left = list(enumeration.PROTOCOLS)
-    while left and (chosen := (await prober.ask_encrypted(alpn=left)).alpn) in left:
-        assert chosen is not None
-        found.append(chosen)
-        left.remove(chosen)
-    return tuple(found)
-
-
-async def _authentication(prober: Prober, options: Options) -> tuple[ClientAuthentication, Outcome | None]:
-    """Find out what becomes of a client without a certificate, and of one with the one that we were given."""
-    address, sni = prober.target.address, prober.target.sni
-
-    async def completed(credential: Leaf | None) -> Outcome:
-        prober.connections += 1
-        seen = await asyncio.to_thread(
-            handshake, address, sni=sni, trust=None, client=credential, timeout=options.timeout
+            answer = await prober.ask(hello)
+            kinds = (answer.ssl2_suites,) if answer.ssl2_suites else ()
+            order = SuiteOrder(version=version, certificate=None, preference=kinds, complete=answer.negotiated)
+            return [order], None
+        chosen = (await prober.ask(hello)).suite
+        kinds_of_certificate = (None,) if version is ProtocolVersion.TLS_1_3 else (RSA, ECDSA)
+        results = await asyncio.gather(
+            *(enumeration.suite_order(prober, hello, chosen, kind) for kind in kinds_of_certificate)
         )
-        return seen.outcome
+        orders = [order for order, _ in results]
+        self.ends += [end for _, listing in results for end, _ in listing.ends]
+        known = [order for order in orders if order.preference or not order.complete] or orders[:1]
+        if not groups:
+            return known, None
+        suites = [suite for order in orders for suite in order.suites]
+        result = await enumeration.group_order(prober, hello, suites)
+        if result is None:
+            return known, None
+        order_of_groups, listing = result
+        self.ends += [end for end, _ in listing.ends]
+        return known, order_of_groups
 
-    wanted = {None: ClientAuthentication.UNKNOWN, False: ClientAuthentication.NOT_REQUESTED}.get(
-        prober.client_cert_requested
+    async def _encrypted(self, *, alpn: bool) -> tuple[bool, enumeration.Listing[str] | None]:
+        """Look at what TLS 1.3 encrypts: say whether each kind of certificate is known; list the protocols if asked."""
+        hello = questions.with_suites(questions.broad(ProtocolVersion.TLS_1_3, key_shares=_X25519), SUITES)
+        known = await asyncio.gather(
+            *(self._encrypted_is_known(questions.for_certificate(hello, kind), hello) for kind in (RSA, ECDSA))
+        )
+        listing: enumeration.Listing[str] = enumeration.Listing()
+        left = list(questions.PROTOCOLS) if alpn else []
+        while left:
+            answer, flight = await self.prober.ask_encrypted(questions.with_alpn(hello, left))
+            if flight.alpn not in left:
+                listing.complete = answer.refused or (flight.client_cert_requested is not None and flight.alpn is None)
+                break
+            listing.items.append(flight.alpn)
+            left.remove(flight.alpn)
+        return all(known) and bool(self.prober.chains), listing if alpn else None
+
+    async def _encrypted_is_known(self, hello: Profile, control: Profile) -> bool:
+        answer, flight = await self.prober.ask_encrypted(hello)
+        if flight.client_cert_requested is not None:
+            return True
+        return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=control)).refused)
+
+    async def _ask_again(self) -> None:
+        """Ask once more for all that was refused, and for each version that was offered."""
+        prober = self.prober
+        refused = [known.hello for known in self.versions.values() if known.offer.offered is Offered.NOT_OFFERED]
+        offered = [known for known in self.versions.values() if known.offer.offered is Offered.OFFERED]
+        await asyncio.gather(*map(prober.ask_once, [*refused, *self.ends]))
+        answers = await asyncio.gather(*(prober.ask(known.hello) for known in offered))
+        contradictions = [
+            f"{known.hello.accepted_versions[0]} was negotiated at one time and refused at another ({answer})"
+            for known, answer in zip(offered, answers, strict=True)
+            if answer.refused
+        ]
+        self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, *contradictions))
+
+    def _cross_check(self) -> None:
+        self.posture = with_all_that_was_negotiated(self.posture, self.prober.negotiated)
+
+    async def _doubt_refusals(self, clients: list[Answer]) -> None:
+        """Ask again for clients that were refused although they have all in common with what was listed."""
+
+        async def again(place: int, profile: Profile) -> None:
+            first = clients[place]
+            if not first.refused or first.confirmed or not should_connect(profile, self.posture):
+                return
+            for _ in range(_TIMES - 1):
+                answer = await self.prober.ask(profile, follow=True)
+                if (answer.outcome, answer.alert) != (first.outcome, first.alert):
+                    clients[place] = Answer(outcome=Outcome.UNSTABLE, remark="the same hello was refused only at times")
+                    return
+
+        await asyncio.gather(*(again(place, profile) for place, profile in enumerate(self.options.clients)))
+
+    async def _complete_handshakes(self) -> None:
+        """Find out what becomes of a client without a certificate, and of one with the one that we were given."""
+        prober = self.prober
+        wanted = {None: ClientAuthentication.UNKNOWN, False: ClientAuthentication.NOT_REQUESTED}.get(
+            prober.client_cert_requested
+        )
+        if wanted is None:
+            wanted = {
+                Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
+                Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
+            }.get(await self._completed(None), ClientAuthentication.UNKNOWN)
+        credential = await self._completed(self.options.credential) if self.options.credential else None
+        self.posture = replace(self.posture, client_authentication=wanted, credential=credential)
+
+    async def _completed(self, credential: Leaf | None) -> Outcome:
+        """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""
+        prober, ends = self.prober, set()
+        for _ in range(_TIMES):
+            if prober.witness is None or prober.gone or not await prober.answers():
+                return Outcome.NOT_ASKED
+            prober.connections += 1
+            observation = await asyncio.to_thread(
+                handshake,
+                prober.endpoint.plain,
+                sni=prober.sni,
+                trust=None,
+                client=credential,
+                timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
+            )
+            if observation.outcome not in UNDECIDED | WORDLESS:
+                return observation.outcome
+            ends.add(observation.outcome)
+            if observation.outcome is Outcome.SILENT:
+                return Outcome.SILENT
+        return ends.pop() if len(ends) == 1 else Outcome.UNSTABLE
+
+    def _read_certificates(self) -> None:
+        certificates: list[Certificate] = []
+        for chain in self.prober.chains:
+            try:
+                certificates.append(certificate_of(chain))
+            except ValueError as error:
+                self.notes.append(f"It showed a certificate that can't be read: {error}.")
+                self.posture = replace(self.posture, certificates_complete=False)
+        if self.prober.more_chains:
+            self.posture = replace(self.posture, certificates_complete=False)
+            self.notes.append(f"It showed more than {len(self.prober.chains)} certificates: only the first are listed.")
+        self.posture = replace(self.posture, certificates=tuple(certificates))
+
+    async def _gone(self) -> Outcome | None:
+        prober = self.prober
+        if prober.witness and not prober.gone and not prober.out_of_time:
+            await prober.answers()
+        return prober.gone
+
+    def _notes(self) -> Iterable[str]:
+        yield from self.notes
+        if self.prober.slowed:
+            yield "It ended connections without a word while others were open, or came too fast: the scan slowed down."
+        if self.prober.out_of_time:
+            yield f"Not all was asked: the {self.options.max_time:g} s for a target were over."
+
+
+async def _nothing() -> None:
+    """Stand for what need not be asked."""
+
+
+def _witness(hellos: Mapping[ProtocolVersion, Profile], answers: Mapping[ProtocolVersion, Answer]) -> Control | None:
+    """Choose what is known to be answered: the newest version that was negotiated, else one that was refused in words.
+
+    A hello with extensions is the better witness: an answer to one without says nothing of those with some.
+    """
+    known = [
+        Control(hellos[version], answer.alert)
+        for version, answer in answers.items()
+        if answer.negotiated or answer.alert in REFUSING_ALERTS
+    ]
+    return max(
+        known,
+        key=lambda control: (bool(control.profile.extensions), control.alert is None, control.profile.versions),
+        default=None,
     )
-    if wanted is None:
-        without = await completed(None)
-        wanted = {
-            Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
-            Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
-        }.get(without, ClientAuthentication.UNKNOWN)
-    credential = await completed(options.credential) if options.credential else None
-    return wanted, credential
 
 
-_PROVES_NOTHING = frozenset(
-    {Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NAME_NOT_RESOLVED, Outcome.NOT_TLS, Outcome.UNSTABLE}
-)
-
-
-def _result(profile: Profile, answer: Answer, found: Posture) -> ClientResult:
-    unknown = answer.outcome in _PROVES_NOTHING
-    return ClientResult(profile.name, replace(answer, certificates=()), reason(profile, answer, found), unknown)
+def _result(profile: Profile, answer: Answer, known: Posture) -> ClientResult:
+    return ClientResult(
+        profile.name, replace(answer, certificates=()), reason(profile, answer, known), not answer.conclusive
+    )

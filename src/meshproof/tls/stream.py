@@ -143,7 +143,11 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
         raise Ended(Outcome.NAME_NOT_RESOLVED, str(error)) from error
     failure: OSError | None = None
     for family, kind, protocol, _, target in found:
-        connection = socket.socket(family, kind, protocol)
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:
+            failure = error
+            continue
         try:
             connection.settimeout(deadline.remaining())
             connection.connect(target)
@@ -165,12 +169,7 @@ def _ended(error: OSError) -> Ended:
 
 
 def outcome_of_error(error: OSError) -> Outcome:
-    """Name the end that the operating system reported.
-
-    Raises:
-        OSError: The error itself, when it speaks of this machine and not of the peer.
-    """
-    outcome = Outcome.SILENT if isinstance(error, TimeoutError) else _OUTCOME_OF_ERRNO.get(error.errno or 0)
-    if outcome is None:
-        raise error
-    return outcome
+    """Name the end that the operating system reported; what speaks of this machine, not of the peer, is LOCAL_FAULT."""
+    if isinstance(error, TimeoutError):
+        return Outcome.SILENT
+    return _OUTCOME_OF_ERRNO.get(error.errno or 0, Outcome.LOCAL_FAULT)

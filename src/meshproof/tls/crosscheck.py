@@ -1,0 +1,106 @@
+"""Holding what a scan concluded against every answer that it got: a contradiction is said, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from meshproof.tls.answer import Answer, Offer, Offered
+from meshproof.tls.posture import GroupOrder, Posture, SuiteOrder
+from meshproof.tls.profile import Profile
+from meshproof.tls.questions import ECDSA, RSA
+from meshproof.tls.registry import CipherSuite, Group
+from meshproof.tls.version import ProtocolVersion
+
+
+def with_all_that_was_negotiated(posture: Posture, answers: Iterable[Answer]) -> Posture:
+    """Return the posture with each version, suite and group that any answer agreed on.
+
+    What was negotiated once is offered, whatever a list says. A list that missed it is not complete.
+
+    Args:
+        posture: What was concluded.
+        answers: All answers that agreed on something.
+    """
+    for answer in answers:
+        if answer.version is None:
+            continue
+        posture = _with_version(posture, answer.version)
+        if posture.listed and answer.suite is not None:
+            posture = _with_suite(posture, answer.version, answer.suite)
+        if posture.listed and answer.group is not None:
+            posture = _with_group(posture, answer.version, answer.group)
+    return posture
+
+
+def _with_version(posture: Posture, version: ProtocolVersion) -> Posture:
+    before = posture.versions[version]
+    if before.offered is Offered.OFFERED:
+        return posture
+    offered = replace(posture, versions={**posture.versions, version: Offer(offered=Offered.OFFERED)})
+    if posture.listed:
+        nothing = SuiteOrder(version=version, certificate=None, preference=(), complete=False)
+        offered = replace(offered, ciphers=(*posture.ciphers, nothing))
+    if before.offered is Offered.UNKNOWN:
+        return offered
+    return _contradicted(offered, f"{version} was refused at one time ({before.refusal}) and negotiated at another")
+
+
+def _with_suite(posture: Posture, version: ProtocolVersion, suite: CipherSuite) -> Posture:
+    orders = [order for order in posture.ciphers if order.version is version]
+    if any(suite in order.suites for order in orders):
+        return posture
+    kind = ECDSA if suite.authentication == ECDSA else RSA
+    order = next((order for order in orders if order.certificate in (None, kind)), None)
+    if order is None:
+        order = SuiteOrder(version=version, certificate=kind, preference=())
+        posture = replace(posture, ciphers=(*posture.ciphers, order))
+    longer = replace(order, preference=(*order.preference, (suite,)), complete=False)
+    ciphers = tuple(longer if each is order else each for each in posture.ciphers)
+    changed = replace(posture, ciphers=ciphers)
+    if not order.complete:
+        return changed
+    return _contradicted(changed, f"{version}: {suite} was negotiated, and is not among the suites that were listed")
+
+
+def _with_group(posture: Posture, version: ProtocolVersion, group: Group) -> Posture:
+    order = next((order for order in posture.groups if order.version is version), None)
+    if order is None or group in order.groups:
+        return posture
+    longer: GroupOrder = replace(order, groups=(*order.groups, group), complete=False)
+    changed = replace(posture, groups=tuple(longer if each is order else each for each in posture.groups))
+    if not order.complete:
+        return changed
+    return _contradicted(changed, f"{version}: {group} was negotiated, and is not among the groups that were listed")
+
+
+def _contradicted(posture: Posture, what: str) -> Posture:
+    return replace(posture, contradictions=(*posture.contradictions, what))
+
+
+def should_connect(profile: Profile, posture: Posture) -> bool:
+    """Say whether a client has a version, a cipher suite and a group in common with what the posture lists.
+
+    Whoever is refused all the same was refused for another reason, or by another server than the one that was listed.
+    """
+    for version in profile.accepted_versions:
+        offer = posture.versions.get(version)
+        if offer is None or offer.offered is not Offered.OFFERED:
+            continue
+        suites = [
+            suite
+            for order in posture.ciphers
+            if order.version is version
+            for suite in order.suites
+            if suite.code in profile.suites
+        ]
+        if not posture.listed or any(_has_group(profile, version, suite, posture.groups) for suite in suites):
+            return True
+    return False
+
+
+def _has_group(profile: Profile, version: ProtocolVersion, suite: CipherSuite, orders: Sequence[GroupOrder]) -> bool:
+    if not suite.tls13 and not (suite.key_exchange or "").startswith("ECDHE"):
+        return True
+    order = next((order for order in orders if order.version is version), None)
+    return order is None or not profile.groups or any(group.code in profile.groups for group in order.groups)
