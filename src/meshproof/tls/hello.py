@@ -174,7 +174,8 @@ class Hello:
         return maker(self.profile, self._uint16s) if maker else b""
 
     def _uint16s(self, values: Iterable[int]) -> bytes:
-        return b"".join(struct.pack("!H", self._grease[0] if value == GREASE else value) for value in values)
+        codes = [self._grease[0] if value == GREASE else value for value in values]
+        return struct.pack(f"!{len(codes)}H", *codes)
 
     def _ssl2_format(self) -> bytes:
         """Build an SSLv2 CLIENT-HELLO: type, version, three lengths, then cipher kinds, session id and challenge."""
