@@ -64,9 +64,9 @@ from meshproof.posture.spelling import PROTOCOLS, connection, group, protocol, r
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import Finding, finding
 from meshproof.tls.answer import Offered
-from meshproof.tls.enumeration import PROTOCOLS as APPLICATION_PROTOCOLS
 from meshproof.tls.outcome import UNDECIDED, Outcome
 from meshproof.tls.posture import Certificate, ClientAuthentication, Posture
+from meshproof.tls.questions import PROTOCOLS as APPLICATION_PROTOCOLS
 from meshproof.tls.registry import CipherSuite, group_named, suite_named
 from meshproof.tls.version import ProtocolVersion
 
