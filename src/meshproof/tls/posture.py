@@ -13,6 +13,9 @@ from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.stream import Address
 from meshproof.tls.version import ProtocolVersion
 
+UNREADABLE = "(unreadable)"
+"""Stands for a field of a certificate that is there and can't be read; nothing can be concluded from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -77,7 +80,7 @@ class GroupOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate that a server shows.
+    """A certificate that a server shows; a text that can't be read is ``UNREADABLE``.
 
     Attributes:
         subject: The distinguished name, as RFC 4514 spells it.
