@@ -265,7 +265,7 @@ def _scan(targets: Sequence[Target], options: Options) -> list[Posture]:
         def take(posture: Posture) -> None:
             found.append(posture)
             if shown:
-                shown.update(f"{len({each.target for each in found})} of {len(places)} targets")
+                shown.update(f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}")
 
         scan_targets(places, options, take)
     return sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))

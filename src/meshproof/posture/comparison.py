@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from meshproof.posture.spelling import connection
 from meshproof.posture.verdict import Severity, judge
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
-from meshproof.tls.posture import ClientResult, GroupOrder, Posture
+from meshproof.tls.posture import UNREADABLE, ClientResult, GroupOrder, Posture
 from meshproof.tls.version import ProtocolVersion
 
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -20,6 +21,9 @@ CLIENT_CERTIFICATE = "client certificate"
 NOT_GIVEN = "none was given: scan with --cert and --key"
 FALLBACK = "TLS_FALLBACK_SCSV"
 SUPPORTED, NOT_SUPPORTED, NO_FALLBACK = "supported", "not supported", "no older version to fall back to"
+
+_NOT_READ = frozenset({UNREADABLE, "unknown"})
+_NO_MOMENT = frozenset({datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)})
 
 _WITH_CURVES = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
 
@@ -46,6 +50,13 @@ class Row:
     def deviates(self) -> bool:
         """Whether it is known not to be as expected."""
         return not (self.met or self.unknown)
+
+
+def was_read(field: str | datetime) -> bool:
+    """Say whether a field of a certificate is known; of a key the kind may be, and its size not."""
+    if isinstance(field, datetime):
+        return field not in _NO_MOMENT
+    return not _NOT_READ & {field, field.removeprefix("RSA "), field.removeprefix("DSA "), field.removeprefix("EC ")}
 
 
 def labels(postures: Sequence[Posture]) -> list[str]:

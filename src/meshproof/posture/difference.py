@@ -15,12 +15,13 @@ from meshproof.posture.comparison import (
     group_order,
     labels,
     offered,
+    was_read,
 )
 from meshproof.posture.spelling import group, result
 from meshproof.posture.spelling import offer as spelled
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import Certificate, ClientAuthentication, GroupOrder, Posture, SuiteOrder
+from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, GroupOrder, Posture, SuiteOrder
 from meshproof.tls.version import ProtocolVersion
 
 _NOT_THE_TARGETS = frozenset({Outcome.LOCAL_FAULT, Outcome.NOT_ASKED})
@@ -77,7 +78,7 @@ def difference(before: Posture, after: Posture) -> tuple[Change, ...]:
     gone = _reachable(before, after)
     if gone:
         return (gone,)
-    parts = (_versions, _ciphers, _groups, _protocols, _certificates, _rest, _clients)
+    parts = (_consistency, _versions, _ciphers, _groups, _protocols, _certificates, _rest, _clients)
     rows = (row for part in parts for row in part(before, after))
     return tuple(row for row in rows if row.unknown or row.before != row.after)
 
@@ -141,6 +142,13 @@ def _reachable(before: Posture, after: Posture) -> Change | None:
     unknown = None not in ends or not _NOT_THE_TARGETS.isdisjoint(ends)
     first, last = (("no" if not unknown else None) if end else "yes" for end in ends)
     return Change("reachable", first, last, " Now: ".join(end.value if end else "reachable." for end in ends))
+
+
+def _consistency(before: Posture, after: Posture) -> Iterator[Change]:
+    first, last = (None if side.contradictions else "the same each time" for side in (before, after))
+    yield Change(
+        "answers", first, last, " Now: ".join("; ".join(side.contradictions) or "-" for side in (before, after))
+    )
 
 
 def _offered(posture: Posture, version: ProtocolVersion) -> str | None:
@@ -277,36 +285,46 @@ def _one_certificate(
     what: str, before: tuple[Certificate, datetime], after: tuple[Certificate, datetime]
 ) -> Iterator[Change]:
     """Compare two certificates of a kind: what counts has a row each; one that is new and the same in it is renewed."""
-    aspects: dict[str, Callable[[Certificate, datetime], str]] = {
-        "subject": lambda each, _: each.subject,
-        "names": lambda each, _: ", ".join(sorted(each.names)) or "none",
-        "issuer": lambda each, _: each.issuer,
-        "key": lambda each, _: each.key,
-        "signature": lambda each, _: each.signature,
-        "lifetime": _lifetime,
-        "chain": _chain,
+    aspects: dict[str, Callable[[Certificate, datetime], str | None]] = {
+        "subject": lambda each, _: each.subject if was_read(each.subject) else None,
+        "names": lambda each, _: ", ".join(sorted(each.names)) if all(map(was_read, each.names)) else None,
+        "issuer": lambda each, _: each.issuer if was_read(each.issuer) else None,
+        "key": lambda each, _: each.key if was_read(each.key) else None,
+        "signature": lambda each, _: each.signature if was_read(each.signature) else None,
     }
-    rows = [Change(f"{what} {aspect}", say(*before), say(*after)) for aspect, say in aspects.items()]
+    leaves = before[0], after[0]
+    same = leaves[0].fingerprint == leaves[1].fingerprint
+    rows = [] if same else [Change(f"{what} {aspect}", say(*before), say(*after)) for aspect, say in aspects.items()]
+    rows.append(Change(f"{what} lifetime", _lifetime(*before), _lifetime(*after)))
+    by_subject = any(not each.fingerprint for leaf in leaves for each in leaf.intermediates)  # of an older document
+    first, last = (_chain(*side, by_subject=by_subject) for side in (before, after))
+    rows.append(Change(f"{what} chain", first, last))
     yield from rows
-    first, last = ([each.fingerprint for each in (leaf, *leaf.intermediates)] for leaf, _ in (before, after))
-    if first != last and all(each.before == each.after for each in rows):
-        same = "Renewed: its names, issuer, key and signature algorithm are the same."
-        yield Change(what, _issue(before[0]), _issue(after[0]), same, renewed=True)
+    if not same and all(each.before == each.after and not each.unknown for each in rows):
+        reason = "Renewed: its names, issuer, key and signature algorithm are the same."
+        yield Change(what, _issue(leaves[0]), _issue(leaves[1]), reason, renewed=True)
 
 
-def _lifetime(certificate: Certificate, now: datetime) -> str:
+def _lifetime(certificate: Certificate, now: datetime) -> str | None:
+    if not (was_read(certificate.not_before) and was_read(certificate.not_after)):
+        return None
     if certificate.not_after < now:
         return f"ended on {certificate.not_after:%Y-%m-%d %H:%M}"
     return f"begins on {certificate.not_before:%Y-%m-%d %H:%M}" if certificate.not_before > now else "not over"
 
 
-def _chain(certificate: Certificate, now: datetime) -> str:
+def _chain(certificate: Certificate, now: datetime, *, by_subject: bool) -> str:
     """Return the intermediates without what a renewal of one changes, unless it is out of its lifetime."""
-    links = [
-        ", ".join((each.subject, f"issued by {each.issuer}", each.key, each.signature, _lifetime(each, now)))
-        for each in certificate.intermediates
-    ]
-    return "; ".join(links) or "none"
+    if by_subject:
+        return "; ".join(certificate.chain) or "none"
+    return "; ".join(_link(each, now) for each in certificate.intermediates) or "none"
+
+
+def _link(certificate: Certificate, now: datetime) -> str:
+    parts = (certificate.subject, f"issued by {certificate.issuer}", certificate.key, certificate.signature)
+    unread = not all(map(was_read, (certificate.subject, certificate.issuer, certificate.key, certificate.signature)))
+    more = f"SHA-256 {certificate.fingerprint[:16]}" if unread else _lifetime(certificate, now) or UNREADABLE
+    return ", ".join((*parts, more))
 
 
 def _rest(before: Posture, after: Posture) -> Iterator[Change]:

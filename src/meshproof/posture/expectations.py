@@ -57,6 +57,7 @@ from meshproof.posture.comparison import (
     row,
     unreachable,
     verdict_of_certificate,
+    was_read,
 )
 from meshproof.posture.istio import dropped_by_istio
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
@@ -65,7 +66,7 @@ from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import Finding, finding
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import Certificate, ClientAuthentication, Posture
+from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, Posture
 from meshproof.tls.questions import PROTOCOLS as APPLICATION_PROTOCOLS
 from meshproof.tls.registry import CipherSuite, group_named, suite_named
 from meshproof.tls.version import ProtocolVersion
@@ -369,7 +370,10 @@ def compare(expectations: Expectations, posture: Posture) -> tuple[Row, ...]:
     if gone:
         return (gone,)
     parts = (_versions, _ciphers, _groups, _rest, _certificates, _our_certificate, _connections)
-    return tuple(row for part in parts for row in part(expectations, posture))
+    rows = [row for part in parts for row in part(expectations, posture)]
+    if posture.contradictions:
+        rows.append(Row("answers", "the same each time", "; ".join(posture.contradictions), unknown=True))
+    return tuple(rows)
 
 
 def _versions(expectations: Expectations, posture: Posture) -> Iterator[Row]:
@@ -461,7 +465,10 @@ def _certificates(expectations: Expectations, posture: Posture) -> Iterator[Row]
         yield from _one_certificate(wanted, each, posture)
     if wanted.keys is not None:
         seen = frozenset(each.key for each in posture.certificates)
-        yield _names_row("certificate keys", wanted.keys, seen, complete=complete)
+        read_all = all(map(was_read, seen))
+        yield _names_row(
+            "certificate keys", wanted.keys, frozenset(filter(was_read, seen)), complete=complete and read_all
+        )
     elif not posture.certificates or not complete:
         seen_ones = _listed(each.subject for each in posture.certificates)
         more = "" if complete else ", and perhaps more"
@@ -472,15 +479,16 @@ def _one_certificate(wanted: ExpectedCertificate, certificate: Certificate, post
     what = f"certificate {certificate.subject}"
     if wanted.names is not None:
         names = frozenset(certificate.names)
-        yield row(f"{what}, names", _listed(wanted.names), _listed(names), met=names == wanted.names)
+        known = all(map(was_read, names))
+        yield row(f"{what}, names", _listed(wanted.names), _listed(names), met=names == wanted.names, known=known)
     if wanted.issuer is not None:
-        met = wanted.issuer <= _parts(certificate.issuer)
-        yield row(f"{what}, issuer", ", ".join(sorted(wanted.issuer)), certificate.issuer, met=met)
+        met, known = wanted.issuer <= _parts(certificate.issuer), was_read(certificate.issuer)
+        yield row(f"{what}, issuer", ", ".join(sorted(wanted.issuer)), certificate.issuer, met=met, known=known)
     if wanted.days_left is not None:
         left = certificate.not_after - posture.began
-        met = left >= timedelta(days=wanted.days_left)
-        seen = f"{left.days}, until {certificate.not_after:%Y-%m-%d %H:%M}"
-        yield row(f"{what}, days left", f"{wanted.days_left} or more", seen, met=met)
+        met, known = left >= timedelta(days=wanted.days_left), was_read(certificate.not_after)
+        seen = f"{left.days}, until {certificate.not_after:%Y-%m-%d %H:%M}" if known else UNREADABLE
+        yield row(f"{what}, days left", f"{wanted.days_left} or more", seen, met=met, known=known)
 
 
 def _our_certificate(expectations: Expectations, posture: Posture) -> Iterator[Row]:
