@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from meshproof.commands.output import DEVIATES, UNKNOWN, report
+from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.posture import document, table
-from meshproof.posture.difference import Change, difference, pairs
+from meshproof.posture.difference import Change, Pair, changes, pairs
+from meshproof.posture.spelling import plain
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="What `scan --save` saved before.")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="What it saved after.")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="What `scan --save` saved before.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="What it saved after.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Save all that changed; - prints it.")
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Save it as JUnit does, for a build server.")
+    ] = None,
 ) -> None:
     """Tell what changed between two scans, row by row.
 
+    A certificate that was issued anew, and is the same in all that counts, is told as renewed: that is no change.
+
     Exit codes: 0 when nothing changed, 1 when something did, 14 when something may have.
     """
-    found: list[Change] = []
-    for old, new in pairs(document.read(before), document.read(after)):
-        there = new or old
-        assert there
-        if old and new:
-            changes = difference(old, new)
-        else:
-            presence = ["was scanned" if side else "was not scanned" for side in (old, new)]
-            changes = (Change("target", *presence),)
-        report.print(f"[bold]{escape(str(there.target))}[/]")
-        report.print(table.changes(changes))
-        found += changes
-    if any(not change.unknown for change in found):
-        raise typer.Exit(DEVIATES)
-    if found:
-        raise typer.Exit(UNKNOWN)
+    printed = STANDARD_OUTPUT in check((json_file, junit_file))
+    found = [(pair, changes(pair)) for pair in pairs(document.read(Path(before)), document.read(Path(after)))]
+    if not printed:
+        _show(found)
+    if json_file:
+        write(json_file, json.dumps(_document(before, after, found), indent=1) + "\n")
+    if junit_file:
+        _save_junit(junit_file, found)
+    rows = [change for _, each in found for change in each]
+    code = exit_code(deviates=any(row.known for row in rows), unknown=any(row.unknown for row in rows))
+    if code:
+        raise typer.Exit(code)
+
+
+def _show(found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:
+    for pair, rows in found:
+        report.print(f"[bold]{escape(plain(pair.name))}[/]")
+        if pair.how:
+            report.print(escape(plain(pair.how)))
+        report.print(table.changes(rows))
+
+
+def _document(before: str, after: str, found: Sequence[tuple[Pair, Sequence[Change]]]) -> document.Json:
+    """Return what changed as JSON: for each target how it was paired, and the rows."""
+    return {
+        "before": before,
+        "after": after,
+        "targets": [
+            {
+                "target": pair.name,
+                "before": str(pair.before.target) if pair.before else None,
+                "after": str(pair.after.target) if pair.after else None,
+                "paired": pair.how,
+                "changes": [asdict(row) | {"unknown": row.unknown} for row in rows],
+            }
+            for pair, rows in found
+        ],
+    }
+
+
+def _save_junit(file: Path, found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:
+    from meshproof.posture.junit import Case, junit  # noqa: PLC0415 - most need none
+
+    nothing = [Case("nothing changed")]
+    write(file, junit((pair.name, [*map(Case.of_change, rows)] or nothing) for pair, rows in found))

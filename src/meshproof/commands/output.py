@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from meshproof.errors import MachineError
+from meshproof.errors import MachineError, MeshproofError
 
 DEVIATES = 1
 """The exit code when something is known to be other than expected, or than before."""
@@ -19,6 +20,34 @@ UNKNOWN = 14
 STANDARD_OUTPUT = Path("-")
 
 report = Console(highlight=False)
+
+
+class BadOutput(MeshproofError):
+    """A file can't be written where it is asked for."""
+
+    exit_code = 4  # pytest's own code for a usage error
+
+
+def exit_code(*, deviates: bool, unknown: bool) -> int:
+    """Return how a command ends: what is known to be wrong goes before what is not known."""
+    return DEVIATES if deviates else UNKNOWN if unknown else 0
+
+
+def check(files: Iterable[Path | None]) -> Sequence[Path]:
+    """Return the files to be written that are asked for, before a scan whose result could not be kept.
+
+    Raises:
+        BadOutput: One is a directory, or in none; or two are standard output.
+    """
+    wanted = [file for file in files if file is not None]
+    if wanted.count(STANDARD_OUTPUT) > 1:
+        raise BadOutput("Only one thing can be printed on standard output: give the others a file instead of -.")
+    for file in wanted:
+        if file != STANDARD_OUTPUT and file.is_dir():
+            raise BadOutput(f"{file} is a directory, and can't be written as a file: name a file.")
+        if not file.parent.is_dir():
+            raise BadOutput(f"{file} can't be written: there is no directory {file.parent}.")
+    return wanted
 
 
 def write(path: Path, text: str) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
+import ssl
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from meshproof.commands.output import DEVIATES, STANDARD_OUTPUT, UNKNOWN, report, write
+from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.commands.users import own_clients
-from meshproof.console import console
+from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
 from meshproof.pki import Leaf
-from meshproof.posture import document, table
+from meshproof.posture import comparison, document, table
+from meshproof.posture.comparison import Row
+from meshproof.posture.spelling import plain
+from meshproof.posture.verdict import Severity
 from meshproof.tls import Address, Options, Posture, Target
 from meshproof.tls import scan as scan_targets
 from meshproof.tls.clients import SETS, Clients, built_in
@@ -28,7 +34,7 @@ from meshproof.tls.probe import DEFAULT_TIMEOUT
 from meshproof.tls.profile import Profile
 
 if TYPE_CHECKING:
-    from meshproof.posture.expectations import Deviation, Expectations
+    from meshproof.posture.expectations import Expectations
     from meshproof.posture.verdict import Finding
 
 HTTPS = 443
@@ -36,6 +42,8 @@ _TARGET = re.compile(
     r"(?:https://)?(?:(?P<sni>[^@/\s]+)@)?(?:\[(?P<ip6>[^\]]+)\]|(?P<host>[^:/@\[\]\s]+))(?::(?P<port>\d{1,5}))?/?"
 )
 _PORTS = range(1, 65536)
+_LONGEST = 86_400  # seconds; a day
+_MAX_TIME = Options().max_time
 
 
 class BadTarget(MeshproofError):
@@ -44,59 +52,142 @@ class BadTarget(MeshproofError):
     exit_code = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the postures are to be compared with.
+
+    Attributes:
+        expect: The file of expectations.
+        expectations: What is in it.
+        fail_on: Findings that are so bad, or worse, are deviations.
+        certificate: Whether a client certificate was given.
+    """
+
+    expect: str | None = None
+    expectations: Expectations | None = None
+    fail_on: Severity | None = None
+    certificate: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Whether anything will do."""
+        return not (self.expectations or self.fail_on or self.certificate)
+
+    def rows(self, posture: Posture) -> list[Row]:
+        """Return a row for each thing that was asked of a posture."""
+        rows: list[Row] = []
+        if self.expectations:
+            from meshproof.posture.expectations import compare  # noqa: PLC0415 - as for _expectations
+
+            rows += compare(self.expectations, posture)
+        gone = posture.unreachable is not None
+        if self.certificate and not gone and not (self.expectations and self.expectations.of_our_certificate):
+            rows.append(comparison.let_in(posture))
+        if self.fail_on:
+            rows += comparison.gate(posture, self.fail_on)
+        return list(dict.fromkeys(rows))  # a target that did not answer is one row, whoever asks
+
+
 def scan(
     targets: Annotated[
         list[str] | None,
         typer.Argument(metavar="[NAME@]HOST[:PORT]…", help="What to scan, NAME being the server name; - reads them."),
     ] = None,
     targets_file: Annotated[
-        Path | None, typer.Option("--targets", metavar="FILE", help="Targets, one a line; # begins a comment.")
+        str | None, typer.Option("--targets", metavar="FILE", help="Targets, one a line; # begins a comment.")
     ] = None,
     sni: Annotated[str | None, typer.Option("--sni", metavar="NAME", help="Server name; the host by default.")] = None,
     no_sni: Annotated[bool, typer.Option("--no-sni", help="Send no server name.")] = False,
+    all_addresses: Annotated[
+        bool, typer.Option("--all-addresses", help="Scan each address that a name has, not only one.")
+    ] = False,
     clients: Annotated[
         str, typer.Option("--clients", metavar="SET", help="Simulate seed, modern, user, all, none or a file.")
     ] = "seed",
-    cert: Annotated[Path | None, typer.Option("--cert", metavar="FILE", help="Client certificate, in PEM.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its private key, in PEM.")] = None,
+    cert: Annotated[
+        str | None,
+        typer.Option("--cert", metavar="FILE", help="Client certificate, in PEM; 1 where it is refused."),
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="FILE", help="Its private key, in PEM.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For a connection.")] = DEFAULT_TIMEOUT,
+    max_time: Annotated[
+        float, typer.Option("--max-time", metavar="SECONDS", help="For all that is asked of one target.")
+    ] = _MAX_TIME,
     json_file: Annotated[
         Path | None, typer.Option("--json", "--save", metavar="FILE", help="Save all that was found; - prints it.")
     ] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to look at.")] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write what was compared as JUnit does.")
+    ] = None,
     expect: Annotated[
-        Path | None, typer.Option("--expect", metavar="FILE", help="Compare with what should be; 1 where it is not so.")
+        str | None, typer.Option("--expect", metavar="FILE", help="Compare with what should be; 1 where it is not so.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", metavar="SEVERITY", help="1 where anything is broken, weak or a note, or worse."),
     ] = None,
     gateway: Annotated[
-        Path | None, typer.Option("--gateway", metavar="FILE", help="Warn of suites that Istio drops from a Gateway.")
+        str | None, typer.Option("--gateway", metavar="FILE", help="Warn of suites that Istio drops from a Gateway.")
     ] = None,
 ) -> None:
     """Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
 
-    Exit codes: 0, 1 where --expect deviates, 4 for what can't be understood, 14 when something could not be found out.
+    Exit codes: 0; 1 where --expect, --fail-on or --cert deviates; 4 for what can't be understood; 14 when something
+    that was asked for could not be found out.
     """
+    files = check((json_file, html_file, junit_file))
     known = built_in().with_own(own_clients())
-    simulated = _simulated(clients, known)
-    wanted = _expectations(expect, (*known.profiles, *simulated))
+    chosen = _simulated(clients, known)
+    everyone = {profile.name: profile for profile in (*known.profiles, *chosen)}
+    wanted = _expectations(expect, everyone.values())
     warnings = (*(wanted.warnings if wanted else ()), *_gateway_warnings(gateway))
-    options = Options(clients=simulated, timeout=_positive(timeout), credential=_credential(cert, key))
-    asked = [_target(word, sni, no_sni=no_sni) for word in _words(targets or [], targets_file)]
-    if not asked:
+    credential = _credential(cert, key)
+    asked = Asked(expect, wanted, _severity(fail_on), certificate=credential is not None)
+    options = Options(
+        clients=_each_once(chosen, (everyone[name] for name in (wanted.clients if wanted else ()))),
+        timeout=_seconds("--timeout", timeout),
+        credential=credential,
+        max_time=_seconds("--max-time", max_time),
+        all_addresses=all_addresses,
+    )
+    scanned = [_target(word, sni, no_sni=no_sni) for word in _words(targets or [], targets_file)]
+    if not scanned:
         raise BadTarget("Nothing is to be scanned: name a HOST:PORT, a file of them with --targets, or -.")
-    postures = _scan(asked, options)
-    if json_file != STANDARD_OUTPUT:
+    postures = _scan(scanned, options)
+    if STANDARD_OUTPUT not in files:
         _show(postures)
+    rows = [(name, asked.rows(posture)) for name, posture in zip(comparison.labels(postures), postures, strict=True)]
     if json_file or html_file:
-        _save(postures, known.version, json_file, html_file)
+        _save(postures, known.version, json_file, html_file, _comparison(asked, rows))
+    if junit_file:
+        _save_junit(junit_file, asked, postures, rows)
     if warnings:
         console.print(table.verdict(warnings))
-    code = _compare(wanted, postures)
+    _tell(asked, rows)
+    found = [row for _, each in rows for row in each]
+    unasked = not asked.expectations and any(posture.unknown for posture in postures)  # no file says what counts
+    code = exit_code(deviates=any(row.deviates for row in found), unknown=unasked or any(row.unknown for row in found))
     if code:
         raise typer.Exit(code)
 
 
-def _save(postures: Sequence[Posture], clients: str, json_file: Path | None, html_file: Path | None) -> None:
-    found = document.to_json(postures, clients=clients, aes=document.machine_has_aes())
+def _each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
+    """Return clients in their order, each by its name once; the first of a name counts."""
+    found: dict[str, Profile] = {}
+    for profile in (profile for some in clients for profile in some):
+        found.setdefault(profile.name, profile)
+    return tuple(found.values())
+
+
+def _save(
+    postures: Sequence[Posture],
+    clients: str,
+    json_file: Path | None,
+    html_file: Path | None,
+    compared: document.Json | None,
+) -> None:
+    found = document.to_json(postures, clients=clients, aes=document.machine_has_aes(), comparison=compared)
     if json_file:
         write(json_file, json.dumps(found, indent=1) + "\n")
     if html_file:
@@ -105,53 +196,79 @@ def _save(postures: Sequence[Posture], clients: str, json_file: Path | None, htm
         write(html_file, page(found))
 
 
-def _expectations(file: Path | None, clients: Sequence[Profile]) -> Expectations | None:
+def _comparison(asked: Asked, rows: Sequence[tuple[str, Sequence[Row]]]) -> document.Json | None:
+    if asked.nothing:
+        return None
+    return {
+        "expectations": asked.expect,
+        "fail_on": str(asked.fail_on) if asked.fail_on else None,
+        "rows": [row for name, each in rows for row in comparison.as_json(name, each)],
+    }
+
+
+def _save_junit(
+    file: Path, asked: Asked, postures: Sequence[Posture], rows: Sequence[tuple[str, Sequence[Row]]]
+) -> None:
+    """Write what was compared; where nothing was asked, whether all could be found out."""
+    from meshproof.posture.junit import Case, junit  # noqa: PLC0415 - most scans write none
+
+    if asked.nothing:
+        known = (Row("posture", "known", "known", met=True),)
+        rows = [(name, comparison.gaps(each) or known) for (name, _), each in zip(rows, postures, strict=True)]
+    write(file, junit((name, [*map(Case.of_row, each)]) for name, each in rows))
+
+
+def _tell(asked: Asked, rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
+    """Say on standard error what is not as it should be."""
+    for name, each in rows:
+        if asked.expectations or asked.fail_on:
+            if any(not row.met for row in each) and rows[1:]:
+                console.print(escape(plain(name)))
+            if any(not row.met for row in each) or not rows[1:]:
+                console.print(table.deviations(each))
+        for row in each:
+            refused = row.what == comparison.CLIENT_CERTIFICATE and row.expected == comparison.ACCEPTED
+            if refused and not row.met:
+                end = f"it is not known what {plain(name)} makes of it" if row.unknown else f"{plain(name)} refuses it"
+                complain(f"Tried the client certificate (--cert): {end}: {row.seen.removeprefix('refused: ')}.")
+
+
+def _expectations(file: str | None, clients: Iterable[Profile]) -> Expectations | None:
     if file is None:
         return None
     from meshproof.posture.expectations import read  # noqa: PLC0415 - YAML takes time that most scans can save
 
-    return read(file, {profile.name: profile.group for profile in clients})
+    return read(Path(file), {profile.name: profile.group for profile in clients})
 
 
-def _gateway_warnings(file: Path | None) -> tuple[Finding, ...]:
+def _gateway_warnings(file: str | None) -> tuple[Finding, ...]:
     if file is None:
         return ()
     from meshproof.posture.gateway import gateway_warnings  # noqa: PLC0415 - as above
 
-    return gateway_warnings(file)
+    return gateway_warnings(Path(file))
 
 
-def _compare(wanted: Expectations | None, postures: Sequence[Posture]) -> int:
-    """Say where the postures are not as expected, and return the exit code."""
-    rows: list[Deviation] = []
-    if wanted:
-        from meshproof.posture.expectations import compare  # noqa: PLC0415 - as above
-
-        for posture in postures:
-            found = compare(wanted, posture)
-            if len(postures) > 1 and found:
-                console.print(escape(str(posture.target)))
-            rows += found
-            if found or len(postures) == 1:
-                console.print(table.deviations(found))
-    if any(not row.unknown for row in rows):
-        return DEVIATES
-    return UNKNOWN if rows or any(posture.unknown for posture in postures) else 0
+def _severity(word: str | None) -> Severity | None:
+    if word is None or word in list(map(str, Severity)):
+        return Severity(word) if word else None
+    raise BadTarget(f"--fail-on {word} is no severity: write {' or '.join(map(str, Severity))}.")
 
 
 def _scan(targets: Sequence[Target], options: Options) -> list[Posture]:
-    """Scan, and return the postures in the targets' order."""
-    found: dict[Target, Posture] = {}
-    status = console.status("") if len(targets) > 1 else nullcontext()
+    """Scan, and return the postures in the targets' order; one of several addresses follows its target's others."""
+    places = {target: place for place, target in enumerate(dict.fromkeys(targets))}
+    found: list[Posture] = []
+    status = console.status("") if len(places) > 1 else nullcontext()
     with status as shown:
 
         def take(posture: Posture) -> None:
-            found[posture.target] = posture
+            found.append(posture)
             if shown:
-                shown.update(f"{len(found)} of {len(targets)} targets")
+                shown.update(f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}")
 
-        scan_targets(dict.fromkeys(targets), options, take)
-    return [found[target] for target in dict.fromkeys(targets)]
+        scan_targets(places, options, take)
+    return sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
 
 
 def _show(postures: Sequence[Posture]) -> None:
@@ -175,17 +292,22 @@ def _simulated(wanted: str, known: Clients) -> tuple[Profile, ...]:
     return read_clients(Path(wanted)).profiles
 
 
-def _words(targets: Iterable[str], file: Path | None) -> Iterator[str]:
+def _words(targets: Iterable[str], file: str | None) -> Iterator[str]:
     for target in targets:
         if target == "-":
-            yield from _lines(sys.stdin)
+            try:
+                yield from _lines(sys.stdin)
+            except UnicodeDecodeError as error:
+                raise BadTarget("Tried to read targets from standard input: it is not text in UTF-8.") from error
         else:
             yield target
-    if file:
+    if file is not None:
         try:
-            yield from _lines(file.read_text(encoding="utf-8").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadTarget(f"Tried to read the targets in {file}: {error}.") from error
+            yield from _lines(Path(file).read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise BadTarget(f"Tried to read the targets in {file}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise BadTarget(f"Tried to read the targets in {file}: it is not text in UTF-8.") from error
 
 
 def _lines(lines: Iterable[str]) -> Iterator[str]:
@@ -202,17 +324,18 @@ def _target(word: str, sni: str | None, *, no_sni: bool) -> Target:
     host, port = match["ip6"] or match["host"], int(match["port"] or HTTPS)
     if port not in _PORTS:
         raise BadTarget(f"{word}: there is no port {port}.")
+    if not _is_address(host):
+        _ascii(host)
     name = match["sni"] or sni or (None if _is_address(host) else host)
-    if name and not name.isascii():
-        name = _ascii(name)
-    return Target(Address(host, port), None if no_sni else name)
+    return Target(Address(host, port), None if no_sni or not name else _ascii(name))
 
 
 def _ascii(name: str) -> str:
+    """Return a name as it is sent (RFC 5890); a label of it has 1 to 63 letters."""
     try:
         return name.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise BadTarget(f"{name} can't be a server name: {error}.") from error
+        raise BadTarget(f"{name} can't be the name of a host: {error}.") from error
 
 
 def _is_address(host: str) -> bool:
@@ -223,20 +346,37 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _positive(timeout: float) -> float:
-    if not timeout > 0:
-        raise BadTarget(f"--timeout {timeout} leaves no time: give it more than 0 seconds.")
-    return timeout
+def _seconds(option: str, seconds: float) -> float:
+    if not (math.isfinite(seconds) and 0 < seconds <= _LONGEST):
+        raise BadTarget(f"{option} {seconds} can't be: write seconds, more than 0 and at most {_LONGEST}.")
+    return seconds
 
 
-def _credential(cert: Path | None, key: Path | None) -> Leaf | None:
+def _credential(cert: str | None, key: str | None) -> Leaf | None:
+    """Read the client certificate, and try it: what is wrong with it is said before any connection is made."""
     if cert is None and key is None:
         return None
     if cert is None or key is None:
         raise BadTarget("--cert and --key go together: a certificate and its private key, both in PEM.")
+    chain, private = _octets("--cert", cert), _octets("--key", key)
     try:
-        return Leaf.from_pem(cert.read_bytes(), key.read_bytes())
-    except OSError as error:
-        raise BadTarget(f"Tried to read {error.filename}: {error.strerror}.") from error
+        leaf = Leaf.from_pem(chain, private)
     except ValueError as error:
-        raise BadTarget(f"{cert} and {key} are no certificate and its unencrypted private key in PEM.") from error
+        raise BadTarget(f"--cert {cert} is no certificate in PEM.") from error
+    if b"ENCRYPTED" in private:
+        raise BadTarget(f"--key {key} is encrypted: give a private key without a passphrase.")
+    try:
+        leaf.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise BadTarget(f"--key {key} is not the private key of the certificate in {cert}.") from error
+        what = f"{cert} and {key} are no certificate and its private key in PEM"
+        raise BadTarget(f"Tried --cert and --key: {what} ({error.reason or error}).") from error
+    return leaf
+
+
+def _octets(option: str, file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise BadTarget(f"Tried to read {option} {file}: {error.strerror}.") from error

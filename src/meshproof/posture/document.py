@@ -41,7 +41,9 @@ Json = dict[str, Any]
 _MOMENTS = ("not_before", "not_after")
 
 
-def to_json(postures: Sequence[Posture], *, clients: str, aes: bool | None = None) -> Json:
+def to_json(
+    postures: Sequence[Posture], *, clients: str, aes: bool | None = None, comparison: Json | None = None
+) -> Json:
     """Return the document of a scan.
 
     Certificates that clients were shown are left out; those of the posture say more.
@@ -50,6 +52,7 @@ def to_json(postures: Sequence[Posture], *, clients: str, aes: bool | None = Non
         postures: What was found.
         clients: The version of the clients' data.
         aes: Whether this machine, and so a server on it, computes AES in hardware; None when it is not known.
+        comparison: What was expected and is, or is not; None when nothing was expected.
     """
     from importlib.metadata import version  # noqa: PLC0415 - takes long, and most scans are shown only
 
@@ -60,6 +63,7 @@ def to_json(postures: Sequence[Posture], *, clients: str, aes: bool | None = Non
         "data": {"clients": clients, "registry": registry.VERSION},
         "machine": {"aes": aes},
         "targets": [_target(posture) for posture in postures],
+        "comparison": comparison,
     }
 
 

@@ -1,49 +1,92 @@
 """What a posture should be, from a YAML file, and where it is not so.
 
-All keys are optional::
+All keys are optional, but nothing may be empty that is there::
 
     versions: [TLSv1.2, TLSv1.3]            # exactly these are offered
     ciphers:                                # for each version exactly these; by their names in OpenSSL or at IANA
       TLSv1.2: [ECDHE-RSA-AES256-GCM-SHA384]
-      TLSv1.3:                              # ... and in this order; a list inside: the server likes them alike
+      TLSv1.3:                              # ... and in this order; those of a list inside have equal preference
         order: true
         names: [[TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384], TLS_CHACHA20_POLY1305_SHA256]
     groups: [X25519, P-256]                 # exactly these, in all versions together; `order` and `names` as above
     alpn: [h2, http/1.1]                    # exactly these
     client_authentication: required         # or: requested, not requested
+    client_certificate: accepted            # or refused: what becomes of the one given with --cert
+    credential: established                 # the same to the letter, such as: client certificate expired
     fallback_scsv: true                     # whether a downgrade is noticed
-    certificate_names: ["*.example.com"]    # exactly these, in each certificate
+    certificate:                            # of each certificate of the server
+      names: ["*.example.com"]              # exactly these
+      issuer: CN=R11,O=Let's Encrypt        # the whole name (RFC 4514), or parts of it, or a CN alone
+      key: [RSA 2048, EC P-256]             # exactly these, in all certificates together; one needs no list
+      days_left: 14                         # so many days or more
     clients:
       connect: [modern, Java 8u161]         # clients, or sets of them: seed, modern, all, ...
       refuse: [IE 6 XP]                     # a client that is named goes before the sets
       exactly:                              # what a client gets, as tables spell it; any of the three fields
         Java 8u161: {protocol: TLSv1.2, cipher: ECDHE-RSA-AES128-GCM-SHA256, forward_secrecy: 256 bit ECDH (P-256)}
 
-Kinds of certificates are not told apart: a server with one of RSA and one of ECDSA has the suites of both.
+`certificate_names` is an older way to write `certificate: {names: ...}`. The clients that are named are simulated,
+whatever else is. Lists don't tell kinds of certificates apart: a server with one of RSA and one of ECDSA has the suites
+of both.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+from meshproof.posture.comparison import (
+    ACCEPTED,
+    AUTHENTICATION,
+    CLIENT_CERTIFICATE,
+    FALLBACK,
+    NOT_GIVEN,
+    NOT_SUPPORTED,
+    REFUSED,
+    SUPPORTED,
+    Row,
+    all_groups_known,
+    concluded,
+    fallback,
+    let_in,
+    offered,
+    row,
+    unreachable,
+    verdict_of_certificate,
+    was_read,
+)
 from meshproof.posture.istio import dropped_by_istio
-from meshproof.posture.reading import Node, yaml_documents
+from meshproof.posture.reading import Node, Unreadable, yaml_documents
 from meshproof.posture.spelling import PROTOCOLS, connection, group, protocol, result
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import Finding, finding
 from meshproof.tls.answer import Offered
-from meshproof.tls.posture import ClientAuthentication, Posture
-from meshproof.tls.registry import group_named, suite_named
+from meshproof.tls.outcome import UNDECIDED, Outcome
+from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, Posture
+from meshproof.tls.questions import PROTOCOLS as APPLICATION_PROTOCOLS
+from meshproof.tls.registry import CipherSuite, group_named, suite_named
 from meshproof.tls.version import ProtocolVersion
 
 Ranks = tuple[frozenset[str], ...]
-"""Names, best first; those that are liked alike are together."""
+"""Names, best first; those of equal preference are together."""
 
-_KEYS = "versions ciphers groups alpn client_authentication fallback_scsv certificate_names clients".split()  # noqa: SIM905 - one line
+_KEYS = (
+    *("versions", "ciphers", "groups", "alpn", "client_authentication", "client_certificate", "credential"),
+    *("fallback_scsv", "certificate", "certificate_names", "clients"),
+)
+_OF_A_CERTIFICATE = ("names", "issuer", "key", "days_left")
 _GETS = ("protocol", "cipher", "forward_secrecy")
 _ALL = "all"
+_ENDS = {outcome.value: outcome for outcome in Outcome if outcome not in UNDECIDED | {Outcome.NEGOTIATED}}
+"""What can become of a client certificate, as it is written."""
+_AUTHENTICATIONS = [str(each) for each in ClientAuthentication if each is not ClientAuthentication.UNKNOWN]
+_KEY_KINDS = {"RSA": "RSA", "DSA": "DSA", "EC": "EC", "ECDSA": "EC"}
+_KEYS_WITHOUT_SIZE = ("Ed25519", "Ed448")
+_PART_OF_A_NAME = re.compile(r"(?:[^,+\\]|\\.)+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +103,23 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedCertificate:
+    """What each certificate should be; None where anything will do.
+
+    Attributes:
+        names: Its names.
+        issuer: Parts of its issuer's name, each as RFC 4514 spells it.
+        keys: The kinds and sizes of keys, of all certificates together.
+        days_left: How many days it must last at least.
+    """
+
+    names: frozenset[str] | None = None
+    issuer: frozenset[str] | None = None
+    keys: frozenset[str] | None = None
+    days_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
     """What a posture should be; None, or nothing, where anything will do.
 
@@ -69,8 +129,10 @@ class Expectations:
         groups: The groups.
         alpn: The application protocols.
         client_authentication: Whether a client certificate is wanted.
+        client_certificate: Whether ours is accepted or refused.
+        credential: What a handshake with ours comes to.
         fallback_scsv: Whether a downgrade is noticed.
-        certificate_names: The names in each certificate.
+        certificate: What each certificate of the server is.
         clients: By name whether a client connects.
         exactly: By name what a client gets, by field.
         warnings: Suites in the file that a Gateway of Istio cannot be given by that name.
@@ -81,28 +143,18 @@ class Expectations:
     groups: Listing | None = None
     alpn: frozenset[str] | None = None
     client_authentication: str | None = None
+    client_certificate: str | None = None
+    credential: Outcome | None = None
     fallback_scsv: bool | None = None
-    certificate_names: frozenset[str] | None = None
+    certificate: ExpectedCertificate = ExpectedCertificate()
     clients: Mapping[str, bool] = field(default_factory=dict)
     exactly: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """One thing that is not as expected.
-
-    Attributes:
-        what: What it is about.
-        expected: What it should be.
-        seen: What it is.
-        unknown: Whether it may yet be as expected: that could not be found out.
-    """
-
-    what: str
-    expected: str
-    seen: str
-    unknown: bool = False
+    @property
+    def of_our_certificate(self) -> bool:
+        """Whether they say what should become of our client certificate."""
+        return self.client_certificate is not None or self.credential is not None
 
 
 def read(path: Path, clients: Mapping[str, str]) -> Expectations:
@@ -116,24 +168,106 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
         Unreadable: The file cannot be read, or something in it is not known; the sentence says what and where.
     """
     documents = yaml_documents(path)
-    if len(documents) != 1:
-        raise Node(path, "", None).wrong(f"should be there once, and is there {len(documents)} times")
-    top = documents[0].fields(_KEYS)
-    ciphers = top["ciphers"].fields(PROTOCOLS) if "ciphers" in top else {}
-    people = top["clients"].fields(("connect", "refuse", "exactly")) if "clients" in top else {}
-    authentication = top.get("client_authentication")
-    return Expectations(
+    if not documents:
+        raise Unreadable(f"{path}: the file is empty, so that nothing is expected.")
+    if len(documents) > 1:
+        raise documents[1].wrong("is the second one: expectations are one document")
+    top = _filled(documents[0], _KEYS)
+    ciphers = _filled(top["ciphers"], PROTOCOLS) if "ciphers" in top else {}
+    people = _filled(top["clients"], ("connect", "refuse", "exactly")) if "clients" in top else {}
+    authentication, accepted, end = map(top.get, ("client_authentication", "client_certificate", "credential"))
+    connects, exactly = _clients(people, clients)
+    wanted = Expectations(
         versions=_words(top.get("versions"), lambda each: each.among(PROTOCOLS)),
         ciphers={version: _listing(node, _suite) for version, node in ciphers.items()},
         groups=_listing(top["groups"], _group) if "groups" in top else None,
-        alpn=_words(top.get("alpn"), Node.text),
-        client_authentication=authentication.among(map(str, ClientAuthentication)) if authentication else None,
+        alpn=_words(top.get("alpn"), lambda each: each.among(APPLICATION_PROTOCOLS)),
+        client_authentication=authentication.among(_AUTHENTICATIONS) if authentication else None,
+        client_certificate=accepted.among((ACCEPTED, REFUSED)) if accepted else None,
+        credential=_end(end) if end else None,
         fallback_scsv=top["fallback_scsv"].flag() if "fallback_scsv" in top else None,
-        certificate_names=_words(top.get("certificate_names"), Node.text),
-        clients=_clients(people, clients),
-        exactly=_exactly(people["exactly"], clients) if "exactly" in people else {},
+        certificate=_certificate(top),
+        clients=connects,
+        exactly=exactly,
         warnings=tuple(warning for version, node in ciphers.items() for warning in _dropped(version, node)),
     )
+    _contradictions(wanted, top)
+    return wanted
+
+
+def _contradictions(wanted: Expectations, top: Mapping[str, Node]) -> None:
+    """Refuse expectations that no server can meet together."""
+    versions = frozenset(PROTOCOLS) if wanted.versions is None else wanted.versions
+    for name, listing in wanted.ciphers.items():
+        if listing.ranks and name not in versions:
+            raise top["ciphers"].fields()[name].wrong(f"has suites, and versions lacks {name}")
+        if not listing.ranks and name in (wanted.versions or ()):
+            raise top["ciphers"].fields()[name].wrong(f"has no suite, and versions has {name}")
+    for name, fields in wanted.exactly.items():
+        if not versions.issuperset({fields.get("protocol")} - {None}):
+            node = top["clients"].fields()["exactly"].fields()[name]
+            raise node.wrong(f"has {fields['protocol']}, and versions lacks it")
+    if wanted.credential and wanted.client_certificate not in {None, verdict_of_certificate(wanted.credential)}:
+        raise top["credential"].wrong(f"can't be so when client_certificate is {wanted.client_certificate}")
+
+
+def _filled(node: Node, known: Iterable[str]) -> dict[str, Node]:
+    """Return what is in a mapping that must not be empty."""
+    found = node.fields(known)
+    if not found:
+        raise node.wrong("is empty, so that nothing is expected")
+    return found
+
+
+def _end(node: Node) -> Outcome:
+    """Return an end by its words or by its name, in capitals or not."""
+    ends = {word.lower(): end for end in _ENDS.values() for word in (end.name, end.value)}
+    return ends.get(node.text().lower()) or _ENDS[node.among(_ENDS)]
+
+
+def _certificate(top: Mapping[str, Node]) -> ExpectedCertificate:
+    fields = _filled(top["certificate"], _OF_A_CERTIFICATE) if "certificate" in top else {}
+    older = top.get("certificate_names")
+    if older and "names" in fields:
+        raise older.wrong("says the same as certificate.names: keep one of them")
+    keys = fields.get("key")
+    return ExpectedCertificate(
+        names=_words(fields.get("names") or older, Node.text),
+        issuer=_issuer(fields["issuer"]) if "issuer" in fields else None,
+        keys=frozenset(map(_key, _alike(keys))) if keys else None,
+        days_left=fields["days_left"].number() if "days_left" in fields else None,
+    )
+
+
+def _issuer(node: Node) -> frozenset[str]:
+    text = node.text().strip()
+    if not text:
+        raise node.wrong("is empty, so that nothing is expected")
+    return _parts(text if "=" in text else f"CN={text}")
+
+
+def _parts(name: str) -> frozenset[str]:
+    """Take a distinguished name apart (RFC 4514); the types of its parts become capitals."""
+    pairs = (part.partition("=") for part in _PART_OF_A_NAME.findall(name))
+    return frozenset(f"{kind.strip().upper()}={value.strip()}" for kind, _, value in pairs)
+
+
+def _key(node: Node) -> str:
+    """Return the kind and size of a key as a posture has them."""
+    text = node.text()
+    for name in _KEYS_WITHOUT_SIZE:
+        if text.lower() == name.lower():
+            return name
+    kind, _, size = text.partition(" ")
+    kind = _KEY_KINDS.get(kind.upper(), "")
+    if kind == "EC":
+        try:
+            return f"EC {group(group_named(size))}"
+        except ValueError as error:
+            raise node.wrong(f"has a mistake. {str(error).rstrip('.')}") from error
+    if not kind or not (size.isascii() and size.isdigit()):
+        raise node.wrong(f"has {text!r}, which is no key: write it as RSA 2048, EC P-256 or Ed25519")
+    return f"{kind} {int(size)}"
 
 
 def _words(node: Node | None, read_one: Callable[[Node], str]) -> frozenset[str] | None:
@@ -141,8 +275,12 @@ def _words(node: Node | None, read_one: Callable[[Node], str]) -> frozenset[str]
 
 
 def _suite(node: Node) -> str:
+    return _known_suite(node).label
+
+
+def _known_suite(node: Node) -> CipherSuite:
     try:
-        return suite_named(node.text()).label
+        return suite_named(node.text())
     except ValueError as error:
         raise node.wrong(f"has a mistake. {str(error).rstrip('.')}") from error
 
@@ -170,7 +308,11 @@ def _alike(node: Node) -> list[Node]:
 def _listing(node: Node, read_one: Callable[[Node], str]) -> Listing:
     names = _names(node)
     order = node.fields()["order"].flag() if names is not node and "order" in node.fields() else False
-    return Listing(tuple(frozenset(map(read_one, _alike(each))) for each in names.items()), order)
+    ranks = tuple([read_one(each) for each in _alike(rank)] for rank in names.items())
+    for name, count in Counter(name for rank in ranks for name in rank).items():
+        if count > 1:
+            raise node.wrong(f"has {name!r} twice")
+    return Listing(tuple(map(frozenset, ranks)), order)
 
 
 def _dropped(version: str, node: Node) -> Iterator[Finding]:
@@ -183,87 +325,108 @@ def _dropped(version: str, node: Node) -> Iterator[Finding]:
         yield finding("dropped-by-istio", [each.name], remedy, **facts)
 
 
-def _clients(people: Mapping[str, Node], known: Mapping[str, str]) -> dict[str, bool]:
-    """Return which clients must connect and which must not."""
-    sets = {_ALL, *known.values()}
+def _clients(people: Mapping[str, Node], known: Mapping[str, str]) -> tuple[dict[str, bool], dict[str, dict[str, str]]]:
+    """Return which clients must connect and which must not, and what some of them must get."""
     by_set: dict[str, bool] = {}
     by_name: dict[str, bool] = {}
     for key, connects in (("connect", True), ("refuse", False)):
-        for node in people[key].items() if key in people else ():
-            word = node.among([*known, *sorted(sets)])
+        for node in _someone(people[key]) if key in people else ():
+            word = node.among([*known, *sorted({_ALL, *known.values()})])
             chosen = by_name if word in known else by_set
             for name in [word] if word in known else [n for n, its in known.items() if word in (_ALL, its)]:
                 if chosen.setdefault(name, connects) is not connects:
                     raise node.wrong(f"has {word!r}, and clients.connect has {name!r} too")
-    return by_set | by_name
+    exactly = _filled(people["exactly"], known) if "exactly" in people else {}
+    for name, node in exactly.items():
+        if not by_name.setdefault(name, True):
+            raise node.wrong("says what the client gets, and clients.refuse has it too")
+    return by_set | by_name, {name: _gets(node) for name, node in exactly.items()}
 
 
-def _exactly(node: Node, known: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    return {
-        name: {key: value.text() for key, value in each.fields(_GETS).items()}
-        for name, each in node.fields(known).items()
+def _someone(node: Node) -> list[Node]:
+    found = node.items()
+    if not found:
+        raise node.wrong("is empty, so that nothing is expected")
+    return found
+
+
+def _gets(node: Node) -> dict[str, str]:
+    spellings: Mapping[str, Callable[[Node], str]] = {
+        "protocol": lambda each: each.among(PROTOCOLS),
+        "cipher": lambda each: _negotiated(_known_suite(each)),
+        "forward_secrecy": Node.text,
     }
+    return {key: spellings[key](value) for key, value in _filled(node, _GETS).items()}
 
 
-def compare(expectations: Expectations, posture: Posture) -> tuple[Deviation, ...]:
-    """Return where a posture is not as expected; what is unknown is a deviation of its own kind."""
-    if posture.unreachable is not None:
-        return (Deviation("target", "an answer", posture.unreachable.value, unknown=True),)
-    parts = (_versions, _ciphers, _groups, _rest, _connections)
-    return tuple(deviation for part in parts for deviation in part(expectations, posture))
+def _negotiated(suite: CipherSuite) -> str:
+    """Return a suite as the table of clients spells it."""
+    return suite.name if suite.tls13 else suite.label
 
 
-def _versions(expectations: Expectations, posture: Posture) -> Iterator[Deviation]:
+def compare(expectations: Expectations, posture: Posture) -> tuple[Row, ...]:
+    """Return a row for each thing that is expected: whether it is so, is not, or is unknown."""
+    gone = unreachable(posture)
+    if gone:
+        return (gone,)
+    parts = (_versions, _ciphers, _groups, _rest, _certificates, _our_certificate, _connections)
+    rows = [row for part in parts for row in part(expectations, posture)]
+    if posture.contradictions:
+        rows.append(Row("answers", "the same each time", "; ".join(posture.contradictions), unknown=True))
+    return tuple(rows)
+
+
+def _versions(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     for version in ProtocolVersion if expectations.versions is not None else ():
         wanted = protocol(version) in (expectations.versions or ())
         offer = posture.versions.get(version)
-        if offer is None or offer.offered is Offered.UNKNOWN:
-            yield Deviation(str(version), _offered(wanted), spelled(offer) if offer else "not asked", unknown=True)
-        elif (offer.offered is Offered.OFFERED) is not wanted:
-            yield Deviation(str(version), _offered(wanted), spelled(offer))
+        known = offer is not None and offer.offered is not Offered.UNKNOWN
+        met = offer is not None and (offer.offered is Offered.OFFERED) is wanted
+        yield row(str(version), _offered(wanted), spelled(offer) if offer else "not asked", met=met, known=known)
 
 
 def _offered(wanted: bool) -> str:  # noqa: FBT001 - one argument
     return Offered.OFFERED.value if wanted else Offered.NOT_OFFERED.value
 
 
-def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Deviation]:
+def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     for name, listing in expectations.ciphers.items():
         version = PROTOCOLS[name]
-        offer = posture.versions.get(version)
         orders = [order for order in posture.ciphers if order.version is version]
         seen = [tuple(frozenset(map(str, alike)) for alike in order.preference) for order in orders]
-        complete = all(order.complete for order in orders) and bool(orders)
-        complete = complete or (offer is not None and offer.offered is Offered.NOT_OFFERED)
+        listed = bool(orders) and all(order.complete for order in orders)
+        complete = offered(posture, version) is (Offered.OFFERED if listed else Offered.NOT_OFFERED)
         yield from _listings(f"{version} ciphers", listing, seen, complete=complete)
 
 
-def _groups(expectations: Expectations, posture: Posture) -> Iterator[Deviation]:
+def _groups(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     if expectations.groups is None:
         return
     names = [(order, [group(each) for each in order.groups]) for order in posture.groups]
     seen = [
         tuple(frozenset([n]) for n in found) if order.server_decides else (frozenset(found),) for order, found in names
     ]
-    complete = all(
-        order.complete and not (expectations.groups.order and order.server_decides is None and order.groups[1:])
-        for order in posture.groups
+    complete = all_groups_known(posture) and not (
+        expectations.groups.order and any(order.server_decides is None and order.groups[1:] for order in posture.groups)
     )
-    yield from _listings("groups", expectations.groups, seen, complete=complete and bool(posture.groups))
+    yield from _listings("groups", expectations.groups, seen, complete=complete)
 
 
-def _listings(what: str, wanted: Listing, seen: Sequence[Ranks], *, complete: bool) -> Iterator[Deviation]:
+def _listings(what: str, wanted: Listing, seen: Sequence[Ranks], *, complete: bool) -> Iterator[Row]:
     """Compare the names in all lists together, then, where it counts, the order of each list."""
-    all_seen, all_wanted = _union(*seen), _union(wanted.ranks)
-    if all_seen - all_wanted or (complete and all_seen != all_wanted):
-        yield Deviation(what, _listed(all_wanted), _listed(all_seen))
-    elif not complete:
-        yield Deviation(what, _listed(all_wanted), f"{_listed(all_seen)}, and perhaps more", unknown=True)
+    all_wanted = _union(wanted.ranks)
+    yield _names_row(what, all_wanted, _union(*seen), complete=complete)
     for ranks in seen if wanted.order and complete else ():
         expected = tuple(rank & _union(ranks) for rank in wanted.ranks if rank & _union(ranks))
         found = tuple(rank & all_wanted for rank in ranks if rank & all_wanted)
-        if expected != found:
-            yield Deviation(f"{what}, order", _ranked(expected), _ranked(found))
+        yield row(f"{what}, order", _ranked(expected), _ranked(found), met=expected == found)
+
+
+def _names_row(what: str, wanted: frozenset[str], seen: frozenset[str], *, complete: bool) -> Row:
+    """Compare names: one too many is known to be, one that is missing only in a complete list."""
+    too_many = bool(seen - wanted)
+    more = "" if complete else ", and perhaps more"
+    return row(what, _listed(wanted), _listed(seen) + more, met=seen == wanted, known=complete or too_many)
 
 
 def _union(*lists: Ranks) -> frozenset[str]:
@@ -278,39 +441,80 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _rest(expectations: Expectations, posture: Posture) -> Iterator[Deviation]:
-    if expectations.alpn is not None and expectations.alpn != set(posture.alpn):
-        unknown = not posture.alpn and not posture.ciphers  # a scan of versions and clients only
-        yield Deviation("ALPN", _listed(expectations.alpn), _listed(posture.alpn), unknown)
-    wanted, seen = expectations.client_authentication, str(posture.client_authentication)
-    if wanted is not None and wanted != seen:
-        unknown = posture.client_authentication is ClientAuthentication.UNKNOWN
-        yield Deviation("client certificate", wanted, seen, unknown)
-    noticed = {True: "noticed", False: "not noticed", None: "unknown"}
-    if expectations.fallback_scsv is not None and expectations.fallback_scsv is not posture.fallback_scsv:
-        unknown = posture.fallback_scsv is None
-        yield Deviation("downgrade", noticed[expectations.fallback_scsv], noticed[posture.fallback_scsv], unknown)
-    names = expectations.certificate_names
-    if names is None:
+def _rest(expectations: Expectations, posture: Posture) -> Iterator[Row]:
+    if expectations.alpn is not None:
+        complete = posture.listed and posture.alpn_complete
+        yield _names_row("ALPN", expectations.alpn, frozenset(posture.alpn), complete=complete)
+    wanted, seen = expectations.client_authentication, posture.client_authentication
+    if wanted is not None:
+        known = seen is not ClientAuthentication.UNKNOWN
+        yield row(AUTHENTICATION, wanted, str(seen), met=wanted == str(seen), known=known)
+    if expectations.fallback_scsv is not None:
+        supported = fallback(posture)
+        met = (supported != NOT_SUPPORTED) is expectations.fallback_scsv
+        expected = SUPPORTED if expectations.fallback_scsv else NOT_SUPPORTED
+        yield row(FALLBACK, expected, supported or "not known", met=met, known=supported is not None)
+
+
+def _certificates(expectations: Expectations, posture: Posture) -> Iterator[Row]:
+    wanted = expectations.certificate
+    if wanted == ExpectedCertificate():
         return
-    if not posture.certificates:
-        yield Deviation("certificate", _listed(names), "unknown", unknown=True)
-    for certificate in posture.certificates:
-        if names != frozenset(certificate.names):
-            yield Deviation(f"certificate {certificate.subject}", _listed(names), _listed(certificate.names))
+    complete = posture.listed and posture.certificates_complete
+    for each in posture.certificates:
+        yield from _one_certificate(wanted, each, posture)
+    if wanted.keys is not None:
+        seen = frozenset(each.key for each in posture.certificates)
+        read_all = all(map(was_read, seen))
+        yield _names_row(
+            "certificate keys", wanted.keys, frozenset(filter(was_read, seen)), complete=complete and read_all
+        )
+    elif not posture.certificates or not complete:
+        seen_ones = _listed(each.subject for each in posture.certificates)
+        more = "" if complete else ", and perhaps more"
+        yield row("certificates", "all of them as expected", f"{seen_ones}{more}", met=False, known=complete)
 
 
-def _connections(expectations: Expectations, posture: Posture) -> Iterator[Deviation]:
+def _one_certificate(wanted: ExpectedCertificate, certificate: Certificate, posture: Posture) -> Iterator[Row]:
+    what = f"certificate {certificate.subject}"
+    if wanted.names is not None:
+        names = frozenset(certificate.names)
+        known = all(map(was_read, names))
+        yield row(f"{what}, names", _listed(wanted.names), _listed(names), met=names == wanted.names, known=known)
+    if wanted.issuer is not None:
+        met, known = wanted.issuer <= _parts(certificate.issuer), was_read(certificate.issuer)
+        yield row(f"{what}, issuer", ", ".join(sorted(wanted.issuer)), certificate.issuer, met=met, known=known)
+    if wanted.days_left is not None:
+        left = certificate.not_after - posture.began
+        met, known = left >= timedelta(days=wanted.days_left), was_read(certificate.not_after)
+        seen = f"{left.days}, until {certificate.not_after:%Y-%m-%d %H:%M}" if known else UNREADABLE
+        yield row(f"{what}, days left", f"{wanted.days_left} or more", seen, met=met, known=known)
+
+
+def _our_certificate(expectations: Expectations, posture: Posture) -> Iterator[Row]:
+    if expectations.client_certificate is not None:
+        yield let_in(posture, expectations.client_certificate)
+    if expectations.credential is not None:
+        seen = posture.credential
+        yield row(
+            f"{CLIENT_CERTIFICATE}, handshake",
+            expectations.credential.value,
+            seen.value if seen else NOT_GIVEN,
+            met=seen is expectations.credential,
+            known=seen is not None and seen not in UNDECIDED,
+        )
+
+
+def _connections(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     found = {client.name: client for client in posture.clients}
-    for name in dict.fromkeys((*expectations.clients, *expectations.exactly)):
-        connects = expectations.clients.get(name, name in expectations.exactly)
+    for name, connects in expectations.clients.items():
         wanted = expectations.exactly.get(name, {})
         expected = "  ".join(wanted.values()) or ("a connection" if connects else "no connection")
         client = found.get(name)
-        if client is None or client.unknown:
-            yield Deviation(name, expected, client.reason if client else "not simulated", unknown=True)
+        if client is None or not concluded(client):
+            yield row(name, expected, client.reason if client else "not simulated", met=False, known=False)
             continue
         got = connection(client.answer)
-        row = dict(zip(_GETS, got, strict=True)) if got else {}
-        if bool(got) is not connects or any(row.get(key) != value for key, value in wanted.items()):
-            yield Deviation(name, expected, result(client) if got else f"{result(client)} - {client.reason}")
+        fields = dict(zip(_GETS, got, strict=True)) if got else {}
+        met = bool(got) is connects and all(fields.get(key) == value for key, value in wanted.items())
+        yield row(name, expected, result(client) if got else f"{result(client)} - {client.reason}", met=met)

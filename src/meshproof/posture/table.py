@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change
-from meshproof.posture.expectations import Deviation
 from meshproof.posture.spelling import connection, group, plain, preference
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge
@@ -86,27 +86,29 @@ def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> Renderable
     return Group(table, Text(BEHIND_PASSTHROUGH, _DIM))
 
 
-def deviations(found: Sequence[Deviation]) -> RenderableType:
+def deviations(rows: Sequence[Row]) -> RenderableType:
     """Return what is not as expected."""
-    if not found:
+    if all(row.met for row in rows):
         return Text("All is as expected.", _GOOD)
     table = _table("What", "Expected", "Seen")
-    for each in found:
-        style = _UNSURE if each.unknown else _BAD
-        table.add_row(_text(each.what), _text(each.expected), _text(f"{'unknown: ' * each.unknown}{each.seen}", style))
+    for row in rows:
+        style = _UNSURE if row.unknown else _BAD
+        cells = (_text(row.what), _text(row.expected), _text(f"{'unknown: ' * row.unknown}{row.seen}", style))
+        if not row.met:
+            table.add_row(*cells)
     return table
 
 
 def changes(found: Sequence[Change]) -> RenderableType:
-    """Return what changed."""
+    """Return what changed; below it, where nothing but certificates was renewed, that nothing else did."""
     if not found:
         return Text("Nothing changed.", _GOOD)
     table = _table("What", "Before", "After", "Reason")
     for each in found:
-        style = _UNSURE if each.unknown else ""
+        style = _UNSURE if each.unknown else _DIM if each.renewed else ""
         sides = (_text(side if side is not None else "unknown", style) for side in (each.before, each.after))
         table.add_row(_text(each.what), *sides, _text(each.reason, _DIM))
-    return table
+    return Group(table, Text("Nothing else changed.", _GOOD)) if all(each.renewed for each in found) else table
 
 
 def _protocols(posture: Posture) -> Table:

@@ -1,0 +1,181 @@
+"""What was asked of a posture, row by row, and whether it is so: expectations, and the gate of ``--fail-on``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from meshproof.posture.spelling import connection
+from meshproof.posture.verdict import Severity, judge
+from meshproof.tls.answer import Offered
+from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.posture import UNREADABLE, ClientResult, GroupOrder, Posture
+from meshproof.tls.version import ProtocolVersion
+
+ACCEPTED, REFUSED = "accepted", "refused"
+AUTHENTICATION = "client authentication"
+CLIENT_CERTIFICATE = "client certificate"
+NOT_GIVEN = "none was given: scan with --cert and --key"
+FALLBACK = "TLS_FALLBACK_SCSV"
+SUPPORTED, NOT_SUPPORTED, NO_FALLBACK = "supported", "not supported", "no older version to fall back to"
+
+_NOT_READ = frozenset({UNREADABLE, "unknown"})
+_NO_MOMENT = frozenset({datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)})
+
+_WITH_CURVES = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was asked.
+
+    Attributes:
+        what: What it is about.
+        expected: What it should be.
+        seen: What it is.
+        unknown: Whether it may yet be as expected: that could not be found out.
+        met: Whether it is as expected.
+    """
+
+    what: str
+    expected: str
+    seen: str
+    unknown: bool = False
+    met: bool = False
+
+    @property
+    def deviates(self) -> bool:
+        """Whether it is known not to be as expected."""
+        return not (self.met or self.unknown)
+
+
+def was_read(field: str | datetime) -> bool:
+    """Say whether a field of a certificate is known; of a key the kind may be, and its size not."""
+    if isinstance(field, datetime):
+        return field not in _NO_MOMENT
+    return not _NOT_READ & {field, field.removeprefix("RSA "), field.removeprefix("DSA "), field.removeprefix("EC ")}
+
+
+def labels(postures: Sequence[Posture]) -> list[str]:
+    """Return what each posture is called: its target, and its address where several have the same target."""
+    names = [str(posture.target) for posture in postures]
+    count = Counter(names)
+    return [
+        f"{name} at {posture.endpoint}" if count[name] > 1 and posture.endpoint else name
+        for name, posture in zip(names, postures, strict=True)
+    ]
+
+
+def row(what: str, expected: str, seen: str, *, met: bool, known: bool = True) -> Row:
+    """Return a row; what is not known is never met."""
+    return Row(what, expected, seen, unknown=not known, met=known and met)
+
+
+def unreachable(posture: Posture) -> Row | None:
+    """Return the only row of a target that did not answer; None when it did."""
+    if posture.unreachable is None:
+        return None
+    return Row("target", "an answer", posture.unreachable.value, unknown=True)
+
+
+def verdict_of_certificate(credential: Outcome) -> str | None:
+    """Say what a server made of our client certificate: accepted, refused, or None when that is not known.
+
+    An end without a word, or in order where an answer was due, may have other reasons than the certificate.
+    """
+    if credential is Outcome.ESTABLISHED:
+        return ACCEPTED
+    return None if credential in UNDECIDED | WORDLESS | {Outcome.CLOSED_IN_ORDER} else REFUSED
+
+
+def let_in(posture: Posture, expected: str = ACCEPTED) -> Row:
+    """Return the row that says whether our client certificate was accepted, or refused.
+
+    Args:
+        posture: What was found.
+        expected: Which of the two it should be.
+    """
+    if posture.credential is None:
+        return Row(CLIENT_CERTIFICATE, expected, NOT_GIVEN, unknown=True)
+    seen = verdict_of_certificate(posture.credential)
+    words = posture.credential.value if seen in (None, ACCEPTED) else f"{seen}: {posture.credential.value}"
+    return row(CLIENT_CERTIFICATE, expected, words, met=seen == expected, known=seen is not None)
+
+
+def concluded(client: ClientResult) -> bool:
+    """Say whether it is known what a client would get."""
+    answer = client.answer
+    known = not client.unknown and answer.outcome not in UNDECIDED
+    return known and (not answer.negotiated or connection(answer) is not None)
+
+
+def fallback(posture: Posture) -> str | None:
+    """Say whether a downgrade is noticed (RFC 7507): SUPPORTED, NOT_SUPPORTED, NO_FALLBACK, or None when not known."""
+    if posture.fallback_scsv is not None:
+        return SUPPORTED if posture.fallback_scsv else NOT_SUPPORTED
+    could = [version for version in ProtocolVersion if version.code >= ProtocolVersion.TLS_1_0.code]
+    known = all(offered(posture, version) is not Offered.UNKNOWN for version in could)
+    return NO_FALLBACK if known and len(posture.fallback_versions) <= 1 else None
+
+
+def offered(posture: Posture, version: ProtocolVersion) -> Offered:
+    """Say whether a version is offered; one that was not asked for is unknown."""
+    offer = posture.versions.get(version)
+    return offer.offered if offer else Offered.UNKNOWN
+
+
+def group_order(posture: Posture, version: ProtocolVersion) -> GroupOrder:
+    """Return the groups of a version; where a scan has none, they are complete only if there can be none.
+
+    Before TLS 1.3 groups are listed in the newest version that is offered, and a server may do without.
+    """
+    for order in posture.groups:
+        if order.version is version:
+            return order
+    asked = posture.listed and version is next((each for each in _WITH_CURVES if each in posture.offered), None)
+    return GroupOrder(version=version, groups=(), complete=asked or offered(posture, version) is Offered.NOT_OFFERED)
+
+
+def all_groups_known(posture: Posture) -> bool:
+    """Say whether there can be no group that a scan has not seen."""
+    with_curves = [version for version in _WITH_CURVES if version in posture.offered][:1] or _WITH_CURVES
+    return all(group_order(posture, version).complete for version in (ProtocolVersion.TLS_1_3, *with_curves))
+
+
+def gate(posture: Posture, worst: Severity) -> tuple[Row, ...]:
+    """Return what ``--fail-on`` makes of a posture: findings of that severity or worse, and all that is unknown."""
+    gone = unreachable(posture)
+    if gone:
+        return (gone,)
+    severities = list(Severity)[: list(Severity).index(worst) + 1]
+    expected = f"nothing {' or '.join(map(str, severities))}"
+    found = [
+        Row(f"{each.severity}: {each.id}", expected, f"{'; '.join(each.what)}. {each.why}")
+        for each in judge(posture)
+        if each.severity in severities
+    ]
+    return (*found, *gaps(posture)) or (Row("verdict", expected, expected, met=True),)
+
+
+def gaps(posture: Posture) -> tuple[Row, ...]:
+    """Return a row for each part of a posture that could not be found out."""
+    parts = (gap.partition(": ") for gap in posture.gaps)
+    return tuple(Row(what, "known", seen or "not all was answered", unknown=True) for what, _, seen in parts)
+
+
+def as_json(target: str, rows: Collection[Row]) -> list[dict[str, Any]]:
+    """Return the rows of a target as they stand in the document: see ``posture.schema.json``."""
+    return [
+        {
+            "target": target,
+            "what": each.what,
+            "expected": each.expected,
+            "seen": each.seen,
+            "as_expected": each.met,
+            "unknown": each.unknown,
+        }
+        for each in rows
+    ]

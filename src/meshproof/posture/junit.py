@@ -1,0 +1,71 @@
+"""What was compared as a JUnit file, for continuous integration: one suite for each target, one test for each row.
+
+A row that is known to be other than it should be is a failure, and one that is unknown an error. The form is that of
+Ant's JUnit task, with what Jenkins, GitHub and GitLab read of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+from xml.etree import ElementTree as ET
+
+from meshproof.posture.comparison import Row
+from meshproof.posture.difference import Change
+from meshproof.posture.spelling import plain
+
+FAILURE, ERROR = "failure", "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test.
+
+    Attributes:
+        name: What it is about.
+        fault: FAILURE, ERROR, or None when it passed.
+        text: One sentence: why it did not pass.
+    """
+
+    name: str
+    fault: str | None = None
+    text: str = ""
+
+    @classmethod
+    def of_row(cls, row: Row) -> Self:
+        """Return the test that a row of expectations is."""
+        if row.met:
+            return cls(row.what)
+        seen = f"unknown: {row.seen}" if row.unknown else row.seen
+        return cls(row.what, ERROR if row.unknown else FAILURE, f"expected: {row.expected}; seen: {seen}")
+
+    @classmethod
+    def of_change(cls, change: Change) -> Self:
+        """Return the test that a row of a difference is; a certificate that was renewed passes."""
+        if change.renewed:
+            return cls(change.what)
+        before, after = (side if side is not None else "unknown" for side in (change.before, change.after))
+        text = f"before: {before}; after: {after}" + (f" ({change.reason})" if change.reason else "")
+        return cls(change.what, ERROR if change.unknown else FAILURE, text)
+
+
+def junit(suites: Iterable[tuple[str, Sequence[Case]]]) -> str:
+    """Return a JUnit file.
+
+    What XML cannot have, such as a control character in the name of a server, becomes U+FFFD.
+
+    Args:
+        suites: For each target its name, and its tests.
+    """
+    top = ET.Element("testsuites", name="meshproof")
+    for name, cases in suites:
+        suite = ET.SubElement(top, "testsuite", name=plain(name), tests=str(len(cases)))
+        for fault in (FAILURE, ERROR):
+            suite.set(f"{fault}s", str(sum(case.fault == fault for case in cases)))
+        for case in cases:
+            test = ET.SubElement(suite, "testcase", classname=plain(name), name=plain(case.name))
+            if case.fault:
+                ET.SubElement(test, case.fault, message=plain(case.text)).text = plain(case.text)
+    ET.indent(top)
+    return ET.tostring(top, encoding="unicode") + "\n"
