@@ -12,6 +12,9 @@ from meshproof.tls.questions import ECDSA, RSA
 from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
 
+WITH_KINDS = tuple(ProtocolVersion)[1:-1]
+"""The versions in which a cipher suite names the kind of certificate that it goes with."""
+
 
 def with_all_that_was_negotiated(posture: Posture, answers: Iterable[Answer]) -> Posture:
     """Return the posture with each version, suite and group that any answer agreed on.
@@ -37,21 +40,29 @@ def _with_version(posture: Posture, version: ProtocolVersion) -> Posture:
     before = posture.versions[version]
     if before.offered is Offered.OFFERED:
         return posture
-    offered = replace(posture, versions={**posture.versions, version: Offer(offered=Offered.OFFERED)})
+    changed = replace(posture, versions={**posture.versions, version: Offer(offered=Offered.OFFERED)})
     if posture.listed:
-        nothing = SuiteOrder(version=version, certificate=None, preference=(), complete=False)
-        offered = replace(offered, ciphers=(*posture.ciphers, nothing))
+        kinds = (RSA, ECDSA) if version in WITH_KINDS else (None,)
+        suites = [SuiteOrder(version=version, certificate=kind, preference=(), complete=False) for kind in kinds]
+        group_order = GroupOrder(version=version, groups=(), complete=False)
+        changed = replace(
+            changed,
+            ciphers=(*posture.ciphers, *suites),
+            groups=(*posture.groups, group_order),
+            alpn_complete=False,
+            certificates_complete=False,
+        )
     if before.offered is Offered.UNKNOWN:
-        return offered
-    return _contradicted(offered, f"{version} was refused at one time ({before.refusal}) and negotiated at another")
+        return changed
+    return _contradicted(changed, f"{version} was refused at one time ({before.refusal}) and negotiated at another")
 
 
 def _with_suite(posture: Posture, version: ProtocolVersion, suite: CipherSuite) -> Posture:
     orders = [order for order in posture.ciphers if order.version is version]
     if any(suite in order.suites for order in orders):
         return posture
-    kind = ECDSA if suite.authentication == ECDSA else RSA
-    order = next((order for order in orders if order.certificate in (None, kind)), None)
+    kind = None if version not in WITH_KINDS else ECDSA if suite.authentication == ECDSA else RSA
+    order = next((order for order in orders if order.certificate == kind), None)
     if order is None:
         order = SuiteOrder(version=version, certificate=kind, preference=())
         posture = replace(posture, ciphers=(*posture.ciphers, order))

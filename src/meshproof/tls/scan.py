@@ -264,14 +264,16 @@ class _Scan:
             enumeration.protocols(self.prober, self.versions[clear].hello) if clear else _nothing(),
             enumeration.fallback_scsv(self.prober, fallback),
         )
-        certificates, encrypted_alpn = encrypted or (True, None)
+        # Of a server that offers nothing for certain, nothing of this is known either.
+        all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
+        certificates, encrypted_alpn = encrypted or (bool(clear) or all_refused, None)
         protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
             ciphers=tuple(order for orders, _ in lists for order in orders),
             groups=tuple(order for _, order in lists if order),
             alpn=tuple(protocols.items) if protocols else (),
-            alpn_complete=protocols.complete if protocols else True,
+            alpn_complete=protocols.complete if protocols else all_refused,
             certificates_complete=certificates,
             fallback_scsv=noticed,
         )
@@ -295,7 +297,8 @@ class _Scan:
         accepted = [suite for order in orders for suite in order.suites]
         result = await enumeration.group_order(prober, hello, accepted)
         if result is None:
-            return known, None
+            complete = all(order.complete for order in known)
+            return known, None if complete else GroupOrder(version=version, groups=(), complete=False)
         order_of_groups, listing = result
         self.ends += [end for end, _ in listing.ends]
         return known, order_of_groups
