@@ -300,45 +300,51 @@ def with_a_door(
         shut: Whether the door is shut while there is no room; if not, TCP leaves a connection without an answer once
             one waits at it.
     """
-    listener = socket.socket()
+    queue = _QUEUE if shut else 0
+    inside: list[socket.socket] = []
     end = Event()
 
-    def handle(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            behaviour(connection)
+    def wait_for_room() -> None:
+        if room and len(_still(inside)) >= room:
+            if shut:
+                listener.shutdown(socket.SHUT_RDWR)
+            while len(_still(inside)) >= room and not end.wait(_POLL):
+                pass
+            if shut and not end.is_set():
+                listener.listen(queue)
 
     def work() -> None:
-        inside: list[socket.socket] = []
-        with suppress(OSError):
-            for number in count(1):
+        with suppress(OSError):  # of a listener that was shut
+            for _ in range(last) if last else count():
                 connection, _ = listener.accept()
                 inside.append(connection.dup())
-                Thread(target=handle, args=(connection,), daemon=True).start()
-                if number == last:
-                    listener.shutdown(socket.SHUT_RDWR)
-                    return
-                if room and len(_still(inside)) >= room:
-                    if shut:
-                        listener.shutdown(socket.SHUT_RDWR)
-                    while len(_still(inside)) >= room and not end.wait(_POLL):
-                        pass
-                    if shut:
-                        listener.listen(_QUEUE)
+                Thread(target=_handle, args=(behaviour, connection), daemon=True).start()
+                wait_for_room()
+            listener.shutdown(socket.SHUT_RDWR)
 
-    with listener, socket.socket() as holder:  # the holder keeps the port while the door is shut
+    with socket.socket() as holder, socket.socket() as listener:  # the holder keeps the port while the door is shut
         for each in (holder, listener):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            each.bind(holder.getsockname() if each is listener else ("127.0.0.1", 0))
-        listener.listen(_QUEUE if shut else 0)
+        holder.bind(("127.0.0.1", 0))
+        listener.bind(holder.getsockname())
+        listener.listen(queue)
         worker = Thread(target=work)
         worker.start()
         try:
             yield Address(*holder.getsockname())
         finally:
             end.set()
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            worker.join()
+            while worker.is_alive():  # it may open the door once more meanwhile
+                with suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)
+                worker.join(_POLL)
+            for connection in inside:
+                connection.close()
+
+
+def _handle(behaviour: Behaviour, connection: socket.socket) -> None:
+    with suppress(OSError), connection:
+        behaviour(connection)
 
 
 def _still(inside: list[socket.socket]) -> list[socket.socket]:
