@@ -75,6 +75,7 @@ def test_a_rotten_target_hurts_no_other() -> None:
     assert [posture.unknown for posture in found] == [False, True, *[True] * len(rotten), False]
     for posture, facts in zip((found[0], found[1], found[-1]), (ALL.facts, ONLY_1_2.facts, MODERN.facts), strict=True):
         assert not false_statements(posture, [facts])
+    assert [found[0].listed, found[-1].listed] == [True, True]
     for posture in found[2:-1]:
         assert not posture.offered
         assert posture.unreachable
