@@ -191,7 +191,7 @@ def _without_1_3(facts: Facts) -> Facts:
 
 
 def _without_fallback(facts: Facts) -> Facts:
-    return replace(facts, fallback_scsv=None)
+    return replace(facts, fallback_scsv=frozenset())
 
 
 HTTP_400 = say(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")

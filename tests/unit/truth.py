@@ -46,7 +46,7 @@ class Facts:
         alpn: The application protocols.
         certificates: The fingerprints of the certificates.
         authentication: Whether a client certificate is wanted; None where no answer is true.
-        fallback_scsv: Whether a downgrade is noticed; None where no answer is true.
+        fallback_scsv: Whether a downgrade is noticed; both where that depends on the server that is met.
         clients: What each client may get; None among it is no connection.
     """
 
@@ -57,7 +57,7 @@ class Facts:
     alpn: frozenset[str]
     certificates: frozenset[str]
     authentication: ClientAuthentication | None
-    fallback_scsv: bool | None
+    fallback_scsv: frozenset[bool]
     clients: Mapping[str, frozenset[Connection | None]]
 
     def refusing(self, *versions: ProtocolVersion) -> Facts:
@@ -85,7 +85,7 @@ class Facts:
             alpn=self.alpn | other.alpn,
             certificates=self.certificates | other.certificates,
             authentication=self.authentication if self.authentication is other.authentication else None,
-            fallback_scsv=self.fallback_scsv if self.fallback_scsv is other.fallback_scsv else None,
+            fallback_scsv=self.fallback_scsv if self.offered == other.offered else frozenset({True, False}),
             clients={name: _either(mine, other.clients[name]) for name, mine in self.clients.items()},
         )
 
@@ -156,7 +156,7 @@ class Server:
             alpn=frozenset(self.alpn),
             certificates=frozenset(leaf.fingerprint for leaf in self.leaves),
             authentication=ClientAuthentication.REQUIRED if self.clients else ClientAuthentication.NOT_REQUESTED,
-            fallback_scsv=True if len(offered) > 1 else None,
+            fallback_scsv=frozenset({True} if len(offered) > 1 else ()),
             clients={name: frozenset({got}) for name, got in _clients(self).items()},
         )
 
@@ -272,7 +272,7 @@ def _of_the_rest(posture: Posture, facts: Facts) -> Iterator[str]:
     yield from _of_list("certificates", shown, facts.certificates, complete=due and posture.certificates_complete)
     if posture.client_authentication not in (ClientAuthentication.UNKNOWN, facts.authentication):
         yield f"client certificate {posture.client_authentication}"
-    if posture.fallback_scsv not in (None, facts.fallback_scsv):
+    if posture.fallback_scsv not in (None, *facts.fallback_scsv):
         yield f"TLS_FALLBACK_SCSV: {posture.fallback_scsv}"
 
 
