@@ -83,7 +83,7 @@ lock: $(READY) ## Write the lock files anew, after a change of versions in pypro
 	@$(BIN)/python tools/lock.py
 
 .PHONY: setup
-setup: $(READY) ## Make the virtual environment, from the lock file
+setup: $(READY) ## Make the virtual environments, from the lock files
 
-$(READY): requirements.lock tools/setup
+$(READY): requirements.lock tools/sslyze.lock tools/setup
 	@./tools/setup $(VENV) && touch $@

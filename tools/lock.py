@@ -1,4 +1,4 @@
-"""Write the lock files anew: of the virtual environment, and of each version of Kubernetes that is built."""
+"""Write the lock files anew: of the virtual environments, and of each version of Kubernetes that is built."""
 
 from __future__ import annotations
 
@@ -39,17 +39,24 @@ def lock_kubernetes(version: str) -> None:
     go("mod", "tidy", f"-modfile={lock}")
 
 
-def lock_environment() -> None:
-    """Write the versions and hashes of the virtual environment."""
+def lock_environment(lock: str, *what: str) -> None:
+    """Write the versions and hashes of a virtual environment.
+
+    Args:
+        lock: The lock file.
+        what: What to put into it, as `uv pip compile` takes it.
+    """
     uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--universal"]
-    uv += ["--python-version=3.11", "--group=dev", "--no-emit-index-url", "--no-emit-find-links"]
-    uv += ["--custom-compile-command=make lock", "--output-file=requirements.lock", "pyproject.toml"]
+    uv += ["--python-version=3.11", "--no-emit-index-url", "--no-emit-find-links"]
+    uv += ["--custom-compile-command=make lock", f"--output-file={lock}", *what]
     process.run(uv, cwd=ROOT, timeout=TIMEOUTS.image_build)
 
 
 if __name__ == "__main__":
     with stage("requirements.lock"):
-        lock_environment()
+        lock_environment("requirements.lock", "--group=dev", "pyproject.toml")
+    with stage("tools/sslyze.lock"):
+        lock_environment("tools/sslyze.lock", "--group=sslyze")
     for kubernetes in configuration()["packages"]["kubernetes"]:
         with stage(f"Kubernetes {kubernetes}"):
             lock_kubernetes(kubernetes)

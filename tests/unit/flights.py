@@ -8,19 +8,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey, MLKEM1024PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 = 0x0301, 0x0302, 0x0303, 0x0304
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 X25519, P256, P384, X25519_ML_KEM = 29, 23, 24, 0x11EC
+ML_KEM_768, ML_KEM_1024 = 0x0201, 0x0202
 
-AES_128_GCM = 0x1301
-CHACHA20 = 0x1303
+AES_128_GCM, AES_256_GCM, CHACHA20, AES_128_CCM, AES_128_CCM_8 = range(0x1301, 0x1306)
 RSA_AES_128 = 0x002F
 DHE_AES_128_GCM = 0x009E
 ECDHE_AES_128_GCM = 0xC02F
@@ -122,20 +126,24 @@ FLIGHTS: Mapping[str, bytes] = {
 
 
 class Sealer:
-    """The server's encryption of its handshake with TLS_AES_128_GCM_SHA256 (RFC 8446 7.1 and 5.2).
+    """The server's encryption of its handshake (RFC 8446 7.1 and 5.2).
 
     Args:
         shared: The shared secret.
-        transcript: The ClientHello and the ServerHello.
+        transcript: The messages up to the ServerHello.
+        suite: The cipher suite.
     """
 
-    def __init__(self, shared: bytes, transcript: bytes) -> None:
-        early = hmac.digest(bytes(32), bytes(32), "sha256")
-        derived = _expand(early, b"derived", hashlib.sha256().digest(), 32)
-        secret = hmac.digest(derived, shared, "sha256")
-        traffic = _expand(secret, b"s hs traffic", hashlib.sha256(transcript).digest(), 32)
-        self._cipher = AESGCM(_expand(traffic, b"key", b"", 16))
-        self._iv = _expand(traffic, b"iv", b"", 12)
+    def __init__(self, shared: bytes, transcript: bytes, suite: int = AES_128_GCM) -> None:
+        self._hash, key_length, cipher = SEALS[suite]
+        size = self._hash.digest_size
+        early = hmac.digest(bytes(size), bytes(size), self._hash.name)
+        derived = self._expand(early, b"derived", hashlib.new(self._hash.name).digest(), size)
+        secret = hmac.digest(derived, shared, self._hash.name)
+        traffic = self._expand(secret, b"s hs traffic", hashlib.new(self._hash.name, transcript).digest(), size)
+        self._cipher = cipher(self._expand(traffic, b"key", b"", key_length))
+        self._iv = self._expand(traffic, b"iv", b"", 12)
+        self._tag = 8 if suite == AES_128_CCM_8 else 16
         self._sequence = 0
 
     def record(self, content: bytes, *, kind: int = HANDSHAKE, padding: int = 0) -> bytes:
@@ -143,18 +151,102 @@ class Sealer:
         nonce = bytes(a ^ b for a, b in zip(self._iv, self._sequence.to_bytes(12, "big"), strict=True))
         self._sequence += 1
         inner = content + bytes([kind]) + bytes(padding)
-        header = struct.pack("!BHH", APPLICATION_DATA, TLS_1_2, len(inner) + 16)
+        header = struct.pack("!BHH", APPLICATION_DATA, TLS_1_2, len(inner) + self._tag)
         return header + self._cipher.encrypt(nonce, inner, header)
 
-
-def answer_13(client_hello: bytes) -> tuple[bytes, Sealer]:
-    """Answer a hello whose first key share is one of X25519: return the ServerHello, and what encrypts the rest."""
-    theirs = client_hello.partition(struct.pack("!HH", X25519, 32))[2][:32]
-    private = X25519PrivateKey.generate()
-    hello = hello_13(share=private.public_key().public_bytes_raw())
-    return hello, Sealer(private.exchange(X25519PublicKey.from_public_bytes(theirs)), client_hello[5:] + hello)
+    def _expand(self, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+        info = struct.pack("!HB", length, len(label) + 6) + b"tls13 " + label + bytes([len(context)]) + context
+        return HKDFExpand(self._hash, length, info).derive(secret)
 
 
-def _expand(secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-    info = struct.pack("!HB", length, len(label) + 6) + b"tls13 " + label + bytes([len(context)]) + context
-    return HKDFExpand(SHA256(), length, info).derive(secret)
+def extensions_of(client_hello: bytes) -> dict[int, bytes]:
+    """Return the extensions of a ClientHello that is in one record."""
+    at = 5 + 4 + 2 + 32
+    at += 1 + client_hello[at]
+    at += 2 + int.from_bytes(client_hello[at : at + 2], "big")
+    at += 1 + client_hello[at] + 2
+    found = {}
+    while at < len(client_hello):
+        kind, length = struct.unpack_from("!HH", client_hello, at)
+        found[kind] = client_hello[at + 4 : at + 4 + length]
+        at += 4 + length
+    return found
+
+
+def shares_of(client_hello: bytes) -> dict[int, bytes]:
+    """Return the key shares of a ClientHello, by their groups."""
+    body, at, found = extensions_of(client_hello)[51], 2, {}
+    while at < len(body):
+        group, length = struct.unpack_from("!HH", body, at)
+        found[group] = body[at + 4 : at + 4 + length]
+        at += 4 + length
+    return found
+
+
+def agree(group: int, theirs: bytes) -> tuple[bytes, bytes]:
+    """Take a client's share; return the server's, and the secret that they share.
+
+    The hybrids are those of draft-ietf-tls-ecdhe-mlkem 3: X25519 comes after ML-KEM, a curve of NIST before it.
+    """
+    if group == X25519:
+        private = X25519PrivateKey.generate()
+        return private.public_key().public_bytes_raw(), private.exchange(X25519PublicKey.from_public_bytes(theirs))
+    if group in CURVES:
+        curve = CURVES[group]
+        key = ec.generate_private_key(curve)
+        point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return point, key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(curve, theirs))
+    if group in ML_KEMS:
+        secret, ciphertext = ML_KEMS[group].from_public_bytes(theirs).encapsulate()
+        return ciphertext, secret
+    first, second, length = HYBRIDS[group]
+    one, other = agree(first, theirs[:length]), agree(second, theirs[length:])
+    return one[0] + other[0], one[1] + other[1]
+
+
+def answer_13(
+    client_hello: bytes, group: int = X25519, *, suite: int = AES_128_GCM, before: bytes = b""
+) -> tuple[bytes, Sealer]:
+    """Answer a hello of TLS 1.3: return the ServerHello, and what encrypts the rest.
+
+    Args:
+        client_hello: The record with the hello.
+        group: The group of the key exchange; the hello has a share for it.
+        suite: The cipher suite.
+        before: What comes before this hello in the transcript.
+    """
+    share, secret = agree(group, shares_of(client_hello)[group])
+    hello = hello_13(group, share=share, suite=suite)
+    return hello, Sealer(secret, before + client_hello[5:] + hello, suite)
+
+
+def after_retry(client_hello: bytes, request: bytes, *, suite: int = AES_128_GCM) -> bytes:
+    """Return what a transcript begins with after a HelloRetryRequest (RFC 8446 4.4.1)."""
+    return message(254, hashlib.new(SEALS[suite][0].name, client_hello[5:]).digest()) + request
+
+
+SEALS: Mapping[int, tuple[SHA256 | SHA384, int, Callable[[bytes], AESGCM | AESCCM | ChaCha20Poly1305]]] = {
+    AES_128_GCM: (SHA256(), 16, AESGCM),
+    AES_256_GCM: (SHA384(), 32, AESGCM),
+    CHACHA20: (SHA256(), 32, ChaCha20Poly1305),
+    AES_128_CCM: (SHA256(), 16, AESCCM),
+    AES_128_CCM_8: (SHA256(), 16, partial(AESCCM, tag_length=8)),
+}
+"""The hash, the octets of the key and the cipher of each suite of TLS 1.3 (RFC 8446 B.4)."""
+CURVES: Mapping[int, ec.EllipticCurve] = {
+    P256: ec.SECP256R1(),
+    P384: ec.SECP384R1(),
+    31: ec.BrainpoolP256R1(),
+    32: ec.BrainpoolP384R1(),
+    33: ec.BrainpoolP512R1(),
+}
+ML_KEMS: Mapping[int, type[MLKEM768PublicKey | MLKEM1024PublicKey]] = {
+    ML_KEM_768: MLKEM768PublicKey,
+    ML_KEM_1024: MLKEM1024PublicKey,
+}
+HYBRIDS: Mapping[int, tuple[int, int, int]] = {
+    X25519_ML_KEM: (ML_KEM_768, X25519, 1184),
+    0x11EB: (P256, ML_KEM_768, 65),
+    0x11ED: (P384, ML_KEM_1024, 97),
+}
+"""The first part, the second, and the octets of the client's share of the first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ def line_of(file: Path, number: int = 1) -> str:
         interval=0.01,
     )
     return text.splitlines()[number - 1]
+
+
+def port_in(log: Path) -> int:
+    """Return the port that ``openssl s_server`` has chosen; 0 while it has not."""
+    found = re.search(r"^ACCEPT 127\.0\.0\.1:(\d+)\n", log.read_text() if log.exists() else "", re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def outlives(pid: int) -> bool:

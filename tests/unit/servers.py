@@ -16,8 +16,10 @@ from meshproof.pki import Authority, Leaf
 from meshproof.tls import Address
 
 Behaviour = Callable[[socket.socket], None]
+ANYWHERE = Address("127.0.0.1", 0)
 
 _POLL = 0.002  # seconds; how soon a server notices that it should end
+_QUEUE = 128  # connections that wait to be accepted; more than a scan opens at once
 _ANSWERS = {
     "h2": bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]),  # an empty SETTINGS frame
     "http/1.1": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -27,19 +29,28 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
 
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[Address]:
-    """Give each connection to the behaviour in a thread of its own, and close it afterwards."""
+def serving(behaviour: Behaviour, where: Address = ANYWHERE) -> Iterator[Address]:
+    """Give each connection to the behaviour in a thread of its own, and close it afterwards.
+
+    Args:
+        behaviour: What is done with a connection.
+        where: The address to listen at; port 0 takes a free one.
+    """
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):  # ssl.SSLError is one: a refused client is no fault of the server
                 behaviour(self.request)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        request_queue_size = _QUEUE  # with the usual 5 the kernel drops connections, which then come a second late
+
+    with Server((where.host, where.port), Handler) as server:
         Thread(target=server.serve_forever, args=(_POLL,)).start()
         try:
-            yield Address(*server.server_address)
+            yield Address(where.host, server.server_address[1])
         finally:
             server.shutdown()
 
@@ -67,8 +78,22 @@ def tls(
         curve: The only group for the key exchange, as OpenSSL calls it; None for its usual ones.
         answer: Whether to answer.
     """
+    context = server_context(leaf, oldest=oldest, newest=newest, curve=curve)
+    if clients:
+        context.load_verify_locations(cadata=clients.pem.decode())
+        context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
+    if names:
+        context.sni_callback = lambda _, name, __: None if name in names else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+    return speak(context, answer=answer)
+
+
+def server_context(
+    *leaves: Leaf, oldest: ssl.TLSVersion, newest: ssl.TLSVersion, curve: str | None = None
+) -> ssl.SSLContext:
+    """Return what a server of these certificates, versions and groups needs; it takes weak algorithms too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    leaf.load_into(context)
+    for leaf in leaves:
+        leaf.load_into(context)
     context.set_alpn_protocols(list(_ANSWERS))
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     if curve:
@@ -76,17 +101,17 @@ def tls(
     with warnings.catch_warnings():  # Python deprecates TLS 1.0 and 1.1; a server to be found out needs them
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version, context.maximum_version = oldest, newest
-    if clients:
-        context.load_verify_locations(cadata=clients.pem.decode())
-        context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
-    if names:
-        context.sni_callback = lambda _, name, __: None if name in names else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+    return context
+
+
+def speak(context: ssl.SSLContext, *, answer: bool = True) -> Behaviour:
+    """Speak TLS with a context of a server, then answer one request or end in order."""
 
     def behave(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as session:
             request = session.recv()
             if request and answer:
-                session.sendall(_ANSWERS[session.selected_alpn_protocol() or "http/1.1"])
+                session.sendall(_ANSWERS.get(session.selected_alpn_protocol() or "", _ANSWERS["http/1.1"]))
             session.unwrap()
 
     return behave

@@ -110,7 +110,7 @@ def test_a_key_is_told_by_kind_and_size(key: PublicKey, shown: str) -> None:
         (changed(EC_LEAF, b"\x0c\x06issuer", b"\x09\x06issuer"), "issuer", UNREADABLE),  # a number is no text
         (changed(EC_LEAF, b"\x82\x0cexample.test", b"\x82\x0d" + HOST.encode()), "names", (UNREADABLE,)),
         (changed(EC_LEAF, P_256, P_256[:-1] + b"\x63"), "key", "EC unknown"),
-        (changed(EC_LEAF, P_256 + b"\x03\x42\x00\x04", P_256 + b"\x03\x42\x00\x07"), "key", f"EC {UNREADABLE}"),
+        (changed(EC_LEAF, P_256 + b"\x03\x42\x00\x04", P_256 + b"\x03\x42\x00\x09"), "key", f"EC {UNREADABLE}"),
         (changed(EC_LEAF, EC_KEY_KIND, EC_KEY_KIND[:-1] + b"\x63"), "key", "unknown"),
         (changed(RSA_LEAF, b"\x30\x82\x01\x0a\x02", b"\x30\x82\x01\x0a\x04"), "key", f"RSA {UNREADABLE}"),
         (changed(EC_LEAF, ECDSA_SHA256, ECDSA_SHA256[:-1] + b"\x63"), "signature", "1.2.840.10045.4.3.99"),

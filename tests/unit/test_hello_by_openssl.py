@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,7 +26,7 @@ from meshproof.tls.resolution import Endpoint
 from meshproof.wait import until
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import RSA_AES_128, TLS_1_0
-from tests.unit.programs import PATIENCE
+from tests.unit.programs import PATIENCE, port_in
 from tests.unit.servers import serving, tls
 
 CLIENTS = {f"all of {version}": broad(version, alpn=PROTOCOLS) for version in list(ProtocolVersion)[1:]}
@@ -72,12 +71,6 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
             server.kill()
     hellos = [block.partition("\n\n")[0] + "\n" for block in trace.read_text().split("Received Record\n")[1:]]
     return dict(zip(CLIENTS, (hello for hello in hellos if "ClientHello, " in hello), strict=True))
-
-
-def port_in(log: Path) -> int:
-    """Return the port that OpenSSL has chosen; 0 while it has not."""
-    found = re.search(r"^ACCEPT 127\.0\.0\.1:(\d+)\n", log.read_text() if log.exists() else "", re.MULTILINE)
-    return int(found[1]) if found else 0
 
 
 def understood(trace: str) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meshproof.errors import ToolMissing
 from meshproof.tls import Address, Offered, ProtocolVersion, offers
 from meshproof.tls.sslyze import ScanFailed, Target, read_report, scan
 from tests.unit.certificates import HOST, OURS, SERVER
@@ -45,6 +49,28 @@ def test_a_target_without_tls_is_an_error() -> None:
     """A server that hangs up on every hello is not one that offers nothing."""
     with serving(say()) as address, pytest.raises(ScanFailed, match="could not find a TLS version"):
         scan([Target(address, HOST)])
+
+
+def test_sslyze_may_be_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a checkout there is no environment for it: the program of that name is run."""
+    program = tmp_path / "sslyze"
+    program.write_text(f'#!/bin/sh\necho "$0" > {tmp_path}/ran\nexec {sys.prefix}/sslyze/bin/python -m sslyze "$@"\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with serving(tls(SERVER)) as address:
+        found = scan([Target(address, HOST)])
+    assert found[Target(address, HOST)].offered == {ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3}
+    assert (tmp_path / "ran").read_text() == f"{program}\n"
+
+
+def test_sslyze_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says where it was looked for, and what to do."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissing, match=f"in {tmp_path}/sslyze and on the PATH.*`make setup`") as caught:
+        scan([TARGET])
+    assert caught.value.exit_code == 11
 
 
 def report(rejection: str = REJECTED, **changes: Any) -> str:  # noqa: ANN401 - any part of a JSON document

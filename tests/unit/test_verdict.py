@@ -12,14 +12,22 @@ import pytest
 
 from meshproof.posture import verdict
 from meshproof.posture.gateway import gateway_warnings
-from meshproof.posture.istio import CIPHERS, ENVOY_DEFAULTS, LEGACY, accepted, dropped_by_istio
+from meshproof.posture.istio import (
+    BORINGSSL_GROUPS,
+    BORINGSSL_SUITES,
+    CIPHERS,
+    ENVOY_DEFAULTS,
+    LEGACY,
+    accepted,
+    dropped_by_istio,
+)
 from meshproof.posture.reading import Unreadable
-from meshproof.posture.verdict import Finding, Severity, judge
-from meshproof.tls.posture import Certificate, Posture, Target
+from meshproof.posture.verdict import OTHER_SERVER, Finding, Severity, judge
+from meshproof.tls.posture import UNREADABLE, Certificate, Posture, Target
 from meshproof.tls.registry import suite_named
 from meshproof.tls.version import ProtocolVersion
 from tests.unit import postures
-from tests.unit.postures import BEGAN, CERTIFICATE, GCM, GOOD, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
+from tests.unit.postures import BEGAN, CERTIFICATE, GCM, GOOD, INTERMEDIATE, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
 
 SUITES = {
     "null": "NULL-SHA256",
@@ -98,12 +106,12 @@ def test_every_rule_is_tested() -> None:
 
 @pytest.mark.parametrize("finding", judge(WEAK), ids=lambda finding: finding.id)
 def test_a_finding_says_all(finding: Finding) -> None:
-    """Each has a sentence without a gap, a source, and a remedy that names a field or says that there is none."""
+    """Each has a sentence without a gap, a source, and a remedy: here that of a server that can't be Envoy."""
     assert finding.why.endswith(".")
     assert "{" not in finding.why
     assert finding.source
     assert finding.what
-    assert finding.remedy.startswith(("servers[].tls.", "meshConfig.tlsDefaults.", "nothing in Istio"))
+    assert finding.remedy == OTHER_SERVER
 
 
 def test_much_is_wrong_with_what_is_weak() -> None:
@@ -123,18 +131,87 @@ def test_of_the_unknown_nothing_is_said() -> None:
 
 def test_the_remedy_keeps_what_is_good() -> None:
     """The list to configure has those of the server's suites that Istio takes and nothing is wrong with."""
-    mixed = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, "DHE-RSA-AES128-GCM-SHA256"),))
+    mixed = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, "ECDHE-RSA-AES128-SHA256"),))
     assert found(mixed, "static-rsa").remedy == f"servers[].tls.cipherSuites: [{GCM}]"
     only_weak = replace(GOOD, ciphers=(postures.suites(TLS_1_0, "AES128-SHA"),))
     assert found(only_weak, "cbc").remedy == f"servers[].tls.cipherSuites: [{', '.join(ENVOY_DEFAULTS)}]"
 
 
-def test_what_envoy_cannot_do_is_not_for_a_gateway_to_mend() -> None:
-    """RC4 and SSLv3 are no settings of a Gateway: what answers is something else."""
-    rc4 = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "RC4-SHA"),))
-    assert "backend behind PASSTHROUGH" in found(rc4, "rc4").remedy
-    assert "backend behind PASSTHROUGH" in found(WEAK, "ssl-3").remedy
-    assert found(WEAK, "tls-1.0").remedy == "servers[].tls.minProtocolVersion: TLSV1_2"
+def test_a_group_is_a_matter_of_the_mesh() -> None:
+    """A Gateway has no field for it; the groups that are there stay."""
+    classic = replace(GOOD, groups=(postures.groups(TLS_1_3, "x25519", "secp384r1"),))
+    assert found(classic, "no-post-quantum").what == ("X25519", "P-384")
+    remedy = "meshConfig.tlsDefaults.ecdhCurves: [X25519MLKEM768, X25519, P-384]"
+    assert found(classic, "no-post-quantum").remedy == f"{remedy}, for the whole mesh: a Gateway has no field for it"
+    partial = replace(GOOD, groups=(postures.groups(TLS_1_3, "x25519", complete=False),))
+    assert names(partial) == set()
+    older = replace(GOOD, groups=(postures.groups(TLS_1_2, "x25519"),))
+    assert names(older) == set()
+
+
+CHAIN = (
+    "credentialName: a Secret whose certificate comes first, after it the one that issued it, and so on, "
+    "without the root"
+)
+EXPIRED = replace(CERTIFICATE, not_after=BEGAN - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        replace(GOOD, versions=postures.versions(ProtocolVersion.SSL_2, TLS_1_2, TLS_1_3)),
+        replace(GOOD, versions=postures.versions(ProtocolVersion.SSL_3, TLS_1_2, TLS_1_3)),
+        replace(GOOD, ciphers=(postures.suites(TLS_1_2, GCM, "RC4-SHA"),)),
+        replace(GOOD, ciphers=(postures.suites(TLS_1_3, "TLS_AES_128_CCM_SHA256", certificate=None),)),
+        replace(GOOD, groups=(postures.groups(TLS_1_2, "secp192r1"),)),
+        replace(GOOD, groups=(postures.groups(TLS_1_3, "X25519MLKEM768", "x448"),)),
+        replace(GOOD, clients=(postures.connected("old", TLS_1_2, "DHE-RSA-AES128-GCM-SHA256", dh_bits=2048),)),
+        replace(GOOD, fallback_scsv=False),
+    ],
+)
+def test_what_envoy_never_does_is_not_for_a_gateway_to_fix(sign: Posture) -> None:
+    """One sign is enough: what answers is another server, and no field of Istio changes even its certificate."""
+    posture = replace(sign, certificates=(EXPIRED,))
+    assert found(posture, "expired").remedy == OTHER_SERVER
+    assert {finding.remedy for finding in judge(posture)} == {OTHER_SERVER}
+
+
+@pytest.mark.parametrize(
+    ("posture", "name", "remedy"),
+    [
+        (replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_3)), "tls-1.0", "minProtocolVersion: TLSV1_2"),
+        (
+            replace(GOOD, versions=postures.versions(ProtocolVersion.TLS_1_1, TLS_1_3)),
+            "tls-1.1",
+            "minProtocolVersion: TLSV1_2",
+        ),
+        (
+            replace(GOOD, versions=postures.versions(TLS_1_2)),
+            "no-tls-1.3",
+            "maxProtocolVersion: TLSV1_3, or leave it out",
+        ),
+        (replace(GOOD, certificates=(EXPIRED,)), "expired", "credentialName: a Secret with another certificate"),
+        (
+            replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=(CERTIFICATE,)),)),
+            "chain-order",
+            CHAIN,
+        ),
+    ],
+)
+def test_what_a_gateway_can_fix(posture: Posture, name: str, remedy: str) -> None:
+    """The field of the server in the Gateway, with its value."""
+    assert found(posture, name).remedy == f"servers[].tls.{remedy}"
+
+
+@pytest.mark.parametrize("names", [sorted(BORINGSSL_SUITES), sorted(BORINGSSL_GROUPS)])
+def test_what_envoy_can_do_is_no_sign_of_another_server(names: list[str]) -> None:
+    """By whatever means it was made to: a field of Istio changes it."""
+    all_of_it = replace(GOOD, certificates=(EXPIRED,))
+    if GCM in names:
+        all_of_it = replace(all_of_it, ciphers=(postures.suites(TLS_1_2, *names, "0xFADE"),))
+    else:
+        all_of_it = replace(all_of_it, groups=(postures.groups(TLS_1_2, *names, "0xFADE"),))
+    assert OTHER_SERVER not in {finding.remedy for finding in judge(all_of_it)}
 
 
 def test_triple_des_of_sslv2_is_no_des() -> None:
@@ -155,7 +232,7 @@ def test_a_suite_without_a_name_is_not_judged() -> None:
         ("expired", lambda it: replace(it, not_after=BEGAN - timedelta(seconds=1))),
         ("not-yet-valid", lambda it: replace(it, not_before=BEGAN + timedelta(seconds=1))),
         ("expires-soon", lambda it: replace(it, not_after=BEGAN + timedelta(days=1))),
-        ("self-signed", lambda it: replace(it, issuer=it.subject)),
+        ("self-signed", lambda it: replace(it, issuer=it.subject, intermediates=())),
         ("wrong-name", lambda it: replace(it, names=("other.test", "*.com.test", "test"))),
         ("sha1-signature", lambda it: replace(it, signature="ecdsa-with-SHA1")),
         ("sha1-signature", lambda it: replace(it, signature="md5WithRSAEncryption")),
@@ -166,6 +243,108 @@ def test_a_suite_without_a_name_is_not_judged() -> None:
 def test_a_bad_certificate_is_found(name: str, change: Callable[[Certificate], Certificate]) -> None:
     """Each fault by itself, and none besides."""
     assert names(with_certificate(change)) == {name}
+
+
+def test_a_lifetime_ends_with_its_last_moment() -> None:
+    """Both ends belong to it (RFC 5280 section 4.1.2.5), and a tenth of it is soon enough to be told."""
+    for change, expected in (
+        (replace(CERTIFICATE, not_after=BEGAN), {"expires-soon"}),
+        (replace(CERTIFICATE, not_before=BEGAN), set()),
+        (replace(CERTIFICATE, not_before=BEGAN - timedelta(days=90), not_after=BEGAN + timedelta(days=10)), set()),
+        (
+            replace(CERTIFICATE, not_before=BEGAN - timedelta(days=91), not_after=BEGAN + timedelta(days=10)),
+            {"expires-soon"},
+        ),
+    ):
+        assert names(with_certificate(lambda _, change=change: change)) == expected  # type: ignore[misc]
+
+
+def test_a_certificate_without_a_subject_is_told_by_its_names() -> None:
+    """All that it has is its alternative names, or else its fingerprint."""
+    for bare, name in (
+        (replace(EXPIRED, subject=""), "example.test, *.example.test"),
+        (replace(EXPIRED, subject="", names=()), CERTIFICATE.fingerprint),
+        (EXPIRED, "CN=example.test"),
+    ):
+        assert found(replace(GOOD, certificates=(bare,)), "expired").what == (name,)
+
+
+def test_what_cannot_be_read_is_not_judged() -> None:
+    """Names, a subject, a key or a signature that nobody can read are no weakness of their own."""
+    names = (UNREADABLE,)
+    unreadable = replace(CERTIFICATE, subject=UNREADABLE, issuer=UNREADABLE, names=names, key=f"EC {UNREADABLE}")
+    assert judge(replace(GOOD, certificates=(unreadable,))) == ()
+    sent = replace(INTERMEDIATE, subject=UNREADABLE, issuer=UNREADABLE, key=UNREADABLE, fingerprint="22" * 32)
+    assert judge(with_certificate(lambda it: replace(it, intermediates=(sent, INTERMEDIATE)))) == ()
+
+
+ROOT = replace(INTERMEDIATE, subject="CN=root", issuer="CN=root", fingerprint="00" * 32)
+STRANGER = replace(INTERMEDIATE, subject="CN=stranger", issuer="CN=elsewhere", fingerprint="11" * 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "what"),
+    [
+        ("expired", replace(INTERMEDIATE, not_after=BEGAN - timedelta(seconds=1)), "intermediate CN=authority"),
+        ("not-yet-valid", replace(INTERMEDIATE, not_before=BEGAN + timedelta(seconds=1)), "intermediate CN=authority"),
+        ("sha1-signature", replace(INTERMEDIATE, signature="ecdsa-with-SHA1"), "intermediate CN=authority"),
+        ("small-key", replace(INTERMEDIATE, key="RSA 1024"), "intermediate CN=authority"),
+    ],
+)
+def test_an_intermediate_is_judged(name: str, sent: Certificate, what: str) -> None:
+    """As the certificate of the server is, but for its names and the nearness of its end; it is told which one."""
+    posture = with_certificate(lambda it: replace(it, intermediates=(sent,)))
+    assert names(posture) == {name}
+    assert found(posture, name).what == (what,)
+    twice = replace(posture, certificates=(*posture.certificates, replace(posture.certificates[0], key="EC P-256")))
+    assert found(twice, name).what == (what,)
+
+
+def test_a_root_that_is_sent_is_a_note() -> None:
+    """Nobody checks its signature; its key and its lifetime count."""
+    sent = replace(ROOT, signature="sha1WithRSAEncryption")
+    posture = with_certificate(lambda it: replace(it, intermediates=(INTERMEDIATE, sent)))
+    assert names(posture) == {"root-sent"}
+    assert found(posture, "root-sent").what == ("CN=example.test: CN=root",)
+    assert found(posture, "root-sent").severity is Severity.NOTE
+    weak = with_certificate(lambda it: replace(it, intermediates=(INTERMEDIATE, replace(sent, key="RSA 1024"))))
+    assert names(weak) == {"root-sent", "small-key"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "what"),
+    [
+        ((STRANGER,), "CN=stranger certifies none of the others"),
+        ((ROOT,), "CN=root certifies none of the others"),
+        ((ROOT, INTERMEDIATE), "CN=root is out of order, CN=authority is out of order"),
+        ((INTERMEDIATE, STRANGER), "CN=stranger certifies none of the others"),
+        ((STRANGER, INTERMEDIATE), "CN=stranger certifies none of the others, CN=authority is out of order"),
+        ((INTERMEDIATE, INTERMEDIATE), "CN=authority is sent twice"),
+        ((INTERMEDIATE, ROOT, ROOT), "CN=root is sent twice"),
+        ((CERTIFICATE, INTERMEDIATE), "CN=example.test is sent twice"),
+    ],
+)
+def test_a_chain_is_in_order(sent: tuple[Certificate, ...], what: str) -> None:
+    """Each certificate certifies the one before it; the finding says which does not, and what it does instead."""
+    posture = with_certificate(lambda it: replace(it, intermediates=sent))
+    assert f"CN=example.test: {what}" in found(posture, "chain-order").what
+    assert found(posture, "chain-order").severity is Severity.WEAK
+    assert "RFC 5246 section 7.4.2" in found(posture, "chain-order").source
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (),
+        (INTERMEDIATE,),
+        (replace(INTERMEDIATE, subject="cn=Authority"),),
+        (replace(INTERMEDIATE, subject="CN=authority "),),
+        (replace(INTERMEDIATE, issuer="unknown", fingerprint=""), replace(STRANGER, issuer="unknown", fingerprint="")),
+    ],
+)
+def test_a_chain_that_will_do(sent: tuple[Certificate, ...]) -> None:
+    """None at all, for only a client knows what it trusts; names are compared without capitals and spaces."""
+    assert judge(with_certificate(lambda it: replace(it, intermediates=sent))) == ()
 
 
 @pytest.mark.parametrize("key", ["RSA 2048", "EC P-256", "EC P-224", "Ed25519", "EC unheard-of", "unknown"])

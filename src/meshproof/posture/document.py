@@ -18,6 +18,7 @@ from meshproof.tls import registry
 from meshproof.tls.answer import Answer, Offer, Offered
 from meshproof.tls.outcome import Outcome
 from meshproof.tls.posture import (
+    UNKNOWN,
     Certificate,
     ClientAuthentication,
     ClientResult,
@@ -304,10 +305,10 @@ def _only_subject(subject: str) -> Certificate:
     return Certificate(
         subject=subject,
         names=(),
-        issuer="unknown",
+        issuer=UNKNOWN,
         serial=0,
-        key="unknown",
-        signature="unknown",
+        key=UNKNOWN,
+        signature=UNKNOWN,
         not_before=datetime.min.replace(tzinfo=UTC),
         not_after=datetime.max.replace(tzinfo=UTC),
         fingerprint="",

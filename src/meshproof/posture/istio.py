@@ -37,6 +37,25 @@ LEGACY = (
 CIPHERS = (*ENVOY_DEFAULTS, *LEGACY, "AES128-GCM-SHA256", "AES256-GCM-SHA384")
 """The names that ``cipherSuites`` may have."""
 
+BORINGSSL_SUITES = {
+    *CIPHERS,
+    *("ECDHE-ECDSA-AES128-SHA256", "ECDHE-RSA-AES128-SHA256"),
+    *("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
+}
+"""What Envoy with BoringSSL can be made to offer by any means; those of PSK need what Envoy has no field for."""
+
+BORINGSSL_GROUPS = {
+    "P-224",
+    "P-256",
+    "P-384",
+    "P-521",
+    "X25519",
+    "X25519Kyber768Draft00",
+    "X25519MLKEM768",
+    "MLKEM1024",
+}
+"""The groups that Envoy with BoringSSL can be made to offer, as tables spell them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

@@ -1,7 +1,10 @@
-"""What is weak about a posture: why, who says so, and which field of an Istio Gateway mends it.
+"""What is weak about a posture: why, who says so, and which field of an Istio Gateway fixes it.
 
 Only what was seen is judged: where a posture is unknown, that nothing was found means nothing. The texts are in
 ``weaknesses.json``, by the name of the finding: how bad, why, who says so.
+
+A field of Istio is named only if it can do it. A server that does what Envoy, with BoringSSL, never does is not Envoy:
+then no field of Istio changes anything about it.
 """
 
 from __future__ import annotations
@@ -9,15 +12,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
-from meshproof.posture.istio import CIPHERS, ENVOY_DEFAULTS
+from meshproof.posture.istio import BORINGSSL_GROUPS, BORINGSSL_SUITES, CIPHERS, ENVOY_DEFAULTS
 from meshproof.posture.spelling import group as spelled
 from meshproof.tls.answer import Offered
-from meshproof.tls.posture import Certificate, Posture
+from meshproof.tls.posture import UNKNOWN, UNREADABLE, Certificate, Posture
 from meshproof.tls.registry import CipherSuite, group_named
 from meshproof.tls.version import ProtocolVersion
 
@@ -43,7 +47,8 @@ class Finding:
         what: The versions, suites, groups, certificates or files that it is about.
         why: One sentence: why that is weak.
         source: Who says so.
-        remedy: What mends it: a field of an Istio Gateway or of the mesh's configuration, and its value.
+        remedy: What fixes it: a field of an Istio Gateway or of the mesh's configuration, and its value; or whose
+            settings to change.
     """
 
     id: str
@@ -54,19 +59,28 @@ class Finding:
     remedy: str
 
 
-BEHIND_PASSTHROUGH = "Behind PASSTHROUGH the gateway ends no TLS: there the backend itself has to be mended."
+BEHIND_PASSTHROUGH = "Behind PASSTHROUGH the gateway ends no TLS: there the backend itself has to be fixed."
 """Goes with every list of findings, for a scan cannot tell who ends TLS."""
 
-_NOT_ENVOY = "nothing in Istio, as Envoy never does this: the server that answers, such as a backend behind PASSTHROUGH"
+OTHER_SERVER = (
+    "the settings of the server that answers, such as a backend behind PASSTHROUGH: "
+    "it does what Envoy never does, so that no field of Istio changes it"
+)
+"""The remedy where the server can't be Envoy."""
+
 _NEWER = "servers[].tls.minProtocolVersion: TLSV1_2"
 _CERTIFICATE = "servers[].tls.credentialName: a Secret with another certificate"
-_CURVES = "meshConfig.tlsDefaults.ecdhCurves: [X25519MLKEM768, X25519, P-256]"
+_CHAIN = (
+    "servers[].tls.credentialName: a Secret whose certificate comes first, after it the one that issued it, "
+    "and so on, without the root"
+)
+_POST_QUANTUM = "X25519MLKEM768"
 _STRONG_PRIME, _STRONG_CURVE = 2048, 224  # bits: 112 of strength
 _BROKEN_HASH = re.compile(r"md[245]|sha-?1(?!\d)", re.IGNORECASE)
 
 _OLD_VERSIONS = {
-    ProtocolVersion.SSL_2: ("ssl-2", _NOT_ENVOY),
-    ProtocolVersion.SSL_3: ("ssl-3", _NOT_ENVOY),
+    ProtocolVersion.SSL_2: ("ssl-2", OTHER_SERVER),
+    ProtocolVersion.SSL_3: ("ssl-3", OTHER_SERVER),
     ProtocolVersion.TLS_1_0: ("tls-1.0", _NEWER),
     ProtocolVersion.TLS_1_1: ("tls-1.1", _NEWER),
 }
@@ -110,7 +124,9 @@ def finding(name: str, what: Iterable[str], remedy: str, **facts: str) -> Findin
 def judge(posture: Posture) -> tuple[Finding, ...]:
     """Return what is weak about a posture, the worst first."""
     parts = (_versions, _suites, _groups, _certificates)
-    found = [finding for part in parts for finding in part(posture)]
+    found = dict.fromkeys(finding for part in parts for finding in part(posture))
+    if _is_another_server(posture):
+        found = dict.fromkeys(replace(finding, remedy=OTHER_SERVER) for finding in found)
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 
@@ -118,6 +134,19 @@ def judge(posture: Posture) -> tuple[Finding, ...]:
 def _texts() -> Mapping[str, tuple[str, str, str]]:
     texts: Mapping[str, tuple[str, str, str]] = json.loads(Path(__file__).with_name("weaknesses.json").read_bytes())
     return texts
+
+
+def _is_another_server(posture: Posture) -> bool:
+    """Say whether the server does anything that Envoy, with BoringSSL, never does."""
+    suites = {suite.label for order in posture.ciphers for suite in order.suites if suite.encryption}
+    groups = {spelled(group) for order in posture.groups for group in order.groups if group.kind != "unknown"}
+    return (
+        not {ProtocolVersion.SSL_2, ProtocolVersion.SSL_3}.isdisjoint(posture.offered)
+        or not suites <= BORINGSSL_SUITES
+        or not groups <= BORINGSSL_GROUPS
+        or any(client.answer.dh_bits for client in posture.clients)
+        or posture.fallback_scsv is False
+    )
 
 
 def _versions(posture: Posture) -> Iterator[Finding]:
@@ -130,7 +159,7 @@ def _versions(posture: Posture) -> Iterator[Finding]:
         remedy = "servers[].tls.maxProtocolVersion: TLSV1_3, or leave it out"
         yield finding("no-tls-1.3", [str(ProtocolVersion.TLS_1_3)], remedy)
     if posture.fallback_scsv is False:
-        yield finding("no-fallback-scsv", map(str, posture.offered), _NOT_ENVOY)
+        yield finding("no-fallback-scsv", map(str, posture.fallback_versions), OTHER_SERVER)
 
 
 def _suites(posture: Posture) -> Iterator[Finding]:
@@ -144,47 +173,99 @@ def _suites(posture: Posture) -> Iterator[Finding]:
             if weak(suite):
                 found.setdefault(version, {})[suite] = None
         if found:
-            envoy = any(suite.openssl in CIPHERS for suites in found.values() for suite in suites)
             what = [f"{version}: {', '.join(map(str, suites))}" for version, suites in found.items()]
-            yield finding(name, what, wanted if envoy else _NOT_ENVOY)
+            yield finding(name, what, wanted)
 
 
 def _groups(posture: Posture) -> Iterator[Finding]:
     groups = {group for order in posture.groups for group in order.groups}
     small = sorted(spelled(group) for group in groups if group.kind == "ECDH" and _is_short(group.bits, _STRONG_CURVE))
     if small:
-        yield finding("small-group", small, _CURVES)
+        yield finding("small-group", small, OTHER_SERVER)
     primes = {group.bits for group in groups if group.kind == "DH"}
     primes |= {client.answer.dh_bits for client in posture.clients}
     short = sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME))
     if short:
-        yield finding("small-dh", [f"{bits} bit DH" for bits in short], _NOT_ENVOY)
+        yield finding("small-dh", [f"{bits} bit DH" for bits in short], OTHER_SERVER)
     for order in posture.groups:
         if order.version is ProtocolVersion.TLS_1_3 and order.complete and all(g.kind != "KEM" for g in order.groups):
-            yield finding("no-post-quantum", map(spelled, order.groups), _CURVES)
+            names = [spelled(group) for group in order.groups]
+            curves = f"meshConfig.tlsDefaults.ecdhCurves: [{', '.join((_POST_QUANTUM, *names))}]"
+            remedy = f"{curves}, for the whole mesh: a Gateway has no field for it"
+            yield finding("no-post-quantum", names, remedy)
 
 
 def _certificates(posture: Posture) -> Iterator[Finding]:
-    for each in posture.certificates:
-        facts = {"since": f"{each.not_before:%Y-%m-%d}", "until": f"{each.not_after:%Y-%m-%d}", "key": each.key}
-        facts |= {"signature": each.signature, "sni": posture.target.sni or ""}
-        for name in _faults(each, posture):
-            yield finding(name, [each.subject], _CERTIFICATE, **facts)
+    for leaf in posture.certificates:
+        name = leaf.subject or ", ".join(leaf.names) or leaf.fingerprint
+        for fault in (*_leaf_faults(leaf, posture), *_faults(leaf, posture)):
+            yield _certificate_finding(fault, name, leaf, sni=posture.target.sni or "")
+        for sent in leaf.intermediates:
+            for fault in _faults(sent, posture):
+                if not (fault == "sha1-signature" and _is_self_signed(sent)):  # nobody checks how a root is signed
+                    yield _certificate_finding(fault, f"intermediate {sent.subject}", sent)
+        yield from _chain(leaf, name)
+
+
+def _chain(leaf: Certificate, name: str) -> Iterator[Finding]:
+    """Judge the order of what was sent: each certificate has to certify the one before it."""
+    chain = (leaf, *leaf.intermediates)
+    wrong, roots = [], []
+    for place, (before, sent) in enumerate(pairwise(chain), start=1):
+        earlier = [each.fingerprint for each in chain[:place]]
+        if sent.fingerprint and sent.fingerprint in earlier:
+            wrong.append(f"{sent.subject} is sent twice")
+        elif not _may_certify(sent, before):
+            others = [each for each in chain if each.fingerprint != sent.fingerprint]
+            found = any(_may_certify(sent, each) for each in others)
+            wrong.append(f"{sent.subject} is out of order" if found else f"{sent.subject} certifies none of the others")
+        elif _is_self_signed(sent):
+            roots.append(sent.subject)
+    if wrong:
+        yield finding("chain-order", [f"{name}: {', '.join(wrong)}"], _CHAIN)
+    if roots:
+        yield finding("root-sent", [f"{name}: {', '.join(roots)}"], _CHAIN)
+
+
+def _may_certify(issuer: Certificate, certificate: Certificate) -> bool:
+    """Say whether one may have issued the other: by their names, of which one that is not known may be any."""
+    names = (issuer.subject, certificate.issuer)
+    return bool({UNREADABLE, UNKNOWN}.intersection(names)) or _same_name(*names)
+
+
+def _is_self_signed(certificate: Certificate) -> bool:
+    return certificate.subject != UNREADABLE and _same_name(certificate.subject, certificate.issuer)
+
+
+def _same_name(first: str, second: str) -> bool:
+    """Compare distinguished names; capitals and spaces do not count (RFC 5280 section 7.1)."""
+    return " ".join(first.split()).casefold() == " ".join(second.split()).casefold()
+
+
+def _certificate_finding(fault: str, name: str, certificate: Certificate, **facts: str) -> Finding:
+    since, until = f"{certificate.not_before:%Y-%m-%d}", f"{certificate.not_after:%Y-%m-%d}"
+    facts |= {"since": since, "until": until, "key": certificate.key, "signature": certificate.signature}
+    return finding(fault, [name], _CERTIFICATE, **facts)
+
+
+def _leaf_faults(leaf: Certificate, posture: Posture) -> Iterator[str]:
+    """Give what is wrong with a certificate of a server, and would not be with an intermediate."""
+    now = posture.began
+    if leaf.not_before <= now <= leaf.not_after and leaf.not_after - now < (leaf.not_after - leaf.not_before) / 10:
+        yield "expires-soon"
+    sni = posture.target.sni
+    if sni is not None and UNREADABLE not in leaf.names and not any(_covers(name, sni) for name in leaf.names):
+        yield "wrong-name"
+    if _is_self_signed(leaf):
+        yield "self-signed"
 
 
 def _faults(certificate: Certificate, posture: Posture) -> Iterator[str]:
-    now, whole = posture.began, certificate.not_after - certificate.not_before
+    now = posture.began
     if certificate.not_after < now:
         yield "expired"
     elif certificate.not_before > now:
         yield "not-yet-valid"
-    elif certificate.not_after - now < whole / 10:
-        yield "expires-soon"
-    sni = posture.target.sni
-    if sni is not None and not any(_covers(name, sni) for name in certificate.names):
-        yield "wrong-name"
-    if certificate.subject == certificate.issuer:
-        yield "self-signed"
     if _BROKEN_HASH.search(certificate.signature):
         yield "sha1-signature"
     size = certificate.key.partition(" ")[2]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from meshproof.pki import names_of
-from meshproof.tls.posture import UNREADABLE, Certificate
+from meshproof.tls.posture import UNKNOWN, UNREADABLE, Certificate
 from meshproof.tls.registry import group_named
 
 Value = TypeVar("Value")
@@ -98,17 +98,17 @@ def _name(algorithm: x509.ObjectIdentifier) -> str:
 
 
 def _key(parsed: x509.Certificate) -> str:
-    """Return the kind of the key and its size or curve; ``unknown`` for a kind, or a curve, that nobody here knows."""
+    """Return the kind of the key and its size or curve; ``UNKNOWN`` for a kind, or a curve, that nobody here knows."""
     try:
         key = parsed.public_key()
     except UnsupportedAlgorithm:
-        detail = "unknown"
+        detail = UNKNOWN
     except Exception:  # noqa: BLE001 - as in _field
         detail = UNREADABLE
     else:
         return _known_key(key)
     kind = _KINDS.get(parsed.public_key_algorithm_oid)
-    return f"{kind} {detail}" if kind else "unknown"
+    return f"{kind} {detail}" if kind else UNKNOWN
 
 
 def _known_key(key: object) -> str:
@@ -120,7 +120,7 @@ def _known_key(key: object) -> str:
         return f"DSA {key.key_size}"
     if isinstance(key, ed25519.Ed25519PublicKey):
         return "Ed25519"
-    return "Ed448" if isinstance(key, ed448.Ed448PublicKey) else "unknown"
+    return "Ed448" if isinstance(key, ed448.Ed448PublicKey) else UNKNOWN
 
 
 def _curve(name: str) -> str:

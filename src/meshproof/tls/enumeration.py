@@ -26,6 +26,7 @@ from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
 
 Item = TypeVar("Item")
+_EXTENSIBLE = (ProtocolVersion.TLS_1_0, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_2)
 _ABOUT_THE_VERSION = (Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED)
 
 
@@ -38,6 +39,14 @@ class Asker(Protocol):
         """Send a hello; see ``Prober.ask``."""
         ...
 
+    async def ask_once(self, profile: Profile) -> Answer:
+        """Send a hello once; see ``Prober.ask_once``."""
+        ...
+
+    async def judged(self, profiles: Sequence[Profile], answer: Answer) -> Answer:
+        """Find out what an end is worth; see ``Prober.judged``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -46,10 +55,12 @@ class Version:
     Attributes:
         offer: Whether it is offered.
         hello: The hello that was negotiated, which all lists of the version build on; else the one that was refused.
+        answer: What it was answered.
     """
 
     offer: Offer
     hello: Profile
+    answer: Answer
 
 
 @dataclass(slots=True)
@@ -67,34 +78,41 @@ class Listing(Generic[Item]):
     ends: list[tuple[Profile, Profile]] = field(default_factory=list)
 
 
-async def version(asker: Asker, wanted: ProtocolVersion, *, first: Answer | None = None) -> Version:
-    """Ask whether a version is offered, in portions of its cipher suites.
+async def version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Version:
+    """Find out whether a version is offered, in portions of its cipher suites.
 
     Args:
         asker: Sends a hello to the target.
         wanted: The version.
-        first: What ``first_question`` was answered with, if it was asked already.
+        first: What ``first_question`` was answered.
     """
     hello = first_question(wanted, asker.sni)
-    if wanted is ProtocolVersion.SSL_2:
-        return _conclude([(hello, first or await asker.ask(hello))])
-    answers: list[tuple[Profile, Answer]] = []
-    for portion in questions.portions(hello, questions.suites(wanted), asker.sni):
-        part = questions.with_suites(hello, [suite.code for suite in portion])
-        answer = first if first and not answers else await asker.ask(part)
-        if answer.alert == Alert.NO_APPLICATION_PROTOCOL and not hello.alpn:
-            hello = questions.with_alpn(hello, questions.PROTOCOLS)
-            part = questions.with_alpn(part, questions.PROTOCOLS)
-            answer = await asker.ask(part)
-        answers.append((part, answer))
-        if answer.negotiated or answer.outcome in _ABOUT_THE_VERSION or not answer.refused:
+    if first.alert == Alert.NO_APPLICATION_PROTOCOL:
+        hello = questions.with_alpn(hello, questions.PROTOCOLS)
+        first = await asker.ask_once(hello)
+    parts = _parts(hello, wanted, asker.sni)
+    answer = await asker.judged(parts, first)
+    if first.doubtful and (answer.refused or not answer.conclusive):
+        if wanted in _EXTENSIBLE and _just_ended(answer):
+            plain = questions.bare(wanted)
+            answer_to_plain = await asker.ask(plain)
+            if answer_to_plain.negotiated or answer_to_plain.refused:
+                return _conclude([(plain, answer_to_plain)])
+        return _conclude([(parts[0], answer)])
+    answers = [] if first.doubtful else [(parts[0], answer)]
+    for part in parts[len(answers) :]:
+        if answers and (answers[-1][1].outcome in _ABOUT_THE_VERSION or not answers[-1][1].refused):
             break
-    if wanted not in (ProtocolVersion.SSL_3, ProtocolVersion.TLS_1_3) and _just_ended(answers[-1][1]):
-        plain = questions.bare(wanted)
-        answer = await asker.ask(plain)
-        if answer.negotiated or answer.refused:
-            answers = [(plain, answer)]
+        answers.append((part, await asker.ask(part)))
     return _conclude(answers)
+
+
+def _parts(hello: Profile, wanted: ProtocolVersion, sni: str | None) -> list[Profile]:
+    """Return a hello for each portion of the version's suites."""
+    if wanted is ProtocolVersion.SSL_2:
+        return [hello]
+    portions = questions.portions(hello, questions.suites(wanted), sni)
+    return [questions.with_suites(hello, [suite.code for suite in portion]) for portion in portions]
 
 
 def _just_ended(answer: Answer) -> bool:
@@ -104,23 +122,20 @@ def _just_ended(answer: Answer) -> bool:
 
 def first_question(wanted: ProtocolVersion, sni: str | None) -> Profile:
     """Return the hello that a version is asked for with at first: with the first portion of its suites."""
-    hello = broad(wanted)
-    if wanted is ProtocolVersion.SSL_2:
-        return hello
-    portion = next(questions.portions(hello, questions.suites(wanted), sni))
-    return questions.with_suites(hello, [suite.code for suite in portion])
+    return _parts(broad(wanted), wanted, sni)[0]
 
 
 def _conclude(answers: Sequence[tuple[Profile, Answer]]) -> Version:
     """Conclude from the answers to all portions whether the version is offered."""
     hello, answer = answers[-1]
     if answer.negotiated:
-        return Version(Offer(offered=Offered.OFFERED), hello)
+        return Version(Offer(offered=Offered.OFFERED), hello, answer)
     undecided = next(((hello, answer) for hello, answer in answers if not answer.refused), None)
     hello, answer = undecided or answers[0]
     about_the_name = answer.alert == Alert.MISSING_EXTENSION and not _names_a_server(hello)
     offered = Offered.UNKNOWN if undecided or about_the_name else Offered.NOT_OFFERED
-    return Version(Offer(offered=offered, refusal=answer.outcome, alert=answer.alert, answered=answer.version), hello)
+    offer = Offer(offered=offered, refusal=answer.outcome, alert=answer.alert, answered=answer.version)
+    return Version(offer, hello, answer)
 
 
 def _names_a_server(hello: Profile) -> bool:

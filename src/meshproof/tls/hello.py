@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from meshproof.tls.keyshare import public_key
+from meshproof.tls import keyshare
 from meshproof.tls.octets import vector
 from meshproof.tls.profile import GREASE, Profile
 from meshproof.tls.registry import extension_code
@@ -51,6 +51,10 @@ _OCSP_V2 = b"\0\x07\2\0\4" + bytes(4)  # RFC 6961 2.2: one item, ocsp_multi
 _PADDED_FROM, _PADDED_TO = 0x100, 0x200  # octets; RFC 7685 1: some servers hang on hellos of 256 to 511
 
 
+PublicKey = Callable[[int], bytes | None]
+"""Gives the public key for the code of a group, the same one each time; None when there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """What a HelloRetryRequest asks for (RFC 8446 4.1.4).
@@ -75,7 +79,7 @@ def simulable(profile: Profile) -> Profile:
     for group in profile.key_shares:
         if group != GREASE:
             try:
-                _share(group)
+                _share(group, keyshare.public_key)
             except ValueError as error:
                 raise ValueError(f"{profile.name}: {error}") from error
     return profile
@@ -90,10 +94,19 @@ class Hello:
         length: The octets that ``first`` is to have, at most those of one record: a padding extension (RFC 7685), in
             the place of the client's own if it has one, makes up for what is missing. A hello that leaves no room for
             it, or that has no extensions, goes without. None pads as the client does.
+        public_key: Gives the public key for the code of a group, None for a group that it has none for.
     """
 
-    def __init__(self, profile: Profile, sni: str | None, length: int | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        sni: str | None,
+        length: int | None = None,
+        *,
+        public_key: PublicKey = keyshare.public_key,
+    ) -> None:
         self.profile = profile
+        self._public_key = public_key
         self.random = os.urandom(RANDOM)
         self._session_id = os.urandom(profile.session_id)
         draws = random.sample(range(16), 2)
@@ -138,7 +151,7 @@ class Hello:
         found = list(self._bodies)
         if retry:
             found = [
-                (code, vector(2, _share(retry.group)) if code == KEY_SHARE and retry.group else body)
+                (code, vector(2, _share(retry.group, self._public_key)) if code == KEY_SHARE and retry.group else body)
                 for code, body in found
             ]
             if retry.cookie is not None:
@@ -170,11 +183,19 @@ class Hello:
             return self.profile.bodies[code]
         if code == SERVER_NAME:
             return vector(2, b"\0" + vector(2, (sni or "").encode("ascii")))  # RFC 6066 3: type host_name
+        if code == KEY_SHARE:
+            return vector(2, b"".join(map(self._entry, self.profile.key_shares)))
         maker = _BODIES.get(code)
         return maker(self.profile, self._uint16s) if maker else b""
 
+    def _entry(self, group: int) -> bytes:
+        if group == GREASE:
+            return self._uint16s((GREASE,)) + vector(2, b"\0")
+        return _share(group, self._public_key)
+
     def _uint16s(self, values: Iterable[int]) -> bytes:
-        return b"".join(struct.pack("!H", self._grease[0] if value == GREASE else value) for value in values)
+        codes = [self._grease[0] if value == GREASE else value for value in values]
+        return struct.pack(f"!{len(codes)}H", *codes)
 
     def _ssl2_format(self) -> bytes:
         """Build an SSLv2 CLIENT-HELLO: type, version, three lengths, then cipher kinds, session id and challenge."""
@@ -191,7 +212,7 @@ def _record(version: int, message: bytes) -> bytes:
     return b"".join(struct.pack("!BH", HANDSHAKE, version) + vector(2, part) for part in parts)
 
 
-def _share(group: int) -> bytes:
+def _share(group: int, public_key: PublicKey) -> bytes:
     """Build a KeyShareEntry (RFC 8446 4.2.8).
 
     Raises:
@@ -230,13 +251,7 @@ _BODIES: Mapping[int, Callable[[Profile, Uint16s], bytes]] = {
     RECORD_SIZE_LIMIT: lambda profile, _: struct.pack("!H", profile.record_size_limit),
     ALPN: lambda profile, _: _names(profile.alpn),
     **{code: lambda profile, _: _names(profile.application_settings) for code in APPLICATION_SETTINGS},
-    KEY_SHARE: lambda profile, uint16s: vector(
-        2,
-        b"".join(
-            uint16s((GREASE,)) + vector(2, b"\0") if group == GREASE else _share(group) for group in profile.key_shares
-        ),
-    ),
 }
 
-MODELLED = frozenset({*_BODIES, SERVER_NAME, PADDING})
+MODELLED = frozenset({*_BODIES, SERVER_NAME, KEY_SHARE, PADDING})
 """The extensions whose body a profile tells without ``bodies``."""

@@ -37,6 +37,7 @@ class Outcome(Enum):
     SECOND_RETRY              the server answered the second hello with another HelloRetryRequest
     UNSTABLE                  the same hello was answered once, and once ended without a word
     OVERLONG                  the server's first flight has no end
+    UNREADABLE                the server goes on with a key exchange or a cipher that we have no key for
     UNACCEPTABLE_ANSWER       TLS, but malformed or not an answer to a ClientHello
     NOT_TLS                   the peer speaks another protocol, or in plaintext
     NOT_ASKED                 no connection was made: the target had gone, or its time was up
@@ -70,6 +71,7 @@ class Outcome(Enum):
     SECOND_RETRY = "second HelloRetryRequest"
     UNSTABLE = "different answers to one hello"
     OVERLONG = "first flight without an end"
+    UNREADABLE = "encrypted with what we have no key for"
     UNACCEPTABLE_ANSWER = "unacceptable answer"
     NOT_TLS = "not TLS"
     NOT_ASKED = "not asked: no time was left, or the target had gone"
@@ -91,7 +93,8 @@ proxy in between (docker-proxy, ``kubectl port-forward``) may turn the reset int
 UNDECIDED = frozenset(
     {
         *(Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NAME_NOT_RESOLVED, Outcome.UNSTABLE),
-        *(Outcome.NOT_TLS, Outcome.OVERLONG, Outcome.UNACCEPTABLE_ANSWER, Outcome.NOT_ASKED, Outcome.LOCAL_FAULT),
+        *(Outcome.NOT_TLS, Outcome.OVERLONG, Outcome.UNREADABLE, Outcome.UNACCEPTABLE_ANSWER),
+        *(Outcome.NOT_ASKED, Outcome.LOCAL_FAULT),
     }
 )
 """Ends that neither accept nor refuse what was offered: nothing can be concluded from them."""

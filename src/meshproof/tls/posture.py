@@ -16,6 +16,9 @@ from meshproof.tls.version import ProtocolVersion
 UNREADABLE = "(unreadable)"
 """Stands for a field of a certificate that is there and can't be read; nothing can be concluded from it."""
 
+UNKNOWN = "unknown"
+"""Stands for a field of a certificate of which nobody knows anything: a kind of key, or what was not saved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -100,38 +100,48 @@ async def exchange(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: f
     Returns:
         The judge's answer, or how the connection ended before.
     """
-    loop = asyncio.get_running_loop()
     try:
-        connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
-    except OSError as error:
-        return Answer(outcome=outcome_of_error(error))
-    with connection:
-        connection.setblocking(False)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
+        with _connection(endpoint) as connection:
             async with asyncio.timeout(timeout):
-                await loop.sock_connect(connection, endpoint.address)
-                await loop.sock_sendall(connection, first)
-                while data := await loop.sock_recv(connection, _CHUNK):
-                    verdict = judge(data)
-                    if isinstance(verdict, Answer):
-                        return verdict
-                    if verdict:
-                        await loop.sock_sendall(connection, verdict)
-        except TimeoutError:
-            outcome = Outcome.SILENT
-        except NotTls:
-            outcome = Outcome.NOT_TLS
-        except Overlong:
-            outcome = Outcome.OVERLONG
-        except Malformed:
-            outcome = Outcome.UNACCEPTABLE_ANSWER
-        except OSError as error:
-            outcome = outcome_of_error(error)
-        else:
-            outcome = Outcome.CLOSED_WITHOUT_ALERT
-    return Answer(outcome=outcome)
+                answer = await _converse(connection, endpoint, first, judge)
+    except TimeoutError:
+        answer = Answer(outcome=Outcome.SILENT)
+    except OSError as error:
+        answer = Answer(outcome=outcome_of_error(error))
+    return answer
+
+
+def _connection(endpoint: Endpoint) -> socket.socket:
+    connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+async def _converse(connection: socket.socket, endpoint: Endpoint, first: bytes, judge: Judge) -> Answer:
+    """Connect, send, and give what comes to the judge.
+
+    Raises:
+        OSError: How the connection ended, or that it never began.
+    """
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, endpoint.address)
+    await loop.sock_sendall(connection, first)
+    try:
+        while data := await loop.sock_recv(connection, _CHUNK):
+            verdict = judge(data)
+            if isinstance(verdict, Answer):
+                return verdict
+            if verdict:
+                await loop.sock_sendall(connection, verdict)
+    except NotTls:
+        return Answer(outcome=Outcome.NOT_TLS)
+    except Overlong:
+        return Answer(outcome=Outcome.OVERLONG)
+    except Malformed:
+        return Answer(outcome=Outcome.UNACCEPTABLE_ANSWER)
+    return Answer(outcome=Outcome.CLOSED_WITHOUT_ALERT)
 
 
 def _again(hello: Hello, retry: Retry) -> bytes:

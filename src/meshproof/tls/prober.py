@@ -31,10 +31,11 @@ CONNECTIONS = 64  # to all targets together
 _NO_ANSWER = frozenset({Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_FAULT})
 _NEVER_ASKED = frozenset({Outcome.NOT_ASKED, Outcome.NAME_NOT_RESOLVED})
 
-# How many controls go before each of the three tries, and after the last. The numbers differ, so that no server that
-# answers only every second or third connection can answer just the controls.
-_CONTROLS = (1, 2, 3, 1)
-_ATTEMPTS = 6  # to get through all three tries with every control answered
+# How many controls go before each try. The numbers differ, so that no server that answers only every second or third
+# connection can answer just the controls.
+_CONTROLS = (1, 1, 2, 3, 1, 2)
+_TRIES = 3  # and all of them, once a target has ended hellos without a word that it answered at another time
+_ATTEMPTS = 6  # to get through all tries with every control answered
 _LENGTHS = (250, 500, 1000, 1390, 2000, 4000)  # octets of a control: just below what stacks and networks limit
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two connections to a target that limits their rate
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1  # seconds between two looks at whether a target answers again
@@ -64,7 +65,7 @@ class _Suspect:
     """A hello whose end proves nothing yet.
 
     Attributes:
-        profile: The client.
+        profiles: The client; more than one for a version, whose suites are asked for in portions: one a try.
         follow: Whether a HelloRetryRequest is answered.
         control: What it is judged by.
         answer: What is known so far.
@@ -72,12 +73,17 @@ class _Suspect:
         settled: Whether nothing more will be found out.
     """
 
-    profile: Profile
+    profiles: Sequence[Profile]
     follow: bool
     control: Control
     answer: Answer
     ends: list[Answer] = field(default_factory=list)
     settled: bool = False
+
+    @property
+    def profile(self) -> Profile:
+        """The client of the next try."""
+        return self.profiles[len(self.ends) % len(self.profiles)]
 
     def settle(self, answer: Answer) -> None:
         """Keep an answer as the last word."""
@@ -174,12 +180,25 @@ class Prober:
         answer = await self.ask_once(profile, follow=follow)
         if answer.negotiated and self.witness is None:
             self.witness = Control(profile)
+        return await self.judged([profile], answer, control=control, follow=follow)
+
+    async def judged(
+        self, profiles: Sequence[Profile], answer: Answer, *, control: Profile | None = None, follow: bool = False
+    ) -> Answer:
+        """Find out what an end is worth that proves nothing by itself; return any other answer as it is.
+
+        Args:
+            profiles: The client; or several that stand for one thing, such as a version: each is tried.
+            answer: What the first of them was answered.
+            control: As for ``ask``.
+            follow: As for ``ask``.
+        """
         known = Control(control) if control else self.witness
         if not answer.doubtful or answer.outcome in _NEVER_ASKED or known is None:
             return answer
-        if known.profile.ssl2_format or (profile.extensions and not known.profile.extensions):
+        if known.profile.ssl2_format or (profiles[0].extensions and not known.profile.extensions):
             return answer  # a hello without extensions says nothing about one that has some
-        suspect = _Suspect(profile, follow, known, answer)
+        suspect = _Suspect(profiles, follow, known, answer)
         self._suspects.append(suspect)
         async with self._court:
             if not suspect.settled:
@@ -323,13 +342,11 @@ class Prober:
         for _ in range(_ATTEMPTS):
             if not await self._answers_again():
                 return
-            if not await self._holds(control, length) and await self._answers_again(at_once=True):
-                if not await self._holds(control, length):
-                    for suspect in suspects:
-                        remark = f"a control of {length} octets is not answered either" if length else ""
-                        suspect.settle(replace(suspect.answer, remark=remark))
-                    return
-                continue
+            if not await self._is_control(control, length):
+                for suspect in suspects:
+                    remark = f"a control of {length} octets is not answered either" if length else ""
+                    suspect.settle(replace(suspect.answer, remark=remark))
+                return
             if await self._tried(control, length, suspects):
                 return
             self._slow_down()
@@ -340,30 +357,45 @@ class Prober:
                 remark = "hellos that are known to be answered ended in the same way now and then"
                 suspect.settle(Answer(outcome=Outcome.UNSTABLE, remark=remark))
 
-    async def _tried(self, control: Control, length: int | None, suspects: list[_Suspect]) -> bool:
-        """Send each suspect's hello three times between controls; say whether all controls were answered."""
-        *before, after = _CONTROLS
-        for controls in before:
-            open_cases = [suspect for suspect in suspects if not suspect.settled]
-            if not open_cases:
+    async def _is_control(self, control: Control, length: int | None) -> bool:
+        """Say whether a control is answered while the witness is."""
+        if (control, length) == (self.witness, None):
+            return True
+        for _ in range(_TRIES):
+            if await self._holds(control, length):
                 return True
-            for _ in range(controls):
+            if await self._answers_again(at_once=True) and not await self._holds(control, length):
+                return False
+        return False
+
+    async def _tried(self, control: Control, length: int | None, suspects: list[_Suspect]) -> bool:
+        """Send each suspect's hello again and again between controls; say whether all controls were answered."""
+        tries = max(_TRIES, *(len(suspect.profiles) for suspect in suspects))
+        for number, controls in enumerate(_CONTROLS):
+            open_cases = [suspect for suspect in suspects if not suspect.settled]
+            enough = len(_CONTROLS) if self.slowed or len(open_cases) < len(suspects) else tries
+            if not open_cases or number == enough:
+                break
+            for _ in range(controls if number else controls - 1):  # one was answered just now
                 if not await self._holds(control, length):
                     return False
-            silent = 0
-            for suspect in open_cases:
-                if silent >= _ENOUGH_SILENCE and suspect.answer.outcome is Outcome.SILENT:
-                    suspect.settle(suspect.answer)  # it is the hellos that are not answered, not their number
-                    continue
-                suspect.judge(await self._connect(suspect.profile, follow=suspect.follow))
-                silent = silent + 1 if suspect.answer.outcome is Outcome.SILENT else 0
-        for _ in range(after):
-            if not await self._holds(control, length):
-                return False
+            await self._try(open_cases)
+        if any(not suspect.settled for suspect in suspects) and not await self._holds(control, length):
+            return False
         for suspect in suspects:
             if not suspect.settled and suspect.ends:
                 suspect.conclude()
         return True
+
+    async def _try(self, suspects: Sequence[_Suspect]) -> None:
+        """Send the hello of each suspect once; after some deadlines without a word leave those alone that had none."""
+        silent = 0
+        for suspect in suspects:
+            if silent >= _ENOUGH_SILENCE and suspect.answer.outcome is Outcome.SILENT:
+                suspect.settle(suspect.answer)  # it is the hellos that are not answered, not their number
+                continue
+            suspect.judge(await self._connect(suspect.profile, follow=suspect.follow))
+            silent = silent + 1 if suspect.answer.outcome is Outcome.SILENT else 0
 
     async def _holds(self, control: Control, length: int | None = None) -> bool:
         return control.holds(await self._connect(control.profile, length=length))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from meshproof.tls import registry
 from meshproof.tls.hello import (
@@ -33,7 +34,7 @@ PROTOCOLS = (
 )
 """The application protocols that a scan asks for."""
 
-MOST_SUITES = 96
+MOST_SUITES = 122
 LONGEST = 512  # octets of a hello, the header of its record included
 
 _EXTENDED_MASTER_SECRET = extension_code("extended_master_secret")
@@ -70,6 +71,7 @@ _USUAL_EXCHANGES = ("ECDHE", "DHE", "RSA")
 _USUAL_CIPHERS = ("AES", "CHACHA20", "3DES", "CAMELLIA", "RC4", "ARIA", "SEED")
 
 
+@cache
 def groups(version: ProtocolVersion) -> tuple[int, ...]:
     """Return the codes of all groups that a version can use, first those that nearly every server knows.
 
@@ -81,6 +83,7 @@ def groups(version: ProtocolVersion) -> tuple[int, ...]:
     return tuple(dict.fromkeys((*usual, *rest)))
 
 
+@cache
 def suites(version: ProtocolVersion, certificate: str | None = None) -> tuple[CipherSuite, ...]:
     """Return all cipher suites of a version, first those that servers usually have, in the order of their strength.
 

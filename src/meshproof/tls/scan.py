@@ -171,6 +171,7 @@ class _Scan:
     versions: dict[ProtocolVersion, Version] = field(default_factory=dict)
     ends: list[Profile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    controlled: bool = False
 
     async def run(self) -> Posture:
         """Scan, and return what is known."""
@@ -237,10 +238,7 @@ class _Scan:
     async def _ask_versions(self, first: Mapping[ProtocolVersion, Answer]) -> None:
         prober = self.prober
         asked = await asyncio.gather(
-            *(
-                enumeration.version(prober, version, first=answer if answer.conclusive or not prober.witness else None)
-                for version, answer in first.items()
-            )
+            *(enumeration.version(prober, version, answer) for version, answer in first.items())
         )
         self.versions = dict(zip(first, asked, strict=True))
         newest = next((known for known in reversed(asked) if known.offer.offered is Offered.OFFERED), None)
@@ -282,11 +280,9 @@ class _Scan:
         """List the cipher suites of a version by kind of certificate, then its groups."""
         prober, hello = self.prober, self.versions[version].hello
         if version is ProtocolVersion.SSL_2:
-            answer = await prober.ask(hello)
-            kinds = (answer.ssl2_suites,) if answer.ssl2_suites else ()
-            order = SuiteOrder(version=version, certificate=None, preference=kinds, complete=answer.negotiated)
-            return [order], None
-        chosen = (await prober.ask(hello)).suite
+            suites = self.versions[version].answer.ssl2_suites
+            return [SuiteOrder(version=version, certificate=None, preference=(suites,) if suites else ())], None
+        chosen = self.versions[version].answer.suite
         kinds_of_certificate = (None,) if version is ProtocolVersion.TLS_1_3 else (RSA, ECDSA)
         results = await asyncio.gather(
             *(enumeration.suite_order(prober, hello, chosen, kind) for kind in kinds_of_certificate)
@@ -296,8 +292,8 @@ class _Scan:
         known = [order for order in orders if order.preference or not order.complete] or orders[:1]
         if not groups:
             return known, None
-        suites = [suite for order in orders for suite in order.suites]
-        result = await enumeration.group_order(prober, hello, suites)
+        accepted = [suite for order in orders for suite in order.suites]
+        result = await enumeration.group_order(prober, hello, accepted)
         if result is None:
             return known, None
         order_of_groups, listing = result
@@ -339,6 +335,7 @@ class _Scan:
             for known, answer in zip(offered, answers, strict=True)
             if answer.refused
         ]
+        self.controlled = bool(answers) and answers[-1].negotiated
         self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, *contradictions))
 
     def _cross_check(self) -> None:
@@ -410,7 +407,7 @@ class _Scan:
 
     async def _gone(self) -> Outcome | None:
         prober = self.prober
-        if prober.witness and not prober.gone and not prober.out_of_time:
+        if prober.witness and not (self.controlled or prober.gone or prober.out_of_time):
             await prober.answers()
         return prober.gone
 
@@ -444,6 +441,7 @@ def _witness(hellos: Mapping[ProtocolVersion, Profile], answers: Mapping[Protoco
 
 
 def _result(profile: Profile, answer: Answer, known: Posture) -> ClientResult:
-    return ClientResult(
-        profile.name, replace(answer, certificates=()), reason(profile, answer, known), not answer.conclusive
-    )
+    why = reason(profile, answer, known)
+    if answer.remark:
+        why = f"{why}: {answer.remark}"
+    return ClientResult(profile.name, replace(answer, certificates=()), why, not answer.conclusive)

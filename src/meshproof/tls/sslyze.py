@@ -1,16 +1,18 @@
 """A second opinion on versions and cipher suites, by the program ``sslyze``.
 
-It is run as a process and never imported: it is under the AGPL.
+It is run as a process and never imported: it is under the AGPL. `make setup` gives it an environment of its own,
+since it needs an older version of ``cryptography`` than we do.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from meshproof.errors import MeshproofError, ToolMissing
@@ -93,10 +95,22 @@ def scan(targets: Sequence[Target], *, timeout: float = DEFAULT_TIMEOUT) -> dict
         CommandFailed: It ended with an error, or not in time.
         ScanFailed: It could not connect to a target, gave up on a version, or took a timeout for a rejection.
     """
-    if find_spec("sslyze") is None:
-        raise ToolMissing("Tried to run sslyze: it is not installed. Install the dependency group `dev`.")
-    argv = [sys.executable, "-m", "sslyze", "--json_out", "-", *_SCANS, *map(str, targets)]
+    argv = [*_program(), "--json_out", "-", *_SCANS, *map(str, targets)]
     return read_report(run(argv, timeout=timeout), targets)
+
+
+def _program() -> list[str]:
+    """Return the command that runs sslyze: that of `make setup`, or else the one on the PATH."""
+    python = Path(sys.prefix, "sslyze", "bin", "python")
+    if python.exists():
+        return [str(python), "-m", "sslyze"]
+    program = shutil.which("sslyze")
+    if program is None:
+        raise ToolMissing(
+            f"Tried to run sslyze, in {python.parents[1]} and on the PATH: it is in neither. "
+            "In a checkout run `make setup`; elsewhere install sslyze in an environment of its own, on the PATH."
+        )
+    return [program]
 
 
 def read_report(printed: str, targets: Sequence[Target]) -> dict[Target, Scan]:

@@ -26,7 +26,7 @@ class ProtocolVersion(Enum):
     @classmethod
     def from_code(cls, code: int) -> ProtocolVersion | None:
         """Return the version with these two octets; None when there is none."""
-        return next((version for version, known in _CODES.items() if known == code), None)
+        return _VERSIONS.get(code)
 
 
 _CODES = {
@@ -37,3 +37,4 @@ _CODES = {
     ProtocolVersion.TLS_1_2: 0x0303,
     ProtocolVersion.TLS_1_3: 0x0304,
 }
+_VERSIONS = {code: version for version, code in _CODES.items()}
