@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshproof.posture.difference import Change, difference, pairs
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, Posture, Target
+from meshproof.posture.difference import Change, Pair, changes, difference, pairs
+from meshproof.tls.answer import Answer
+from meshproof.tls.outcome import UNDECIDED, Outcome
+from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, ClientResult, Posture, Target
 from meshproof.tls.stream import Address
+from meshproof.tls.version import ProtocolVersion
 from tests.unit import postures
-from tests.unit.postures import CERTIFICATE, CHACHA, GCM, GCM_256, GOOD, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
+from tests.unit.postures import (
+    BEGAN,
+    CERTIFICATE,
+    CHACHA,
+    GCM,
+    GCM_256,
+    GOOD,
+    INTERMEDIATE,
+    SILENT,
+    TLS_1_0,
+    TLS_1_2,
+    TLS_1_3,
+    WEAK,
+)
+
+TLS_1_1 = ProtocolVersion.TLS_1_1
+OLD = (ProtocolVersion.SSL_2, ProtocolVersion.SSL_3, TLS_1_1)
+ALL_LISTED = replace(WEAK, ciphers=(*(postures.suites(version, "AES128-SHA") for version in OLD), *WEAK.ciphers))
 
 
 def row(before: Posture, after: Posture, what: str) -> Change | None:
     """Return a row; None when it did not change."""
-    return next((change for change in difference(before, after) if change.what == what), None)
+    found = [change for change in difference(before, after) if change.what == what]
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
-@pytest.mark.parametrize("posture", [GOOD, WEAK])
+def with_certificate(**fields: object) -> Posture:
+    """Return the good posture with another certificate, issued anew."""
+    changed = {"serial": 2, "fingerprint": "cd" * 32, **fields}
+    return replace(GOOD, certificates=(replace(CERTIFICATE, **changed),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("posture", [GOOD, ALL_LISTED])
 def test_the_same_is_the_same(posture: Posture) -> None:
     """Two scans of one server differ in nothing, whenever they were made."""
-    assert difference(posture, replace(posture, began=postures.BEGAN + timedelta(days=1), seconds=9.9)) == ()
+    assert difference(posture, replace(posture, began=BEGAN + timedelta(seconds=-1), seconds=9.9)) == ()
 
 
 @pytest.mark.parametrize(
@@ -66,35 +94,193 @@ def test_the_same_is_the_same(posture: Posture) -> None:
             "X25519MLKEM768",
             "the client's",
         ),
+        (replace(GOOD, groups=GOOD.groups[1:]), "TLS 1.2 P-256", "offered", "not offered"),
         (replace(GOOD, alpn=("h2",)), "ALPN", "h2, http/1.1", "h2"),
+        (replace(GOOD, alpn=("http/1.1", "h2")), "ALPN", "h2, http/1.1", "http/1.1, h2"),
+        (replace(GOOD, alpn=()), "ALPN", "h2, http/1.1", "none"),
         (
             replace(GOOD, client_authentication=ClientAuthentication.REQUIRED),
-            "client certificate",
+            "client authentication",
             "not requested",
             "required",
         ),
-        (replace(GOOD, fallback_scsv=False), "downgrade", "noticed", "not noticed"),
+        (replace(GOOD, fallback_scsv=False), "TLS_FALLBACK_SCSV", "supported", "not supported"),
+        (
+            replace(GOOD, versions=postures.versions(TLS_1_3), fallback_scsv=None),
+            "TLS_FALLBACK_SCSV",
+            "supported",
+            "no older version to fall back to",
+        ),
+        (
+            replace(GOOD, certificates=()),
+            "RSA certificate",
+            "CN=example.test, RSA 2048, until 2027-01-20 12:00, SHA-256 abababababababab",
+            "none",
+        ),
+        (with_certificate(subject="CN=b"), "RSA certificate subject", "CN=example.test", "CN=b"),
+        (
+            with_certificate(names=("b.test", "a.test")),
+            "RSA certificate names",
+            "*.example.test, example.test",
+            "a.test, b.test",
+        ),
+        (with_certificate(names=()), "RSA certificate names", "*.example.test, example.test", "none"),
+        (with_certificate(issuer="CN=b"), "RSA certificate issuer", "CN=authority", "CN=b"),
+        (with_certificate(key="RSA 4096"), "RSA certificate key", "RSA 2048", "RSA 4096"),
+        (
+            with_certificate(signature="sha1WithRSAEncryption"),
+            "RSA certificate signature",
+            "sha256WithRSAEncryption",
+            "sha1WithRSAEncryption",
+        ),
+        (
+            with_certificate(not_after=BEGAN - timedelta(seconds=1)),
+            "RSA certificate lifetime",
+            "not over",
+            "ended on 2026-11-21 11:59",
+        ),
+        (
+            with_certificate(not_before=BEGAN + timedelta(seconds=1)),
+            "RSA certificate lifetime",
+            "not over",
+            "begins on 2026-11-21 12:00",
+        ),
+        (
+            with_certificate(intermediates=()),
+            "RSA certificate chain",
+            "CN=authority, issued by CN=root, EC P-384, ecdsa-with-SHA384, not over",
+            "none",
+        ),
+        (
+            replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=()),)),
+            "RSA certificate chain",
+            "CN=authority, issued by CN=root, EC P-384, ecdsa-with-SHA384, not over",
+            "none",
+        ),
     ],
 )
 def test_what_changed_is_a_row(after: Posture, what: str, old: str, new: str) -> None:
     """It tells before and after, and the same the other way round."""
-    assert row(GOOD, after, what) is not None
     for first, last, words in ((GOOD, after, (old, new)), (after, GOOD, (new, old))):
         change = row(first, last, what)
         assert change
-        assert (change.before, change.after, change.unknown) == (*words, False)
+        assert (change.before, change.after, change.unknown, change.known) == (*words, False, True)
 
 
-def test_a_new_certificate_is_a_row() -> None:
-    """Another serial of the same subject is another certificate."""
-    change = row(GOOD, replace(GOOD, certificates=(replace(CERTIFICATE, fingerprint="cd" * 32),)), "RSA certificate")
-    assert change
-    assert "SHA-256 abab" in str(change.before)
-    assert "SHA-256 cdcd" in str(change.after)
-    second = replace(CERTIFICATE, key="EC P-256")
-    added = row(GOOD, replace(GOOD, certificates=(CERTIFICATE, second)), "EC certificate")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (INTERMEDIATE, INTERMEDIATE),
+        (replace(INTERMEDIATE, subject="CN=other"),),
+        (replace(INTERMEDIATE, issuer="CN=other"),),
+        (replace(INTERMEDIATE, key="RSA 1024"),),
+        (replace(INTERMEDIATE, signature="sha1WithRSAEncryption"),),
+        (replace(INTERMEDIATE, not_after=BEGAN - timedelta(days=1)),),
+        (replace(INTERMEDIATE, subject=UNREADABLE, fingerprint="01" * 32),),
+    ],
+)
+def test_the_chain(sent: tuple[Certificate, ...]) -> None:
+    """An intermediate that is added, or is another one, is a change also where the leaf is the same."""
+    after = replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=sent),))
+    (change,) = difference(GOOD, after)
+    assert (change.what, change.known) == ("RSA certificate chain", True)
+
+
+def test_a_chain_that_cannot_be_read() -> None:
+    """It is told by its fingerprint, so that the same is the same and another is another."""
+    first, second = (replace(INTERMEDIATE, subject=UNREADABLE, fingerprint=mark * 32) for mark in ("01", "02"))
+    one, other = (
+        replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=(sent,)),)) for sent in (first, second)
+    )
+    assert difference(one, one) == ()
+    (change,) = difference(one, other)
+    assert str(change.after).endswith("SHA-256 0202020202020202")
+
+
+def test_a_chain_of_an_older_document() -> None:
+    """It has no more than the subjects, so these are compared."""
+    unknown = replace(INTERMEDIATE, issuer="unknown", key="unknown", signature="unknown", fingerprint="")
+    old = replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=(unknown,)),))
+    assert difference(old, GOOD) == difference(GOOD, old) == ()
+    (change,) = difference(old, replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=()),)))
+    assert (change.before, change.after) == ("CN=authority", "none")
+
+
+def test_a_renewed_certificate_is_no_change() -> None:
+    """Another serial, lifetime and fingerprint with the same in all that counts is told as renewed."""
+    after = with_certificate(
+        not_before=BEGAN - timedelta(days=1),
+        not_after=BEGAN + timedelta(days=89),
+        intermediates=(replace(INTERMEDIATE, serial=3, fingerprint="01" * 32),),
+    )
+    assert difference(GOOD, after) == (
+        Change(
+            "RSA certificate",
+            "until 2027-01-20 12:00, SHA-256 abababababababab",
+            "until 2027-02-18 12:00, SHA-256 cdcdcdcdcdcdcdcd",
+            "Renewed: its names, issuer, key and signature algorithm are the same.",
+            renewed=True,
+        ),
+    )
+    (renewed,) = difference(GOOD, after)
+    assert (renewed.known, renewed.unknown) == (False, False)
+    moved = replace(CERTIFICATE, names=CERTIFICATE.names[::-1], fingerprint="cd" * 32)
+    assert [change.renewed for change in difference(GOOD, replace(GOOD, certificates=(moved,)))] == [True]
+
+
+def test_a_renewal_hides_no_change() -> None:
+    """A name that was lost with it is the row, and that it was issued anew is not told beside it."""
+    (change,) = difference(GOOD, with_certificate(names=("example.test",)))
+    assert (change.what, change.known) == ("RSA certificate names", True)
+
+
+def test_a_lifetime_that_ended_between_two_scans() -> None:
+    """The certificate is the same, and over; when it was over before it is the same."""
+    later = replace(GOOD, began=CERTIFICATE.not_after + timedelta(seconds=1))
+    assert [change.what for change in difference(GOOD, later)] == ["RSA certificate lifetime", "RSA certificate chain"]
+    assert difference(later, later) == ()
+    last_moment = replace(GOOD, began=INTERMEDIATE.not_after)
+    assert difference(GOOD, last_moment) == ()
+
+
+def test_two_certificates() -> None:
+    """Each kind of key has its rows; two of a kind are told apart whatever order they came in."""
+    second = replace(CERTIFICATE, key="EC P-256", fingerprint="01" * 32)
+    both = replace(GOOD, certificates=(CERTIFICATE, second))
+    added = row(GOOD, both, "EC certificate")
     assert added
-    assert added.before == "none"
+    assert (added.before, added.after) == (
+        "none",
+        "CN=example.test, EC P-256, until 2027-01-20 12:00, SHA-256 0101010101010101",
+    )
+    other = replace(CERTIFICATE, subject="CN=z", fingerprint="02" * 32)
+    one, another = (replace(GOOD, certificates=found) for found in ((CERTIFICATE, other), (other, CERTIFICATE)))
+    assert difference(one, another) == ()
+    lost = row(one, GOOD, "RSA certificate 2")
+    assert lost
+    assert lost.after == "none"
+    assert len(difference(one, GOOD)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"subject": UNREADABLE}, "RSA certificate subject"),
+        ({"names": (UNREADABLE,)}, "RSA certificate names"),
+        ({"issuer": UNREADABLE}, "RSA certificate issuer"),
+        ({"key": "RSA unknown"}, "RSA certificate key"),
+        ({"signature": UNREADABLE}, "RSA certificate signature"),
+        ({"not_after": datetime.min.replace(tzinfo=UTC)}, "RSA certificate lifetime"),
+        ({"not_before": datetime.min.replace(tzinfo=UTC)}, "RSA certificate lifetime"),
+    ],
+)
+def test_what_cannot_be_read_of_a_certificate(fields: dict[str, object], what: str) -> None:
+    """It may have changed, and so the certificate is not renewed either."""
+    after = with_certificate(**fields)
+    (change,) = difference(GOOD, after)
+    assert (change.what, change.unknown, change.after) == (what, True, None)
+    (both,) = difference(after, with_certificate(**(fields | {"fingerprint": "01" * 32})))
+    assert (both.what, both.unknown) == (what, True)
 
 
 def test_a_client_changes_with_its_reason() -> None:
@@ -110,50 +296,270 @@ def test_a_client_changes_with_its_reason() -> None:
     assert difference(GOOD, reworded) == ()
 
 
+@pytest.mark.parametrize("outcome", sorted(UNDECIDED, key=str))
+def test_an_end_that_decides_nothing_is_unknown(outcome: Outcome) -> None:
+    """The same one on both sides is not the same result: of a client, or of our certificate."""
+    client = ClientResult("Chrome", Answer(outcome=outcome), "Because.")
+    same = replace(GOOD, clients=(client,), credential=outcome)
+    assert [(change.what, change.unknown) for change in difference(same, same)] == [
+        ("client certificate", True),
+        ("Chrome", True),
+    ]
+
+
+def test_our_certificate() -> None:
+    """Let in and refused differ; where it was given to one scan only nobody knows."""
+    let_in, refused = (replace(GOOD, credential=end) for end in (Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA))
+    why = "With --cert: established. Now: client certificate of an unknown authority."
+    assert difference(let_in, refused) == (
+        Change("client certificate", "established", "client certificate of an unknown authority", why),
+    )
+    assert difference(refused, refused) == ()
+    (change,) = difference(GOOD, let_in)
+    assert (change.what, change.before, change.after) == ("client certificate", None, "established")
+    assert change.reason == "With --cert: not given. Now: established."
+    (change,) = difference(refused, GOOD)
+    assert change.after is None
+
+
 @pytest.mark.parametrize(
-    ("after", "what"),
+    ("after", "whats"),
     [
-        (replace(GOOD, versions=postures.versions(TLS_1_2, unknown=TLS_1_3)), "TLS 1.3"),
-        (replace(GOOD, ciphers=()), f"TLS 1.2 RSA {GCM}"),
-        (replace(GOOD, ciphers=(postures.suites(TLS_1_2, GCM, complete=False),)), f"TLS 1.2 RSA {CHACHA}"),
-        (replace(GOOD, groups=(replace(GOOD.groups[0], groups=(), complete=False),)), "TLS 1.2 X25519"),
-        (replace(GOOD, alpn=(), ciphers=()), "ALPN"),
-        (replace(GOOD, certificates=()), "RSA certificate"),
-        (replace(GOOD, fallback_scsv=None), "downgrade"),
-        (replace(GOOD, clients=()), "Chrome"),
-        (replace(GOOD, clients=(postures.refused("Chrome", unknown=True),)), "Chrome"),
+        (
+            replace(GOOD, versions=postures.versions(TLS_1_2, unknown=TLS_1_3)),
+            ["TLS 1.3", "TLS_FALLBACK_SCSV"],
+        ),
+        (replace(GOOD, ciphers=()), ["TLS 1.2 RSA cipher suites", "TLS 1.3 cipher suites"]),
+        (
+            replace(GOOD, ciphers=(postures.suites(TLS_1_2, GCM, complete=False), GOOD.ciphers[1])),
+            ["TLS 1.2 RSA cipher suites"],
+        ),
+        (
+            replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_2, certificate="ECDSA", complete=False))),
+            ["TLS 1.2 ECDSA cipher suites"],
+        ),
+        (
+            replace(GOOD, groups=(replace(GOOD.groups[0], groups=(), complete=False), GOOD.groups[1])),
+            ["TLS 1.2 groups"],
+        ),
+        (replace(GOOD, groups=GOOD.groups[:1]), ["TLS 1.3 groups"]),
+        (replace(GOOD, groups=GOOD.groups[1:], listed=False), ["TLS 1.2 groups", "ALPN", "certificates"]),
+        (
+            replace(GOOD, groups=(GOOD.groups[0], replace(GOOD.groups[1], server_decides=None))),
+            ["TLS 1.3 preferred group"],
+        ),
+        (replace(GOOD, alpn=("h2",), alpn_complete=False), ["ALPN"]),
+        (replace(GOOD, alpn_complete=False), ["ALPN"]),
+        (replace(GOOD, certificates=(), certificates_complete=False), ["certificates"]),
+        (replace(GOOD, certificates_complete=False), ["certificates"]),
+        (replace(GOOD, client_authentication=ClientAuthentication.UNKNOWN), ["client authentication"]),
+        (replace(GOOD, fallback_scsv=None), ["TLS_FALLBACK_SCSV"]),
+        (replace(GOOD, clients=()), ["clients"]),
+        (replace(GOOD, clients=(postures.refused("Chrome", unknown=True), *GOOD.clients[::2])), ["Chrome"]),
+        (replace(GOOD, contradictions=("It was, and was not.",)), ["answers"]),
     ],
 )
-def test_the_unknown_is_never_unchanged(after: Posture, what: str) -> None:
-    """A row that is unknown on a side is told as such, from either side, and from both."""
+def test_the_unknown_is_never_unchanged(after: Posture, whats: Sequence[str]) -> None:
+    """A row that is unknown on a side is told as such, once for a list, from either side, and from both."""
+    if "TLS 1.3" in whats:
+        after = replace(after, fallback_scsv=None)
     for first, last in ((GOOD, after), (after, GOOD)):
-        change = row(first, last, what)
-        assert change
-        assert change.unknown
-        assert [change.before, change.after].count(None) == 1
+        found = difference(first, last)
+        assert [change.what for change in found] == list(whats)
+        assert all(change.unknown and not change.known for change in found)
+        assert all([change.before, change.after].count(None) == 1 for change in found)
+    both = difference(after, after)
+    assert all(change.unknown for change in both)
+    assert both or whats == ["clients"]
 
 
-def test_two_silent_targets_are_not_alike() -> None:
-    """Nothing is known of either, so no version is unchanged."""
-    changes = difference(SILENT, SILENT)
-    rows = {change.what for change in changes}
-    assert {"TLS 1.2", "TLS 1.3", "ALPN", "client certificate", "downgrade", "Chrome"} <= rows
-    assert all(change.unknown for change in changes)
-    gone = row(GOOD, SILENT, "reachable")
-    assert gone == Change("reachable", "yes", "no", Outcome.SILENT.value)
+def test_what_is_known_of_an_incomplete_list() -> None:
+    """What came or went for certain has its row, and what may have has one for the whole list."""
+    part = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, complete=False), GOOD.ciphers[1]))
+    assert difference(GOOD, part) == (
+        Change("TLS 1.2 RSA AES128-SHA", "not offered", "offered"),
+        Change(
+            "TLS 1.2 RSA cipher suites",
+            f"{GCM}, {CHACHA}, {GCM_256}",
+            None,
+            f"Seen: {GCM}, {CHACHA}, {GCM_256}. Now: AES128-SHA, {GCM}, and perhaps more.",
+        ),
+    )
+    protocols = replace(GOOD, alpn=("h2", "istio"), alpn_complete=False)
+    assert difference(protocols, GOOD) == (
+        Change("ALPN istio", "offered", "not offered"),
+        Change("ALPN", None, "h2, http/1.1", "Seen: h2, istio, and perhaps more. Now: h2, http/1.1."),
+    )
+    second = replace(CERTIFICATE, key="EC P-256")
+    found = difference(GOOD, replace(GOOD, certificates=(second,), certificates_complete=False))
+    assert [(change.what, change.known) for change in found] == [("EC certificate", True), ("certificates", False)]
+    text = "CN=example.test, {}, until 2027-01-20 12:00, SHA-256 abababababababab"
+    rsa, ec = (text.format(key) for key in ("RSA 2048", "EC P-256"))
+    assert (found[1].before, found[1].after, found[1].reason) == (rsa, None, f"Seen: {rsa}. Now: {ec}.")
+    nothing = replace(GOOD, ciphers=(postures.suites(TLS_1_2, complete=False), GOOD.ciphers[1]))
+    (change,) = difference(GOOD, nothing)
+    assert change.reason.endswith("Now: none, and perhaps more.")
 
 
-def at(host: str, port: int, sni: str | None) -> Posture:
+def test_a_version_without_a_list() -> None:
+    """Two scans that both lack the suites of a version that is offered are not alike."""
+    without = replace(GOOD, ciphers=())
+    assert [(change.what, change.before, change.after) for change in difference(without, without)] == [
+        ("TLS 1.2 cipher suites", None, None),
+        ("TLS 1.3 cipher suites", None, None),
+    ]
+    without = replace(GOOD, groups=())
+    assert [change.what for change in difference(without, without)] == ["TLS 1.3 groups"]
+
+
+def test_groups_below_tls_1_3() -> None:
+    """They are listed in the newest version; a server without any has none there, and what is older is not asked."""
+    rsa_only = replace(GOOD, groups=GOOD.groups[1:])
+    assert difference(rsa_only, rsa_only) == ()
+    older = replace(
+        GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=(postures.groups(TLS_1_1, "x25519"),)
+    )
+    found = {change.what: change.unknown for change in difference(GOOD, older)}
+    assert found["TLS 1.1 X25519"] is False
+    assert found["TLS 1.2 P-256"] is False
+    newest = replace(GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=GOOD.groups)
+    assert "TLS 1.1 groups" in {change.what for change in difference(older, newest)}
+
+
+def test_one_group_is_no_choice() -> None:
+    """It is the preferred one as it was when there were others."""
+    one = replace(GOOD, groups=(GOOD.groups[0], postures.groups(TLS_1_3, "X25519MLKEM768", decides=None)))
+    assert "TLS 1.3 preferred group" not in {change.what for change in difference(GOOD, one)}
+    assert (
+        row(
+            replace(GOOD, groups=(GOOD.groups[0], replace(GOOD.groups[1], complete=False))),
+            one,
+            "TLS 1.3 preferred group",
+        )
+        is None
+    )
+
+
+def test_clients_of_one_scan_only() -> None:
+    """They are one row together, which says what to do."""
+    few = replace(GOOD, clients=GOOD.clients[:1])
+    advice = "Simulated once only: Chrome, IE 6 XP. Give both scans the same --clients."
+    assert difference(GOOD, few) == (Change("clients", "Chrome, IE 6 XP", None, advice),)
+    assert difference(few, GOOD) == (Change("clients", None, "Chrome, IE 6 XP", advice),)
+    (change,) = difference(few, replace(GOOD, clients=GOOD.clients[1:]))
+    assert (change.before, change.after) == (None, None)
+    assert change.reason == "Simulated once only: Java 8u161, Chrome, IE 6 XP. Give both scans the same --clients."
+
+
+def test_a_target_that_is_gone() -> None:
+    """It is one row: that it answers no more is known, and of all else nothing is."""
+    silent = Outcome.SILENT.value
+    assert difference(GOOD, SILENT) == (Change("reachable", "yes", "no", f"reachable. Now: {silent}"),)
+    assert difference(SILENT, GOOD) == (Change("reachable", "no", "yes", f"{silent} Now: reachable."),)
+    (both,) = difference(SILENT, SILENT)
+    assert (both.what, both.before, both.after, both.unknown) == ("reachable", None, None, True)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LOCAL_FAULT, Outcome.NOT_ASKED])
+def test_a_fault_of_this_machine_is_no_change(outcome: Outcome) -> None:
+    """Whether the target answers was not found out."""
+    (change,) = difference(GOOD, replace(SILENT, unreachable=outcome))
+    assert (change.before, change.after, change.unknown) == ("yes", None, True)
+
+
+def test_two_answers_to_one_question() -> None:
+    """A scan that contradicts itself may be like another, and says what was contradictory."""
+    odd = replace(GOOD, contradictions=("It was.", "It was not."))
+    assert difference(GOOD, odd) == (Change("answers", "the same each time", None, "- Now: It was.; It was not."),)
+
+
+def at(host: str, port: int, sni: str | None, endpoint: str | None = None) -> Posture:
     """Return the good posture of another target."""
-    return replace(GOOD, target=Target(Address(host, port), sni))
+    return replace(GOOD, target=Target(Address(host, port), sni), endpoint=endpoint)
+
+
+A, B, C = at("10.0.0.1", 443, "a.test"), at("10.0.0.1", 443, "b.test"), at("10.0.0.1", 8443, "a.test")
+MOVED, ELSEWHERE = at("10.0.0.2", 443, "a.test"), at("10.0.0.2", 9443, "b.test")
+UNNAMED, ITS_OTHER_PORT = at("10.0.0.2", 443, None), at("10.0.0.2", 8443, None)
+
+
+def paired(before: list[Posture], after: list[Posture]) -> list[tuple[Posture | None, Posture | None]]:
+    """Return who was paired with whom."""
+    return [(pair.before, pair.after) for pair in pairs(before, after)]
 
 
 def test_targets_find_each_other() -> None:
-    """Address and name go before port and name, and these before the name alone; what is left is alone."""
-    a, b, c = at("10.0.0.1", 443, "a.test"), at("10.0.0.1", 443, "b.test"), at("10.0.0.1", 8443, "a.test")
-    moved, elsewhere, other = at("10.0.0.2", 443, "a.test"), at("10.0.0.2", 9443, "b.test"), at("10.0.0.2", 443, None)
-    assert pairs([a, b, c], [c, b, a]) == [(a, a), (b, b), (c, c)]
-    assert pairs([a, b], [elsewhere, moved]) == [(a, moved), (b, elsewhere)]
-    assert pairs([a, b], [b, other]) == [(a, None), (b, b), (None, other)]
-    assert pairs([a], [other]) == [(a, other)]
-    assert pairs([], [a, b]) == [(None, a), (None, b)]
+    """By name; else by server name and port, by server name, by host. What is left is alone."""
+    assert paired([A, B, C], [C, B, A]) == [(A, A), (B, B), (C, C)]
+    assert paired([A, B], [ELSEWHERE, MOVED]) == [(A, MOVED), (B, ELSEWHERE)]
+    assert paired([A, C], [at("10.0.0.9", 8443, "a.test"), MOVED]) == [(A, MOVED), (C, at("10.0.0.9", 8443, "a.test"))]
+    assert paired([A, B], [B, UNNAMED]) == [(A, None), (B, B), (None, UNNAMED)]
+    assert paired([UNNAMED, B], [B, ITS_OTHER_PORT]) == [(UNNAMED, ITS_OTHER_PORT), (B, B)]
+    assert paired([A], [UNNAMED]) == [(A, UNNAMED)]
+    assert paired([], [A, B]) == [(None, A), (None, B)]
+    assert paired([A, B], []) == [(A, None), (B, None)]
+
+
+def test_nothing_but_a_port_in_common_is_no_pair() -> None:
+    """Targets without a server name are not the same because both are on 443."""
+    others = [at("10.0.0.8", 443, None), B]
+    assert paired([UNNAMED, B], others) == [(UNNAMED, None), (B, B), (None, others[0])]
+
+
+def test_how_targets_were_paired_is_said() -> None:
+    """Not where both have the same name, which nobody wonders about."""
+    assert [(pair.name, pair.how) for pair in pairs([A, B], [B, A])] == [
+        ("10.0.0.1:443 (a.test)", ""),
+        ("10.0.0.1:443 (b.test)", ""),
+    ]
+    start = "10.0.0.1:443 (a.test) before is compared with 10.0.0.2:"
+    what = "after: what they have in common is"
+    by_port, by_name = pairs([A, B], [MOVED, ELSEWHERE])
+    assert by_port.how == f"{start}443 (a.test) {what} the server name and the port."
+    assert by_name.how == (
+        f"10.0.0.1:443 (b.test) before is compared with 10.0.0.2:9443 (b.test) {what} the server name."
+    )
+    by_host, _ = pairs([UNNAMED, B], [ITS_OTHER_PORT, B])
+    assert by_host.how == f"10.0.0.2:443 before is compared with 10.0.0.2:8443 {what} the host."
+    (only,) = pairs([A], [UNNAMED])
+    assert only.how == f"{start}443 {what} that each scan has no other target."
+    gone, there, new = pairs([A, B], [B, UNNAMED])
+    assert (gone.name, gone.how) == ("10.0.0.1:443 (a.test)", "There is no such target in the second scan.")
+    assert there.how == ""
+    assert (new.name, new.how) == ("10.0.0.2:443", "There is no such target in the first scan.")
+
+
+def test_an_ambiguous_pair_is_said() -> None:
+    """Where several would do, each gets one in order, and the sentence says so."""
+    several = "Several have that, so they were paired in the order in which they were scanned."
+    other = at("10.0.0.3", 443, "a.test")
+    first, left = pairs([A], [MOVED, other])
+    assert (first.after, left.before, left.after) == (MOVED, None, other)
+    assert first.how.endswith(f"the server name and the port. {several}")
+    second, lonely = pairs([MOVED, other], [A])
+    assert (second.before, lonely.before, lonely.after) == (MOVED, other, None)
+    assert second.how.endswith(several)
+    twice = pairs([A, A], [A, A])
+    assert [(pair.before, pair.after) for pair in twice] == [(A, A), (A, A)]
+    assert all(pair.how.endswith(f"is the name. {several}") for pair in twice)
+
+
+def test_addresses_of_one_name() -> None:
+    """Each is compared with itself, and is called by its address; another address of one target is no wonder."""
+    first, second, third = (at("web.test", 443, "web.test", f"10.0.0.{n}:443") for n in (1, 2, 3))
+    found = pairs([first, second], [second, third])
+    assert [(pair.before, pair.after) for pair in found] == [(first, third), (second, second)]
+    assert found[1] == Pair("web.test:443 at 10.0.0.2:443", second, second)
+    assert found[0].how == (
+        "web.test:443 at 10.0.0.1:443 before is compared with web.test:443 at 10.0.0.3:443 after: "
+        "what they have in common is the name."
+    )
+    assert pairs([first], [third]) == [Pair("web.test:443", first, third)]
+
+
+def test_what_changed_in_a_pair() -> None:
+    """The rows of both, or that the target is in one scan only."""
+    assert changes(Pair("a", GOOD, GOOD)) == ()
+    assert changes(Pair("a", GOOD, replace(GOOD, alpn=()))) == (Change("ALPN", "h2, http/1.1", "none"),)
+    assert changes(Pair("a", GOOD, None)) == (Change("target", "was scanned", "was not scanned"),)
+    assert changes(Pair("a", None, GOOD)) == (Change("target", "was not scanned", "was scanned"),)

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from meshproof.posture import table
+from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change, difference
-from meshproof.posture.expectations import Deviation
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge
 from meshproof.tls.posture import Posture
 from tests.unit import postures
@@ -98,15 +98,19 @@ def test_many_targets_are_a_row_each() -> None:
 
 def test_deviations_and_changes_have_their_tables() -> None:
     """What was expected and seen; before and after; and a word when there is nothing to tell."""
-    printed = words(
-        table.deviations([Deviation("ALPN", "h2", "none"), Deviation("TLS 1", "offered", "?", unknown=True)])
-    )
+    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True)]))
     assert "ALPN h2 none" in printed
     assert "TLS 1 offered unknown: ?" in printed
     assert words(table.deviations([])) == "All is as expected."
+    met = Row("ALPN", "h2", "h2", met=True)
+    assert words(table.deviations([met])) == "All is as expected."
+    assert words(table.deviations([met, Row("TLS 1", "a", "b")])) == words(table.deviations([Row("TLS 1", "a", "b")]))
     printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
     assert "ALPN h2 unknown Why." in printed
     assert words(table.changes(())) == "Nothing changed."
+    renewed = Change("RSA certificate", "old", "new", "Renewed.", renewed=True)
+    assert words(table.changes([renewed])).endswith("RSA certificate old new Renewed. Nothing else changed.")
+    assert "Nothing else changed." not in words(table.changes([renewed, Change("ALPN", "h2", "none")]))
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -137,7 +141,7 @@ def test_a_strangers_text_steers_nothing() -> None:
     evil = replace(GOOD, alpn=(EVIL,), certificates=(certificate,), clients=(client,), notes=(EVIL,))
     pictures = (
         table.picture(evil),
-        table.deviations([Deviation(EVIL, EVIL, EVIL)]),
+        table.deviations([Row(EVIL, EVIL, EVIL)]),
         table.changes(difference(GOOD, evil)),
     )
     for picture in pictures:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
 from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
@@ -363,15 +365,17 @@ def _credential(cert: str | None, key: str | None) -> Leaf | None:
         leaf = Leaf.from_pem(chain, private)
     except ValueError as error:
         raise BadTarget(f"--cert {cert} is no certificate in PEM.") from error
-    if b"ENCRYPTED" in private:
-        raise BadTarget(f"--key {key} is encrypted: give a private key without a passphrase.")
+    try:
+        load_pem_private_key(private, password=None)
+    except TypeError as error:
+        raise BadTarget(f"--key {key} is encrypted: give a private key without a passphrase.") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadTarget(f"--key {key} is no private key in PEM.") from error
     try:
         leaf.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise BadTarget(f"--key {key} is not the private key of the certificate in {cert}.") from error
-        what = f"{cert} and {key} are no certificate and its private key in PEM"
-        raise BadTarget(f"Tried --cert and --key: {what} ({error.reason or error}).") from error
+        what = f"it is not the key of that certificate, or OpenSSL can't use them ({error.reason or error.strerror})"
+        raise BadTarget(f"Tried --cert {cert} with --key {key}: {what}.") from error
     return leaf
 
 

@@ -287,7 +287,7 @@ def _one_certificate(
     """Compare two certificates of a kind: what counts has a row each; one that is new and the same in it is renewed."""
     aspects: dict[str, Callable[[Certificate, datetime], str | None]] = {
         "subject": lambda each, _: each.subject if was_read(each.subject) else None,
-        "names": lambda each, _: ", ".join(sorted(each.names)) if all(map(was_read, each.names)) else None,
+        "names": lambda each, _: _names(each) if all(map(was_read, each.names)) else None,
         "issuer": lambda each, _: each.issuer if was_read(each.issuer) else None,
         "key": lambda each, _: each.key if was_read(each.key) else None,
         "signature": lambda each, _: each.signature if was_read(each.signature) else None,
@@ -303,6 +303,10 @@ def _one_certificate(
     if not same and all(each.before == each.after and not each.unknown for each in rows):
         reason = "Renewed: its names, issuer, key and signature algorithm are the same."
         yield Change(what, _issue(leaves[0]), _issue(leaves[1]), reason, renewed=True)
+
+
+def _names(certificate: Certificate) -> str:
+    return ", ".join(sorted(certificate.names)) or "none"
 
 
 def _lifetime(certificate: Certificate, now: datetime) -> str | None:

@@ -74,10 +74,12 @@ from meshproof.tls.version import ProtocolVersion
 Ranks = tuple[frozenset[str], ...]
 """Names, best first; those of equal preference are together."""
 
-_KEYS = (
+KEYS = (
     *("versions", "ciphers", "groups", "alpn", "client_authentication", "client_certificate", "credential"),
     *("fallback_scsv", "certificate", "certificate_names", "clients"),
 )
+"""What a file may have."""
+
 _OF_A_CERTIFICATE = ("names", "issuer", "key", "days_left")
 _GETS = ("protocol", "cipher", "forward_secrecy")
 _ALL = "all"
@@ -172,7 +174,7 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
         raise Unreadable(f"{path}: the file is empty, so that nothing is expected.")
     if len(documents) > 1:
         raise documents[1].wrong("is the second one: expectations are one document")
-    top = _filled(documents[0], _KEYS)
+    top = _filled(documents[0], KEYS)
     ciphers = _filled(top["ciphers"], PROTOCOLS) if "ciphers" in top else {}
     people = _filled(top["clients"], ("connect", "refuse", "exactly")) if "clients" in top else {}
     authentication, accepted, end = map(top.get, ("client_authentication", "client_certificate", "credential"))
@@ -393,7 +395,9 @@ def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     for name, listing in expectations.ciphers.items():
         version = PROTOCOLS[name]
         orders = [order for order in posture.ciphers if order.version is version]
-        seen = [tuple(frozenset(map(str, alike)) for alike in order.preference) for order in orders]
+        seen = [
+            (f"{order} ciphers", tuple(frozenset(map(str, alike)) for alike in order.preference)) for order in orders
+        ]
         listed = bool(orders) and all(order.complete for order in orders)
         complete = offered(posture, version) is (Offered.OFFERED if listed else Offered.NOT_OFFERED)
         yield from _listings(f"{version} ciphers", listing, seen, complete=complete)
@@ -402,24 +406,25 @@ def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Row]:
 def _groups(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     if expectations.groups is None:
         return
-    names = [(order, [group(each) for each in order.groups]) for order in posture.groups]
-    seen = [
-        tuple(frozenset([n]) for n in found) if order.server_decides else (frozenset(found),) for order, found in names
-    ]
+    seen = []
+    for order in posture.groups:
+        names = [frozenset([group(each)]) for each in order.groups]
+        ranks = tuple(names) if order.server_decides else (_union(tuple(names)),)
+        seen.append((f"{order.version} groups", ranks))
     complete = all_groups_known(posture) and not (
         expectations.groups.order and any(order.server_decides is None and order.groups[1:] for order in posture.groups)
     )
     yield from _listings("groups", expectations.groups, seen, complete=complete)
 
 
-def _listings(what: str, wanted: Listing, seen: Sequence[Ranks], *, complete: bool) -> Iterator[Row]:
+def _listings(what: str, wanted: Listing, seen: Sequence[tuple[str, Ranks]], *, complete: bool) -> Iterator[Row]:
     """Compare the names in all lists together, then, where it counts, the order of each list."""
     all_wanted = _union(wanted.ranks)
-    yield _names_row(what, all_wanted, _union(*seen), complete=complete)
-    for ranks in seen if wanted.order and complete else ():
+    yield _names_row(what, all_wanted, _union(*(ranks for _, ranks in seen)), complete=complete)
+    for name, ranks in seen if wanted.order and complete else ():
         expected = tuple(rank & _union(ranks) for rank in wanted.ranks if rank & _union(ranks))
         found = tuple(rank & all_wanted for rank in ranks if rank & all_wanted)
-        yield row(f"{what}, order", _ranked(expected), _ranked(found), met=expected == found)
+        yield row(f"{name}, order", _ranked(expected), _ranked(found), met=expected == found)
 
 
 def _names_row(what: str, wanted: frozenset[str], seen: frozenset[str], *, complete: bool) -> Row:

@@ -1,0 +1,547 @@
+"""`meshproof scan` and `diff` against real servers: what they print and write, and how they end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import ssl
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from meshproof.commands import output
+from meshproof.commands.diff import diff
+from meshproof.commands.quick import Quick
+from meshproof.commands.scan import scan
+from meshproof.errors import MachineError, MeshproofError
+from meshproof.pki import Leaf, Lifetime
+from meshproof.posture import document
+from meshproof.settings import ROOT
+from meshproof.tls import Address, Posture
+from meshproof.tls.clients import built_in
+from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
+from tests.unit.postures import GOOD, SILENT, WEAK
+from tests.unit.servers import nobody, server_context, serving, speak, tls
+
+TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+FINE = ("--clients", "none", "--sni", HOST)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, what it printed, and the sentence of its error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wide terminal without colours, and no clients of a user's own."""
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("MESHPROOF_CLIENTS", str(tmp_path / "no-clients.json"))
+
+
+def run(*arguments: object) -> Ended:
+    """Run `scan`, or `diff` when that is the first word, as the command line does."""
+    function, line = (diff, arguments[1:]) if arguments[0] == "diff" else (scan, arguments)
+    program = typer.Typer(add_completion=False)
+    program.command(cls=Quick)(function)
+    result = CliRunner().invoke(program, list(map(str, line)))
+    if isinstance(result.exception, MeshproofError):
+        return Ended(result.exception.exit_code, result.stdout, str(result.exception))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Address]:
+    """A server that nothing is wrong with."""
+    with serving(tls(SERVER)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def old_server() -> Iterator[Address]:
+    """A server that still offers TLS 1.0."""
+    with serving(tls(SERVER, oldest=ssl.TLSVersion.TLSv1)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def mutual() -> Iterator[Address]:
+    """A server that lets in our clients only."""
+    with serving(tls(SERVER, clients=OURS)) as address:
+        yield address
+
+
+def expected(directory: Path, text: str) -> Path:
+    """Write expectations."""
+    path = directory / "expect.yaml"
+    path.write_text(text)
+    return path
+
+
+def credential(directory: Path, leaf: Leaf) -> tuple[object, ...]:
+    """Write a client certificate; return the options that name it."""
+    (directory / "client.pem").write_bytes(leaf.chain_pem)
+    (directory / "client.key").write_bytes(leaf.key_pem)
+    return ("--cert", directory / "client.pem", "--key", directory / "client.key")
+
+
+def saved(path: Path) -> dict[str, Any]:
+    """Return a document that is as its schema says."""
+    found: dict[str, Any] = json.loads(path.read_text())
+    Draft202012Validator(json.loads(document.SCHEMA.read_text())).validate(found)
+    return found
+
+
+def suites(path: Path) -> dict[str, dict[str, tuple[str, str] | None]]:
+    """Return of a JUnit file by suite and test how it ended: None when it passed."""
+    found = {}
+    for suite in ET.parse(path).getroot():  # noqa: S314 - it is our own
+        ends = {str(test.get("name")): [(end.tag, str(end.get("message"))) for end in test] for test in suite}
+        found[str(suite.get("name"))] = {name: end[0] if end else None for name, end in ends.items()}
+    return found
+
+
+def test_the_example_of_the_readme_holds_on_a_healthy_server(tmp_path: Path) -> None:
+    """Whoever copies it sees it pass: the clients that it names are simulated."""
+    example = re.search(r"^```yaml\n(versions: .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert example
+    context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_3)
+    context.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")
+    file = expected(tmp_path, example[1])
+    with serving(speak(context)) as address:
+        found = run(address, "--sni", HOST, "--expect", file, "--json", tmp_path / "out.json")
+    assert "All is as expected." in found.err
+    assert found.code == 0
+    clients = [client["name"] for client in saved(tmp_path / "out.json")["targets"][0]["clients"]]
+    known = built_in()
+    assert set(clients) == {profile.name for profile in known.of("seed", "modern")}
+    assert len(clients) == len(set(clients))
+
+
+def test_only_what_is_expected_is_simulated(server: Address, tmp_path: Path) -> None:
+    """With `--clients none` no other client is; what gets exactly something is."""
+    text = "clients: {connect: [Java 8u161], refuse: [IE 8 XP], exactly: {Java 11.0.2 (OpenJDK): {protocol: TLSv1.3}}}"
+    name = "Java 11.0.2 (OpenJDK)"
+    assert name in {profile.name for profile in built_in().profiles}
+    file = tmp_path / "out.json"
+    found = run(server, *FINE, "--expect", expected(tmp_path, text), "--json", file)
+    assert found.code == 0
+    assert {client["name"] for client in saved(file)["targets"][0]["clients"]} == {"Java 8u161", "IE 8 XP", name}
+
+
+def test_a_client_of_a_file_goes_before_ours(server: Address, tmp_path: Path) -> None:
+    """A file for `--clients` has a client of the name of one of ours: that one is simulated, and only once."""
+    facts = next(
+        each
+        for each in json.loads((ROOT / "src/meshproof/tls/clients.json").read_text())["clients"]
+        if each["name"] == "IE 8 XP"
+    )
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"format": 1, "data": "1", "clients": [facts | {"name": "Java 8u161"}]}))
+    file = tmp_path / "out.json"
+    expect = expected(tmp_path, "clients: {refuse: [Java 8u161]}")
+    assert run(server, "--sni", HOST, "--clients", own, "--expect", expect, "--json", file).code == 0
+    assert [client["name"] for client in saved(file)["targets"][0]["clients"]] == ["Java 8u161"]
+
+
+def test_a_deviation_ends_with_1(server: Address, tmp_path: Path) -> None:
+    """It is told on standard error, in the JSON and in JUnit's form."""
+    file = expected(tmp_path, "versions: [TLSv1.3]\nclient_authentication: not requested\n")
+    files = ("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml")
+    found = run(server, *FINE, "--expect", file, *files)
+    assert found.code == 1
+    assert re.search(r"TLS 1\.2 +not offered +offered", found.err)
+    assert "client authentication" not in found.err
+    comparison = saved(tmp_path / "out.json")["comparison"]
+    assert (comparison["expectations"], comparison["fail_on"]) == (str(file), None)
+    target = f"{server} ({HOST})"
+    rows = {row["what"]: row for row in comparison["rows"]}
+    assert rows["TLS 1.2"] == {
+        "target": target,
+        "what": "TLS 1.2",
+        "expected": "not offered",
+        "seen": "offered",
+        "as_expected": False,
+        "unknown": False,
+    }
+    assert rows["client authentication"]["as_expected"]
+    tests = suites(tmp_path / "out.xml")[target]
+    assert tests["TLS 1.2"] == ("failure", "expected: not offered; seen: offered")
+    assert tests["TLS 1.3"] is None
+
+
+def test_what_is_known_to_be_wrong_goes_before_the_unknown(server: Address, tmp_path: Path) -> None:
+    """1 with a deviation; 14 without one; a file asks for its own keys only."""
+    wrong, unsure, fine = "versions: [TLSv1.3]", "client_certificate: accepted", "versions: [TLSv1.2, TLSv1.3]"
+    for text, code in ((f"{wrong}\n{unsure}", 1), (f"{fine}\n{unsure}", 14), (fine, 0)):
+        junit = tmp_path / "out.xml"
+        found = run(server, *FINE, "--expect", expected(tmp_path, text), "--junit", junit)
+        assert found.code == code
+        if unsure in text:
+            (tests,) = suites(junit).values()
+            assert tests["client certificate"] == (
+                "error",
+                "expected: accepted; seen: unknown: none was given: scan with --cert and --key",
+            )
+
+
+def test_a_target_that_does_not_answer(tmp_path: Path) -> None:
+    """Nothing of it is as expected or not: 14, and one row, whoever asks."""
+    with nobody() as address:
+        plain = run(address, *FINE)
+        both = run(
+            address,
+            *FINE,
+            *("--expect", expected(tmp_path, "versions: []"), "--fail-on", "note"),
+            *("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml"),
+        )
+        alone = run(address, *FINE, "--junit", tmp_path / "alone.xml")
+    assert (plain.code, both.code, alone.code) == (14, 14, 14)
+    (row,) = saved(tmp_path / "out.json")["comparison"]["rows"]
+    assert (row["what"], row["unknown"], row["seen"]) == ("target", True, "TCP connection refused")
+    (tests,) = suites(tmp_path / "out.xml").values()
+    assert tests == {"target": ("error", "expected: an answer; seen: unknown: TCP connection refused")}
+    (tests,) = suites(tmp_path / "alone.xml").values()
+    assert tests == {"the target": ("error", "expected: known; seen: unknown: TCP connection refused")}
+
+
+def test_an_expectation_asks_only_for_its_own_keys(tmp_path: Path) -> None:
+    """A server that says nothing to some hellos is unknown in part, which is no matter to the rest."""
+    with serving(tls(SERVER, names=(HOST,))) as address:
+        fine = run(address, *FINE, "--expect", expected(tmp_path, "versions: [TLSv1.2, TLSv1.3]"))
+        refused = run(address, "--clients", "none", "--sni", "other.test", "--fail-on", "broken")
+    assert fine.code == 0
+    assert refused.code == 14
+
+
+def test_the_gate(server: Address, old_server: Address, tmp_path: Path) -> None:
+    """It ends with 1 where a finding is as bad as is said, or worse, and tells which."""
+    with ExitStack() as stack:
+        expired = stack.enter_context(serving(tls(OURS.server(HOST, lifetime=Lifetime.EXPIRED))))
+        for address, severity, code in (
+            *((server, "broken", 0), (server, "note", 1)),
+            *((old_server, "broken", 0), (old_server, "weak", 1), (expired, "broken", 1)),
+        ):
+            files = ("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml")
+            found = run(address, *FINE, "--fail-on", severity, *files)
+            assert found.code == code, (address, severity)
+            comparison = saved(tmp_path / "out.json")["comparison"]
+            assert (comparison["expectations"], comparison["fail_on"]) == (None, severity)
+            failures = {name for tests in suites(tmp_path / "out.xml").values() for name, end in tests.items() if end}
+            assert bool(failures) is bool(code)
+            assert ("All is as expected." in found.err) is not bool(code)
+    assert "broken: expired" in failures
+    (tests,) = suites(tmp_path / "out.xml").values()
+    assert tests["broken: expired"]
+    assert tests["broken: expired"][0] == "failure"
+
+
+def test_without_a_gate_nothing_is_compared(old_server: Address, tmp_path: Path) -> None:
+    """What is weak is shown, and ends with 0; a JUnit file says that all could be found out."""
+    files = ("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml")
+    found = run(old_server, *FINE, *files)
+    assert (found.code, found.err) == (0, "")
+    assert "tls-1.0" in found.out
+    assert saved(tmp_path / "out.json")["comparison"] is None
+    assert list(suites(tmp_path / "out.xml").values()) == [{"posture": None}]
+
+
+@pytest.mark.parametrize(("leaf", "code"), [(TRUSTED, 0), (UNKNOWN, 1), (EXPIRED, 1)])
+def test_our_certificate(mutual: Address, tmp_path: Path, leaf: Leaf, code: int) -> None:
+    """It is let in, or one sentence says who refuses it, and why; that ends with 1."""
+    file = tmp_path / "out.json"
+    found = run(mutual, *FINE, *credential(tmp_path, leaf), "--json", file)
+    assert found.code == code
+    (row,) = saved(file)["comparison"]["rows"]
+    assert (row["what"], row["expected"], row["as_expected"]) == ("client certificate", "accepted", not code)
+    if not code:
+        assert found.err == ""
+    else:
+        why = row["seen"].removeprefix("refused: ")
+        assert found.err == (
+            f"meshproof: Tried the client certificate (--cert): {mutual} ({HOST}) refuses it: {why}.\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "leaf", "code"),
+    [
+        ("client_certificate: refused", UNKNOWN, 0),
+        ("client_certificate: refused", TRUSTED, 1),
+        ("client_certificate: accepted", UNKNOWN, 1),
+        ("credential: client certificate of an unknown authority", UNKNOWN, 0),
+        ("credential: client certificate of an unknown authority", EXPIRED, 1),
+        ("client_authentication: required", UNKNOWN, 1),
+        ("client_authentication: required", TRUSTED, 0),
+    ],
+)
+def test_what_is_expected_of_our_certificate(mutual: Address, tmp_path: Path, text: str, leaf: Leaf, code: int) -> None:
+    """A refusal that is expected is as expected; where a file says nothing of it, it is to be let in."""
+    found = run(mutual, *FINE, *credential(tmp_path, leaf), "--expect", expected(tmp_path, text))
+    assert found.code == code
+    assert ("refuses it" in found.err) is (code == 1 and leaf is UNKNOWN)
+
+
+def test_an_undecided_end_of_our_certificate(tmp_path: Path) -> None:
+    """A server that ends every handshake without a word neither lets it in nor refuses it."""
+    context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_2)
+    with serving(speak(context, answer=False)) as address:
+        found = run(
+            address, *FINE, *credential(tmp_path, TRUSTED), "--expect", expected(tmp_path, "alpn: [h2, http/1.1]")
+        )
+    assert found.code == 14
+    assert f"it is not known what {address} ({HOST}) makes of it: closed with close_notify." in found.err
+
+
+def test_many_targets(server: Address, old_server: Address, tmp_path: Path) -> None:
+    """Each that is not as expected is named, in the order in which they were given; the rest is not."""
+    file = expected(tmp_path, "versions: [TLSv1.2, TLSv1.3]")
+    found = run(old_server, server, old_server, *FINE, "--expect", file, "--json", tmp_path / "out.json")
+    assert found.code == 1
+    assert f"{old_server} ({HOST})" in found.err
+    assert f"{server} ({HOST})" not in found.err
+    assert "All is as expected." not in found.err
+    ports = [target["port"] for target in saved(tmp_path / "out.json")["targets"]]
+    assert ports == [old_server.port, server.port]
+
+
+def test_each_address(tmp_path: Path) -> None:
+    """`--all-addresses` scans all that a name has."""
+    with serving(tls(SERVER)) as address:
+        file = tmp_path / "out.json"
+        found = run(f"localhost:{address.port}", *FINE, "--all-addresses", "--json", file)
+    targets = saved(file)["targets"]
+    assert address.host in {target["address"] for target in targets}
+    assert found.code == (0 if len(targets) == 1 else 14)  # a machine with IPv6 has no server there
+
+
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_what_is_printed_is_all_that_is_printed(server: Address, option: str) -> None:
+    """`-` prints a document, and no table around it."""
+    found = run(server, *FINE, option, "-")
+    assert found.code == 0
+    if option == "--json":
+        assert json.loads(found.out)["comparison"] is None
+    else:
+        assert ET.fromstring(found.out).tag == "testsuites"  # noqa: S314 - it is our own
+
+
+MISTAKES = {
+    "--fail-on bad": "--fail-on bad is no severity: write broken or weak or note.",
+    "--timeout nan": "--timeout nan can't be: write seconds, more than 0 and at most 86400.",
+    "--timeout 0": "--timeout 0.0 can't be",
+    "--timeout -1": "--timeout -1.0 can't be",
+    "--timeout inf": "--timeout inf can't be",
+    "--max-time inf": "--max-time inf can't be",
+    "--max-time 0": "--max-time 0.0 can't be",
+    "--max-time 86401": "--max-time 86401.0 can't be",
+    "--targets none": "Tried to read the targets in none: No such file or directory.",
+    "--targets {tmp}": "Tried to read the targets in {tmp}: Is a directory.",
+    "--targets {tmp}/octets": "Tried to read the targets in {tmp}/octets: it is not text in UTF-8.",
+    "--expect {tmp}": "{tmp}: cannot be read: Is a directory.",
+    "--expect {tmp}/empty": "{tmp}/empty: the file is empty, so that nothing is expected.",
+    "--gateway {tmp}": "{tmp}: cannot be read: Is a directory.",
+    "--clients {tmp}": "--clients {tmp} is neither",
+    "--json {tmp}": "{tmp} is a directory, and can't be written as a file: name a file.",
+    "--html {tmp}": "{tmp} is a directory",
+    "--junit {tmp}/none/out.xml": "{tmp}/none/out.xml can't be written: there is no directory {tmp}/none.",
+    "--json - --junit -": "Only one thing can be printed on standard output: give the others a file instead of -.",
+    "--cert {tmp}/chain": "--cert and --key go together: a certificate and its private key, both in PEM.",
+    "--key {tmp}/key": "--cert and --key go together: a certificate and its private key, both in PEM.",
+    "--cert {tmp}/none --key {tmp}/key": "Tried to read --cert {tmp}/none: No such file or directory.",
+    "--cert {tmp}/chain --key {tmp}": "Tried to read --key {tmp}: Is a directory.",
+    "--cert {tmp}/chain --key /proc/self/mem": "Tried to read --key /proc/self/mem: Input/output error.",
+    "--cert {tmp}/key --key {tmp}/key": "--cert {tmp}/key is no certificate in PEM.",
+    "--cert {tmp}/chain --key {tmp}/encrypted": "--key {tmp}/encrypted is encrypted: give a private key without",
+    "--cert {tmp}/chain --key {tmp}/old": "--key {tmp}/old is encrypted: give a private key without a passphrase.",
+    "--cert {tmp}/chain --key {tmp}/other": "Tried --cert {tmp}/chain with --key {tmp}/other: it is not the key of",
+    "--cert {tmp}/rotten --key {tmp}/key": "Tried --cert {tmp}/rotten with --key {tmp}/key: it is not the key of that",
+    "--cert {tmp}/chain --key {tmp}/chain": "--key {tmp}/chain is no private key in PEM.",
+    "--cert {tmp}/chain --key {tmp}/empty": "--key {tmp}/empty is no private key in PEM.",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None:
+    """With code 4 and one sentence, which says what is wrong with what; nothing is scanned, so that nothing waits."""
+    key = load_pem_private_key(TRUSTED.key_pem, None)
+    locked = BestAvailableEncryption(b"secret")
+    files = {
+        "chain": TRUSTED.chain_pem,
+        "key": TRUSTED.key_pem,
+        "other": UNKNOWN.key_pem,
+        "encrypted": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked),
+        "old": key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked),
+        "octets": b"\xff\xfe",
+        "empty": b"",
+        "rotten": TRUSTED.chain_pem + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    }
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    found = run("192.0.2.1", *line.format(tmp=tmp_path).split())
+    assert found.code == 4
+    assert found.out == ""
+    assert found.err.startswith(MISTAKES[line].format(tmp=tmp_path))
+    assert "\n" not in found.err.rstrip("\n")
+    assert found.err.rstrip("\n").endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("host:0", "host:0: there is no port 0."),
+        ("a b", "a b is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT."),
+        (f"{'a' * 64}.test", "can't be the name of a host"),
+        ("a..test", "a..test can't be the name of a host"),
+        (f"{'b' * 64}@127.0.0.1", "can't be the name of a host"),
+        ("\N{SNOWMAN}" * 70, "can't be the name of a host"),
+    ],
+)
+def test_a_target_that_cannot_be(target: str, why: str) -> None:
+    """It is told before anything is scanned."""
+    found = run(target)
+    assert found.code == 4
+    assert why in found.err
+
+
+def test_text_of_standard_input() -> None:
+    """Octets that are no text are told as such."""
+    program = typer.Typer(add_completion=False)
+    program.command(cls=Quick)(scan)
+    result = CliRunner().invoke(program, ["-"], input=b"\xff\xfe\n")
+    assert isinstance(result.exception, MeshproofError)
+    assert str(result.exception) == "Tried to read targets from standard input: it is not text in UTF-8."
+    assert result.exception.exit_code == 4
+
+
+def save(path: Path, *found: Posture) -> Path:
+    """Save postures as a scan does."""
+    path.write_text(json.dumps(document.to_json(found, clients="2026-11-21")))
+    return path
+
+
+RENEWED = dataclasses.replace(
+    GOOD, certificates=(dataclasses.replace(GOOD.certificates[0], fingerprint="cd" * 32, serial=2),)
+)
+OTHER_PROTOCOLS = dataclasses.replace(RENEWED, alpn=("h2",), fallback_scsv=None)
+PART_UNKNOWN = dataclasses.replace(GOOD, fallback_scsv=None)
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "words"),
+    [
+        (GOOD, 0, "Nothing changed."),
+        (RENEWED, 0, "Nothing else changed."),
+        (PART_UNKNOWN, 14, "unknown"),
+        (OTHER_PROTOCOLS, 1, "h2, http/1.1"),
+        (SILENT, 1, "reachable"),
+    ],
+)
+def test_how_a_diff_ends(tmp_path: Path, after: Posture, code: int, words: str) -> None:
+    """1 for what changed, 14 for what may have, 0 for nothing and for a renewed certificate."""
+    found = run("diff", save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", after))
+    assert found.code == code
+    assert words in found.out
+    assert found.out.startswith("127.0.0.1:443 (example.test)\n")
+
+
+def test_a_diff_as_json_and_junit(tmp_path: Path) -> None:
+    """Each row with what it was and is, and how targets were paired; certificates that were renewed pass."""
+    moved = dataclasses.replace(OTHER_PROTOCOLS, target=dataclasses.replace(GOOD.target, sni="other.test"))
+    before, after = save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", moved)
+    found = run("diff", before, after, "--json", tmp_path / "diff.json", "--junit", tmp_path / "diff.xml")
+    assert found.code == 1
+    how = (
+        "127.0.0.1:443 (example.test) before is compared with 127.0.0.1:443 (other.test) after: "
+        "what they have in common is the host."
+    )
+    assert how in found.out
+    saved_one = json.loads((tmp_path / "diff.json").read_text())
+    assert (saved_one["before"], saved_one["after"]) == (str(before), str(after))
+    (target,) = saved_one["targets"]
+    assert (target["target"], target["before"], target["after"], target["paired"]) == (
+        "127.0.0.1:443 (example.test)",
+        "127.0.0.1:443 (example.test)",
+        "127.0.0.1:443 (other.test)",
+        how,
+    )
+    rows = {row["what"]: row for row in target["changes"]}
+    assert rows["ALPN"] == {
+        "what": "ALPN",
+        "before": "h2, http/1.1",
+        "after": "h2",
+        "reason": "",
+        "renewed": False,
+        "unknown": False,
+    }
+    assert rows["RSA certificate"]["renewed"]
+    assert rows["TLS_FALLBACK_SCSV"]["unknown"]
+    tests = suites(tmp_path / "diff.xml")["127.0.0.1:443 (example.test)"]
+    assert tests == {
+        "ALPN": ("failure", "before: h2, http/1.1; after: h2"),
+        "RSA certificate": None,
+        "TLS_FALLBACK_SCSV": ("error", "before: supported; after: unknown"),
+    }
+
+
+def test_a_diff_of_other_targets(tmp_path: Path) -> None:
+    """A target of one scan only is a change, and the sentence says where it is not."""
+    other = dataclasses.replace(GOOD, target=dataclasses.replace(GOOD.target, address=Address("10.9.8.7", 1), sni=None))
+    before, after = save(tmp_path / "before.json", GOOD, other), save(tmp_path / "after.json", GOOD)
+    found = run("diff", before, after, "--json", "-")
+    assert found.code == 1
+    first, second = json.loads(found.out)["targets"]
+    assert first["changes"] == []
+    assert (second["before"], second["after"]) == ("10.9.8.7:1", None)
+    assert second["paired"] == "There is no such target in the second scan."
+    same = run("diff", after, after, "--junit", "-")
+    assert same.code == 0
+    assert [test.get("name") for test in ET.fromstring(same.out).iter("testcase")] == ["nothing changed"]  # noqa: S314 - ours
+    assert run("diff", after, before, "--json", "-").code == 1
+
+
+def test_a_diff_of_what_is_no_scan(tmp_path: Path) -> None:
+    """One sentence and code 4: a file that is not there, a directory, one that cannot be written."""
+    good = save(tmp_path / "good.json", WEAK)
+    for line in ((tmp_path / "none", good), (good, tmp_path), (good, good, "--json", tmp_path)):
+        found = run("diff", *line)
+        assert (found.code, found.out) == (4, "")
+        assert str(tmp_path) in found.err
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """What goes wrong after the look before is the machine's fault, and leaves nothing behind."""
+    with pytest.raises(MachineError, match=r"Nothing was written\.$"):
+        output.write(tmp_path, "text")
+    assert list(tmp_path.iterdir()) == []
+    output.write(tmp_path / "file", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize(
+    ("deviates", "unknown", "code"), [(True, True, 1), (True, False, 1), (False, True, 14), (False, False, 0)]
+)
+def test_exit_codes(deviates: bool, unknown: bool, code: int) -> None:  # noqa: FBT001 - a row
+    """What is known to be wrong goes before what is not known."""
+    assert output.exit_code(deviates=deviates, unknown=unknown) == code
