@@ -44,8 +44,8 @@ class SuiteOrder:
         version: The version.
         certificate: The kind of certificate that they go with, ``RSA`` (which covers all that is not ECDSA) or
             ``ECDSA``; None in SSLv2 and in TLS 1.3, where a suite says nothing about it.
-        preference: The suites as the server prefers them, best first; those of one inner tuple it likes alike, and
-            takes the client's first. In SSLv2 the client chooses: one inner tuple.
+        preference: The suites as the server prefers them, best first; those of one inner tuple have equal
+            preference, and the client's first is taken. In SSLv2 the client chooses: one inner tuple.
         complete: Whether the list ended with a refusal; False when the server stopped answering before.
     """
 
