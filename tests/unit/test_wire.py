@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from meshproof.tls.wire import LIMIT, Flight, Malformed, NotTls, Overlong, Ssl2Flight, take_record
-from tests.unit.flights import CHANGE_CIPHER_SPEC, DONE, RSA_AES_128, alert, record, server_hello
+from tests.unit.flights import (
+    CERTIFICATE_REQUEST,
+    CHANGE_CIPHER_SPEC,
+    DONE,
+    RSA_AES_128,
+    alert,
+    certificate,
+    record,
+    server_hello,
+)
 
 
 def flight(*octets: bytes) -> Flight:
@@ -35,6 +44,18 @@ def test_a_flight_goes_on_after_a_warning() -> None:
     found = flight(alert(112, level=1), record(server_hello(RSA_AES_128), DONE))
     assert found.hello is not None
     assert (found.warning, found.alert, found.client_cert_requested) == (112, None, False)
+
+
+@pytest.mark.parametrize("requested", [True, False])
+def test_a_request_for_a_certificate_is_known_at_the_end(*, requested: bool) -> None:
+    """That none is wanted is known when the flight is done, and not before (RFC 5246 7.4.4 and 7.4.5)."""
+    found = flight(record(server_hello(RSA_AES_128), certificate(b"leaf")))
+    assert (found.client_cert_requested, found.ended, found.certificates) == (None, False, (b"leaf",))
+    if requested:
+        found.feed(record(CERTIFICATE_REQUEST))
+        assert (found.client_cert_requested, found.ended) == (True, False)
+    found.feed(record(DONE))
+    assert (found.client_cert_requested, found.ended) == (requested, True)
 
 
 def test_a_message_has_a_longest_length() -> None:
