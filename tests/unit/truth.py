@@ -230,7 +230,11 @@ def _of_suites(posture: Posture, facts: Facts) -> Iterator[str]:
         listed, true = [suite.code for suite in order.suites], facts.suites.get(kind, ())
         yield from _of_list(f"cipher suites of {order}", listed, true, complete=order.complete)
         in_order = [code for code in true if code in listed]
-        if facts.ordered and (listed != in_order or any(len(alike) > 1 for alike in order.preference)):
+        if (
+            facts.ordered
+            and order.ordered
+            and (listed != in_order or any(len(alike) > 1 for alike in order.preference))
+        ):
             yield f"cipher suites of {order}: they are not in the server's order"
     if _lists_are_due(posture):
         for kind, suites in facts.suites.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.posture import GroupOrder, Posture, SuiteOrder
+from meshproof.tls.posture import ClientAuthentication, GroupOrder, Posture, SuiteOrder
 from meshproof.tls.profile import Profile
 from meshproof.tls.questions import ECDSA, RSA
 from meshproof.tls.registry import CipherSuite, Group
@@ -66,7 +66,7 @@ def _with_suite(posture: Posture, version: ProtocolVersion, suite: CipherSuite) 
     if order is None:
         order = SuiteOrder(version=version, certificate=kind, preference=())
         posture = replace(posture, ciphers=(*posture.ciphers, order))
-    longer = replace(order, preference=(*order.preference, (suite,)), complete=False)
+    longer = replace(order, preference=(*order.preference, (suite,)), complete=False, ordered=False)
     ciphers = tuple(longer if each is order else each for each in posture.ciphers)
     changed = replace(posture, ciphers=ciphers)
     if not order.complete:
@@ -87,6 +87,33 @@ def _with_group(posture: Posture, version: ProtocolVersion, group: Group) -> Pos
 
 def _contradicted(posture: Posture, what: str) -> Posture:
     return replace(posture, contradictions=(*posture.contradictions, what))
+
+
+def without_refusals(posture: Posture) -> Posture:
+    """Return a posture of a target that contradicts itself: what was refused may be offered at another time.
+
+    Several servers answer under one address, or the server changed during the scan. What was negotiated stays.
+    """
+    if not posture.contradictions:
+        return posture
+    wanted = posture.client_authentication
+    known = (ClientAuthentication.NOT_REQUESTED, ClientAuthentication.UNKNOWN)
+    return replace(
+        posture,
+        versions={
+            version: replace(offer, offered=Offered.UNKNOWN) if offer.offered is Offered.NOT_OFFERED else offer
+            for version, offer in posture.versions.items()
+        },
+        ciphers=tuple(replace(order, complete=False, ordered=False) for order in posture.ciphers),
+        groups=tuple(replace(order, complete=False) for order in posture.groups),
+        alpn_complete=False,
+        certificates_complete=False,
+        fallback_scsv=None,
+        client_authentication=wanted if wanted in known else ClientAuthentication.UNKNOWN,
+        clients=tuple(
+            replace(client, unknown=client.unknown or not client.answer.negotiated) for client in posture.clients
+        ),
+    )
 
 
 def should_connect(profile: Profile, posture: Posture) -> bool:

@@ -228,7 +228,8 @@ async def suite_order(
         version=wanted,
         certificate=certificate,
         preference=tuple(map(tuple, preference or [[suite] for suite in merged or listing.items])),
-        complete=listing.complete and preference is not None,
+        complete=listing.complete,
+        ordered=preference is not None,
     )
     return order, listing
 

@@ -47,12 +47,14 @@ class SuiteOrder:
         preference: The suites as the server prefers them, best first; those of one inner tuple have equal
             preference, and the client's first is taken. In SSLv2 the client chooses: one inner tuple.
         complete: Whether the list ended with a refusal; False when the server stopped answering before.
+        ordered: Whether the order is the server's; False when it could not be found out.
     """
 
     version: ProtocolVersion
     certificate: str | None
     preference: tuple[tuple[CipherSuite, ...], ...]
     complete: bool = True
+    ordered: bool = True
 
     def __str__(self) -> str:
         return f"{self.version} {self.certificate}" if self.certificate else str(self.version)
@@ -208,6 +210,7 @@ class Posture:
             if offer.offered is Offered.UNKNOWN
         ]
         gaps += [f"cipher suites of {order}" for order in self.ciphers if not order.complete]
+        gaps += [f"order of the cipher suites of {order}" for order in self.ciphers if order.complete > order.ordered]
         gaps += [f"groups of {order.version}" for order in self.groups if not order.complete]
         if self.listed:
             gaps += [

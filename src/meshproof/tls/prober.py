@@ -38,7 +38,8 @@ _TRIES = 3  # and all of them, once a target has ended hellos without a word tha
 _ATTEMPTS = 6  # to get through all tries with every control answered
 _LENGTHS = (250, 500, 1000, 1390, 2000, 4000)  # octets of a control: just below what stacks and networks limit
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.25  # seconds between two connections to a target that limits their rate
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1  # seconds between two looks at whether a target answers again
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.05  # seconds between two looks at whether a target answers again
+_CALM = 16  # answers in a row after which the rests become shorter again
 _ENOUGH_SILENCE = 2  # deadlines that pass without an answer before others like them are left alone
 _MOST_CHAINS = 8
 
@@ -155,7 +156,8 @@ class Prober:
         self._limit = AT_ONCE
         self._permits = asyncio.Semaphore(AT_ONCE)
         self._pause = 0.0
-        self._attempts = _ATTEMPTS
+        self._calm = 0
+        self._by_chance = False  # whether it ends connections whatever their number and rate
         self._unanswered = 0
         self._suspects: list[_Suspect] = []
         self._court = asyncio.Lock()
@@ -267,6 +269,8 @@ class Prober:
                 answer = await probe.ask(
                     self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length
                 )
+        if self._pause:
+            self._speed_up(answer)
         self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
         if self._unanswered >= AT_ONCE:
             self.gone = answer.outcome
@@ -307,9 +311,17 @@ class Prober:
                 self._permits.release()
 
     def _slow_down(self) -> None:
-        """Open no more than one connection at once from now on, and take a rest before each."""
-        self._limit, self.slowed = 1, True
-        self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        """Open no more than one connection at once from now on, and take a rest before each where that may help."""
+        self._limit, self.slowed, self._calm = 1, True, 0
+        if not self._by_chance:
+            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    def _speed_up(self, answer: Answer) -> None:
+        """Make the rests shorter after some answers in a row."""
+        self._calm = 0 if _proves_nothing(answer) else self._calm + 1
+        if self._calm >= _CALM:
+            self._calm = 0
+            self._pause = self._pause / 2 if self._pause > _SHORTEST_PAUSE / 2 else 0.0
 
     async def _judge(self) -> None:
         """Find out what the ends of all suspects are worth."""
@@ -343,7 +355,7 @@ class Prober:
         return next((length for length in _LENGTHS if length >= wanted), wanted)
 
     async def _judge_by(self, control: Control, length: int | None, suspects: list[_Suspect]) -> None:
-        for _ in range(self._attempts):
+        for _ in range(1 if self._by_chance else _ATTEMPTS):
             if not await self._answers_again():
                 return
             if not await self._is_control(control, length):
@@ -356,7 +368,7 @@ class Prober:
             self._slow_down()
             for suspect in suspects:
                 suspect.ends.clear()
-        self._attempts, self._pause = 1, 0.0  # slowing down does not help: it ends connections by chance
+        self._by_chance, self._pause = True, 0.0
         for suspect in suspects:
             if not suspect.settled:
                 remark = "hellos that are known to be answered ended in the same way now and then"
