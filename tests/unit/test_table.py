@@ -225,6 +225,27 @@ def test_colour_is_for_terminals() -> None:
     assert "\x1b[31m" in shown(table.picture(WEAK), terminal=True)
 
 
+def test_a_client_has_the_colour_of_what_it_gets() -> None:
+    """Green with forward secrecy in a version of today, red without either, yellow where it is unknown."""
+    old = postures.connected("old", postures.TLS_1_0, "ECDHE-RSA-AES128-SHA", "x25519")
+    for client, colour in (
+        (GOOD.clients[0], "32"),
+        (old, "31"),
+        (postures.connected("plain", postures.TLS_1_2, "AES128-SHA"), "31"),
+        (postures.refused("none"), "31"),
+        (postures.refused("unknown", unknown=True), "33"),
+    ):
+        assert f"\x1b[{colour}m" in shown(table.clients([client]), terminal=True), client.name
+
+
+def test_a_verdict_has_the_colour_of_the_worst() -> None:
+    """In a row of many targets; where a part is unknown, that of the unknown."""
+    weak = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, "RC4-SHA", "AES128-SHA"),))
+    assert "\x1b[1;31m1 broken" in shown(table.summary([weak]), terminal=True)
+    assert "\x1b[32mgood" in shown(table.summary([GOOD]), terminal=True)
+    assert "\x1b[33mgood, part unknown" in shown(table.summary([replace(GOOD, alpn_complete=False)]), terminal=True)
+
+
 def test_a_strangers_text_steers_nothing() -> None:
     """Names in a certificate, protocols and whatever else a server sends are shown, not obeyed."""
     certificate = replace(CERTIFICATE, subject=EVIL, names=(EVIL,), issuer=EVIL, signature=EVIL, key=EVIL)
