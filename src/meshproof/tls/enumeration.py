@@ -35,6 +35,11 @@ class Asker(Protocol):
 
     sni: str | None
 
+    @property
+    def answered(self) -> bool:
+        """Whether the target has answered anything."""
+        ...
+
     async def ask(self, profile: Profile, *, control: Profile | None = None) -> Answer:
         """Send a hello; see ``Prober.ask``."""
         ...
@@ -93,9 +98,9 @@ async def version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Versi
     parts = _parts(hello, wanted, asker.sni)
     answers = await _answers_to_portions(asker, parts, first)
     if answers[-1][1].negotiated or answers[-1][1].outcome in _ABOUT_THE_VERSION or wanted not in _EXTENSIBLE:
-        return _conclude(answers)
+        return _conclude(answers, asker.sni)
     if answers[-1][1].refused and not answers[-1][1].confirmed:
-        return _conclude([*answers, *await _negotiated(asker, questions.short(wanted))])
+        return _conclude([*answers, *await _negotiated(asker, questions.short(wanted))], asker.sni)
     return await _without_what_may_be_too_much(asker, wanted, answers)
 
 
@@ -119,8 +124,9 @@ async def _without_what_may_be_too_much(
 
     If it is the server name that is too much, then another host would answer; that says nothing about this one.
     """
-    if not _just_ended(answers[-1][1]) and answers[-1][1].outcome is not Outcome.SILENT:
-        return _conclude(answers)
+    silent = answers[-1][1].outcome is Outcome.SILENT and asker.answered
+    if not silent and not _just_ended(answers[-1][1]):
+        return _conclude(answers, asker.sni)
     less = [questions.short(wanted)]
     if wanted is not ProtocolVersion.TLS_1_3:
         less.append(questions.bare(wanted))
@@ -131,8 +137,8 @@ async def _without_what_may_be_too_much(
                 break
         worded = await _negotiated(asker, hello)
         if worded:
-            return _conclude(worded)
-    return _conclude(answers)
+            return _conclude(worded, asker.sni)
+    return _conclude(answers, asker.sni)
 
 
 async def _negotiated(asker: Asker, hello: Profile) -> list[tuple[Profile, Answer]]:
@@ -160,21 +166,19 @@ def first_question(wanted: ProtocolVersion, sni: str | None) -> Profile:
     return _parts(broad(wanted), wanted, sni)[0]
 
 
-def _conclude(answers: Sequence[tuple[Profile, Answer]]) -> Version:
+def _conclude(answers: Sequence[tuple[Profile, Answer]], sni: str | None) -> Version:
     """Conclude from the answers to all portions whether the version is offered."""
     hello, answer = answers[-1]
     if answer.negotiated:
         return Version(Offer(offered=Offered.OFFERED), hello, answer)
     undecided = next(((hello, answer) for hello, answer in answers if not answer.refused), None)
     hello, answer = undecided or answers[0]
-    about_the_name = answer.alert == Alert.MISSING_EXTENSION and not _names_a_server(hello)
+    about_the_name = answer.alert == Alert.UNRECOGNIZED_NAME or (
+        answer.alert == Alert.MISSING_EXTENSION and sni is None
+    )
     offered = Offered.UNKNOWN if undecided or about_the_name else Offered.NOT_OFFERED
     offer = Offer(offered=offered, refusal=answer.outcome, alert=answer.alert, answered=answer.version)
     return Version(offer, hello, answer)
-
-
-def _names_a_server(hello: Profile) -> bool:
-    return True if hello.ssl2_format else bool(hello.extensions)
 
 
 async def without_key_share(asker: Asker, hello: Profile) -> Profile:

@@ -163,6 +163,11 @@ class Prober:
         self._court = asyncio.Lock()
 
     @property
+    def answered(self) -> bool:
+        """Whether the target has answered anything."""
+        return self.witness is not None
+
+    @property
     def time_left(self) -> float:
         """The seconds that are left for the target."""
         return max(0.0, self._deadline - time.monotonic())
@@ -199,6 +204,8 @@ class Prober:
         known = Control(control) if control else self.witness
         if not _proves_nothing(answer) or answer.outcome in _NEVER_ASKED or known is None:
             return answer
+        if known.alert is not None and answer.alert == Alert.UNRECOGNIZED_NAME:
+            return answer  # nothing says that the name is known
         if known.profile.ssl2_format or (profiles[0].extensions and not known.profile.extensions):
             return answer  # a hello without extensions says nothing about one that has some
         if control is None and not follow:
