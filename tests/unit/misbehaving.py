@@ -7,9 +7,13 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from trustme import KeyType
 
 from meshproof.pki import Leaf, Lifetime
@@ -47,7 +51,7 @@ from tests.unit.relays import (
     when,
     with_a_door,
 )
-from tests.unit.servers import Behaviour, reset, say, serving, stay_silent
+from tests.unit.servers import Behaviour, pour, reset, say, serving, stay_silent
 from tests.unit.truth import CLIENTS, TLS_1_0, TLS_1_2, TLS_1_3, Facts, Kind, Server
 
 P521 = 25
@@ -187,7 +191,7 @@ def _without_1_3(facts: Facts) -> Facts:
 
 
 def _without_fallback(facts: Facts) -> Facts:
-    return replace(facts, fallback_scsv=None)
+    return replace(facts, fallback_scsv=frozenset())
 
 
 HTTP_400 = say(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -213,7 +217,7 @@ HELLOS = [
         for_good(f"no more than 128 suites, {end}", lambda seen: len(seen.suites) > 128, behave, known="all")
         for end, behave in ENDS.items()
     ),
-    for_good("no more than 64 suites, reset", lambda seen: len(seen.suites) > 64, reset, known="versions"),
+    for_good("no more than 64 suites, reset", lambda seen: len(seen.suites) > 64, reset),
     for_good("hello of 512 octets at most, reset", lambda seen: seen.size > 512, reset, known="versions"),
     for_good("hello of 1400 octets at most, reset", lambda seen: seen.size > 1400, reset, known="all"),
     for_good("hello of 1400 octets at most, silence", lambda seen: seen.size > 1400, stay_silent, known="all"),
@@ -305,6 +309,10 @@ OUTAGES = [
         "silence on the first 6 connections",
         lambda behind: numbered(_from_to(1, 6), stay_silent, behind),
         timeout=IMPATIENT,
+    ),
+    at_times(
+        "every second connection cut off in its flight",
+        lambda behind: in_turn(behind, altered(ALL.context, lambda flight: [flight[:600]], then=reset)),
     ),
     at_times("reset from connection 91 on", lambda behind: numbered(_from_to(91, 10**6), reset, behind)),
     at_times("reset from connection 31 on", lambda behind: numbered(_from_to(31, 10**6), reset, behind), unknown=True),
@@ -503,7 +511,7 @@ def post_quantum() -> Misbehaviour:
         return AES_128_GCM in seen.suites and X25519_ML_KEM in seen.groups
 
     def truth() -> Sequence[Facts]:
-        suites: Mapping[Kind, frozenset[int]] = {(TLS_1_3, None): frozenset({AES_128_GCM})}
+        suites: Mapping[Kind, tuple[int, ...]] = {(TLS_1_3, None): (AES_128_GCM,)}
         groups = {False: frozenset[int](), True: frozenset({X25519_ML_KEM})}
         found = replace(ONLY_1_3.facts, suites=suites, groups=groups, authentication=None)
         return [found.without(NOBODY)]
@@ -525,9 +533,28 @@ ISTIO = ("istio-peer-exchange", "istio")
 OTHER_ISTIO = ("istio-h2", "istio-http/1.1", "istio-http/1.0")
 
 
-def well(name: str, server: Server) -> Misbehaviour:
+def self_signed(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Leaf:
+    """Make a certificate of a kind that ``pki`` has no need for."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    begin, end = Lifetime.CURRENT.around(datetime.now(UTC))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Leaf.from_pem(made.public_bytes(Encoding.PEM), secret)
+
+
+def well(name: str, server: Server, *, known: str = "all") -> Misbehaviour:
     """Don't misbehave: an ordinary server that is not like most."""
-    return at_times(name, lambda behind: behind, server, known="all")
+    return at_times(name, lambda behind: behind, server, known=known)
 
 
 KEYS = [
@@ -539,8 +566,16 @@ KEYS = [
     ),
     for_good("RSA, who wants ECDSA waits for ever", _only_ecdsa, stay_silent, MODERN, unknown=True, timeout=IMPATIENT),
     well("RSA and ECDSA", BOTH_KINDS),
-    well("ECDSA on P-256, TLS 1.2", Server(newest=TLS_1_2, leaves=(EC_LEAF,))),
-    well("ECDSA on P-256, TLS 1.0 to 1.3", Server(oldest=TLS_1_0, leaves=(EC_LEAF,))),
+    # Each hello has to offer the certificate's curve, and the server prefers it: what comes after it can't be seen.
+    well("ECDSA on P-256, TLS 1.2", Server(newest=TLS_1_2, leaves=(EC_LEAF,)), known="versions"),
+    well("ECDSA on P-256, TLS 1.0 to 1.3", Server(oldest=TLS_1_0, leaves=(EC_LEAF,)), known="versions"),
+    well(
+        "ECDSA on P-384, TLS 1.2",
+        Server(newest=TLS_1_2, leaves=(self_signed(ec.generate_private_key(ec.SECP384R1())),)),
+        known="versions",
+    ),
+    well("Ed25519", Server(leaves=(self_signed(ed25519.Ed25519PrivateKey.generate()),))),
+    well("RSA, TLS 1.2, P-521 alone", Server(newest=TLS_1_2, curve=("secp521r1", P521))),
     well("client certificate", Server(clients=OURS)),
     well("TLS 1.0", ONLY_1_0),
     well("TLS 1.3", ONLY_1_3),
@@ -591,7 +626,7 @@ def all_alike() -> Misbehaviour:
         refused = [client.name for client in CLIENTS if not _takes_it(client)]
         found = replace(
             ONLY_1_0.facts,
-            suites={(TLS_1_0, "RSA"): frozenset({RSA_AES_128})},
+            suites={(TLS_1_0, "RSA"): (RSA_AES_128,)},
             groups=dict.fromkeys((False, True), frozenset[int]()),
             alpn=frozenset(),
             certificates=frozenset(),
@@ -625,7 +660,7 @@ def chooses_for_itself() -> Misbehaviour:
     )
 
 
-def no_server(name: str, behave: Behaviour, *, timeout: float = 5.0) -> Misbehaviour:
+def no_server(name: str, behave: Behaviour, *, timeout: float = 5.0, max_time: float = 20.0) -> Misbehaviour:
     """Never speak TLS."""
     return Misbehaviour(
         name=name,
@@ -633,6 +668,7 @@ def no_server(name: str, behave: Behaviour, *, timeout: float = 5.0) -> Misbehav
         truth=lambda: [ALL.facts.without(NOBODY), ALL.facts.without(NOBODY).refusing(*ProtocolVersion)],
         unknown=True,
         timeout=timeout,
+        max_time=max_time,
     )
 
 
@@ -652,6 +688,9 @@ STREAMS = [
     no_server("accepts and resets", reset),
     no_server("accepts and closes", say()),
     no_server("accepts and says nothing", stay_silent, timeout=IMPATIENT),
+    no_server("accepts and says nothing, --max-time before --timeout", stay_silent, max_time=1.0),
+    no_server("warnings without an end", pour(alert(90, level=1) * 99)),
+    no_server("a record without an end", pour(record(b"\2\3\xff\0") + record(bytes(1 << 14)))),
 ]
 
 MISBEHAVIOURS = (*HELLOS, *REFUSALS, *OUTAGES, *LIMITS, *BACKENDS, *NAMES, *KEYS, *STREAMS)

@@ -300,45 +300,70 @@ def with_a_door(
         shut: Whether the door is shut while there is no room; if not, TCP leaves a connection without an answer once
             one waits at it.
     """
-    listener = socket.socket()
-    end = Event()
-
-    def handle(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            behaviour(connection)
-
-    def work() -> None:
-        inside: list[socket.socket] = []
-        with suppress(OSError):
-            for number in count(1):
-                connection, _ = listener.accept()
-                inside.append(connection.dup())
-                Thread(target=handle, args=(connection,), daemon=True).start()
-                if number == last:
-                    listener.shutdown(socket.SHUT_RDWR)
-                    return
-                if room and len(_still(inside)) >= room:
-                    if shut:
-                        listener.shutdown(socket.SHUT_RDWR)
-                    while len(_still(inside)) >= room and not end.wait(_POLL):
-                        pass
-                    if shut:
-                        listener.listen(_QUEUE)
-
-    with listener, socket.socket() as holder:  # the holder keeps the port while the door is shut
+    with socket.socket() as holder, socket.socket() as listener:  # the holder keeps the port while the door is shut
         for each in (holder, listener):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            each.bind(holder.getsockname() if each is listener else ("127.0.0.1", 0))
-        listener.listen(_QUEUE if shut else 0)
-        worker = Thread(target=work)
+        holder.bind(("127.0.0.1", 0))
+        listener.bind(holder.getsockname())
+        door = _Door(listener, room, shut=shut)
+        worker = Thread(target=door.work, args=(behaviour, last))
         worker.start()
         try:
             yield Address(*holder.getsockname())
         finally:
-            end.set()
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            worker.join()
+            door.end.set()
+            while worker.is_alive():  # it may open the door once more meanwhile
+                _shut(listener)
+                worker.join(_POLL)
+            for connection in door.inside:
+                connection.close()
+
+
+class _Door:
+    """See ``with_a_door``."""
+
+    def __init__(self, listener: socket.socket, room: int | None, *, shut: bool) -> None:
+        self.end = Event()
+        self.inside: list[socket.socket] = []
+        self._listener = listener
+        self._room = room
+        self._shut = shut
+        self._queue = _QUEUE if shut else 0
+        listener.listen(self._queue)
+
+    def work(self, behaviour: Behaviour, last: int | None) -> None:
+        """Take connections, up to the last one, or until the end."""
+        with suppress(OSError):  # the listener was shut
+            for _ in range(last) if last else count():
+                connection, _ = self._listener.accept()
+                self.inside.append(connection.dup())
+                Thread(target=_handle, args=(behaviour, connection), daemon=True).start()
+                self._wait_for_room()
+            _shut(self._listener)
+
+    def _wait_for_room(self) -> None:
+        if not self._is_full():
+            return
+        if self._shut:
+            _shut(self._listener)
+        while self._is_full() and not self.end.wait(_POLL):
+            pass
+        if self._shut and not self.end.is_set():
+            self._listener.listen(self._queue)
+
+    def _is_full(self) -> bool:
+        return self._room is not None and len(_still(self.inside)) >= self._room
+
+
+def _shut(listener: socket.socket) -> None:
+    """Refuse connections from now on; that it does so already is no fault."""
+    with suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _handle(behaviour: Behaviour, connection: socket.socket) -> None:
+    with suppress(OSError), connection:
+        behaviour(connection)
 
 
 def _still(inside: list[socket.socket]) -> list[socket.socket]:

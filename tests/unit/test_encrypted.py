@@ -242,6 +242,16 @@ def test_a_flight_is_read_however_it_is_cut(steps: list[Callable[[Sealer], bytes
         pytest.param(sealed(lambda to: to.record(b"\2\x28\0", kind=ALERT)), UNACCEPTABLE, id="long alert"),
         pytest.param(sealed(lambda to: to.record(b"\1\x5a", kind=ALERT)), Outcome.OTHER_ALERT, id="user_canceled"),
         pytest.param(sealed(lambda to: to.record(b"\1\0", kind=ALERT)), Outcome.CLOSED_IN_ORDER, id="close_notify"),
+        pytest.param(
+            sealed(lambda to: to.record(b"\x0b" + (LIMIT - 4).to_bytes(3, "big"))),
+            Outcome.CLOSED_WITHOUT_ALERT,
+            id="longest message",
+        ),
+        pytest.param(
+            sealed(lambda to: to.record(b"\x0b" + (LIMIT - 3).to_bytes(3, "big")), then=stay_silent),
+            Outcome.OVERLONG,
+            id="message longer than that",
+        ),
         pytest.param(sealed(lambda _: CHANGE * 10), Outcome.OVERLONG, id="ten change_cipher_spec"),
         pytest.param(sealed(lambda to: to.record(FINISHED)), UNACCEPTABLE, id="Finished alone"),
         pytest.param(sealed(lambda to: to.record(H2 + FINISHED)), UNACCEPTABLE, id="no certificate"),

@@ -1,19 +1,22 @@
-"""Hellos of a given length, octet by octet."""
+"""Hellos octet by octet: their parts, their keys, their length."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
 
 from meshproof.tls import ProtocolVersion
+from meshproof.tls import hello as sent
 from meshproof.tls.clients import built_in
-from meshproof.tls.hello import KEY_SHARE, PADDING, SUPPORTED_VERSIONS, Hello, Retry
+from meshproof.tls.hello import KEY_SHARE, PADDING, SUPPORTED_VERSIONS, Hello, Retry, simulable
 from meshproof.tls.octets import Cursor, extensions
 from meshproof.tls.profile import GREASE, Profile
 from meshproof.tls.questions import broad
+from meshproof.tls.registry import group_named
 from tests.unit.certificates import HOST
-from tests.unit.flights import P256
+from tests.unit.flights import P256, shares_of
 
 CLIENT = broad(ProtocolVersion.TLS_1_2)
 PLAIN = Hello(CLIENT, HOST).length  # octets, without padding
@@ -113,3 +116,97 @@ def test_our_padding_takes_the_place_of_the_clients() -> None:
     assert all(
         Hello(client, HOST, 4000).length == 4000 for client in built_in().profiles if KEY_SHARE in client.extensions
     )
+
+
+def test_the_fixed_bodies() -> None:
+    """What every client says alike: no responders, no extensions of OCSP, no connection before."""
+    bodies = {
+        sent.STATUS_REQUEST: bytes.fromhex("01 0000 0000"),  # RFC 6066 8
+        sent.STATUS_REQUEST_V2: bytes.fromhex("0007 02 0004 0000 0000"),  # RFC 6961 2.2
+        sent.HEARTBEAT: b"\1",  # RFC 6520 2
+        sent.RENEGOTIATION_INFO: b"\0",  # RFC 5746 3.2
+        0x1234: b"",
+    }
+    profile = Profile(name="", versions=(0x0303,), suites=(1,), extensions=tuple(bodies))
+    assert dict(parts(Hello(profile, None).first())) == bodies
+
+
+def test_an_encrypted_hello_for_nobody() -> None:
+    """Outer, one HPKE suite, a key of 32 octets and random content, drawn for each client (RFC 9849 5 and 6.2)."""
+    profile = Profile(name="", versions=(0x0304,), suites=(1,), extensions=(sent.ENCRYPTED_CLIENT_HELLO,))
+    one, other = (dict(parts(Hello(profile, None).first()))[sent.ENCRYPTED_CLIENT_HELLO] for _ in range(2))
+    body = Cursor(one)
+    assert (body.uint(1), body.uint(2), body.uint(2)) == (0, 1, 1)
+    body.take(1)
+    assert (len(body.vector(2)), len(body.vector(2)), body.left) == (32, 176, 0)
+    assert one != other
+
+
+def test_a_long_hello_takes_several_records() -> None:
+    """No record has more than 16,384 octets (RFC 8446 5.1)."""
+    profile = Profile(
+        name="", versions=(0x0303,), suites=tuple(range(1, 32000)), record_version=ProtocolVersion.TLS_1_1
+    )
+    octets, message, lengths = Hello(profile, None).first(), b"", []
+    while octets:
+        assert octets[:3] == b"\x16\3\2"
+        lengths.append(int.from_bytes(octets[3:5], "big"))
+        message += octets[5 : 5 + lengths[-1]]
+        octets = octets[5 + lengths[-1] :]
+    assert lengths[:3] == [16384] * 3
+    assert int.from_bytes(message[1:4], "big") == len(message) - 4
+    assert 0 < lengths[3] < 16384
+
+
+def test_a_hello_of_ssl_2() -> None:
+    """Type, version, the lengths of kinds, session id and challenge, then these (RFC 5246 E.2)."""
+    profile = Profile(name="", ssl2_format=True, versions=(0x0303,), suites=(0x010080, 0x0700C0))
+    hello = Hello(profile, HOST, 4000)
+    expected = bytes.fromhex("801f 01 0303 0006 0000 0010 010080 0700c0") + hello.random[:16]
+    assert (hello.first(), hello.length) == (expected, 33)
+
+
+@pytest.mark.parametrize("names", [["x25519"], ["secp256r1", "x25519"], []])
+def test_shares_are_of_the_keys_that_were_given(names: list[str]) -> None:
+    """Who has private keys gives the public ones; a group without one can't be in a hello."""
+    codes = [group_named(name).code for name in names]
+    profile = broad(ProtocolVersion.TLS_1_3, key_shares=codes)
+    keys = {code: bytes([number]) * 9 for number, code in enumerate([*codes, P256])}
+    hello = Hello(profile, None, public_key=keys.get)
+    assert shares_of(hello.first()) == {code: keys[code] for code in codes}
+    assert shares_of(hello.again(Retry(P256, None))) == {P256: keys[P256]}
+    assert shares_of(hello.again(Retry(None, b"cookie"))) == {code: keys[code] for code in codes}
+    with pytest.raises(ValueError, match="0x0018"):
+        hello.again(Retry(0x18, None))
+    if codes:
+        with pytest.raises(ValueError, match=f"0x{codes[0]:04X}"):
+            Hello(profile, None, public_key=lambda _: None)
+
+
+def test_grease_in_lists() -> None:
+    """One drawn value stands for GREASE in suites, groups, versions and as a share of one octet (RFC 8701)."""
+    profile = replace(
+        broad(ProtocolVersion.TLS_1_3),
+        suites=(GREASE, 0x1301),
+        groups=(GREASE, P256),
+        key_shares=(GREASE, P256),
+        versions=(GREASE, 0x0304),
+    )
+    hello = Hello(profile, None).first()
+    shares = shares_of(hello)
+    (drawn, share), (group, _) = shares.items()
+    assert (share, group, drawn % 0x1010) == (b"\0", P256, 0x0A0A)
+    bodies = dict(parts(hello))
+    assert bodies[sent.SUPPORTED_GROUPS] == struct.pack("!HHH", 4, drawn, P256)
+    assert bodies[SUPPORTED_VERSIONS] == struct.pack("!BHH", 4, drawn, 0x0304)
+    assert struct.pack("!HHH", 4, drawn, 0x1301) in hello
+
+
+def test_who_can_not_be_simulated() -> None:
+    """A client with no known version, or with a share that we can't make, is refused with its name."""
+    client = broad(ProtocolVersion.TLS_1_3)
+    assert simulable(replace(client, key_shares=(GREASE, P256))).key_shares == (GREASE, P256)
+    with pytest.raises(ValueError, match="ours accepts no version"):
+        simulable(replace(client, name="ours", versions=(GREASE, 0x7F1C)))
+    with pytest.raises(ValueError, match=r"ours: no key share .* 0x001A"):
+        simulable(replace(client, name="ours", key_shares=(P256, 0x1A)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import typer
@@ -13,12 +15,13 @@ from typer.testing import CliRunner
 from meshproof.commands import scan as command
 from meshproof.commands.quick import Quick
 from meshproof.posture import document
-from meshproof.tls import Address, Offered, Posture
+from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
+from meshproof.tls.posture import ClientAuthentication
 from tests.unit.certificates import HOST
 from tests.unit.misbehaving import ALL, HTTP_400, MISBEHAVIOURS, MODERN, ONLY_1_2, Misbehaviour, garbled
 from tests.unit.relays import altered
 from tests.unit.servers import nobody, reset, serving, stay_silent
-from tests.unit.truth import false_statements
+from tests.unit.truth import CLIENTS, SSL_3, TLS_1_0, TLS_1_2, false_statements
 
 UNKNOWN = 14
 SLACK = 2.0  # seconds beyond --max-time, for a machine with other work
@@ -72,6 +75,7 @@ def test_a_rotten_target_hurts_no_other() -> None:
     assert [posture.unknown for posture in found] == [False, True, *[True] * len(rotten), False]
     for posture, facts in zip((found[0], found[1], found[-1]), (ALL.facts, ONLY_1_2.facts, MODERN.facts), strict=True):
         assert not false_statements(posture, [facts])
+    assert [found[0].listed, found[-1].listed] == [True, True]
     for posture in found[2:-1]:
         assert not posture.offered
         assert posture.unreachable
@@ -99,3 +103,33 @@ def test_all_connections_go_to_one_address() -> None:
     server = MODERN if "::1" in found.endpoint else ALL
     assert not false_statements(found, [server.facts])
     assert code == 0
+
+
+def test_a_false_word_is_noticed() -> None:
+    """The judge of all these: of a true posture nothing is false, and each row that is changed is."""
+    with serving(ALL.behaviour) as address:
+        true = scan_one(Target(address, HOST), Options(clients=CLIENTS))
+    suites, groups = true.ciphers[0], true.groups[0]
+    refused = replace(true.versions[TLS_1_0], offered=Offered.NOT_OFFERED)
+    got, none = true.clients[0], next(client for client in true.clients if not client.answer.negotiated)
+    lies: dict[str, dict[str, Any]] = {
+        "TLS 1 is not offered": {"versions": {**true.versions, TLS_1_0: refused}},
+        "SSLv3 is offered": {"versions": {**true.versions, SSL_3: true.versions[TLS_1_2]}},
+        "4 of 5": {"groups": (replace(groups, groups=groups.groups[1:]), *true.groups[1:])},
+        "3 of 4": {"ciphers": (replace(suites, preference=suites.preference[1:]), *true.ciphers[1:])},
+        "order": {"ciphers": (replace(suites, preference=suites.preference[::-1]), *true.ciphers[1:])},
+        "no word of the cipher suites": {"ciphers": true.ciphers[1:]},
+        "no word of the groups": {"groups": true.groups[1:]},
+        "application protocols: acme-tls/1": {"alpn": (*true.alpn, "acme-tls/1")},
+        "application protocols: 1 of 2": {"alpn": true.alpn[1:]},
+        "certificates: 0 of 1": {"certificates": ()},
+        "client certificate required": {"client_authentication": ClientAuthentication.REQUIRED},
+        "TLS_FALLBACK_SCSV": {"fallback_scsv": False},
+        f"{got.name}: no connection": {"clients": (replace(got, answer=none.answer),)},
+        f"{none.name}: TLSv": {"clients": (replace(none, answer=got.answer),)},
+    }
+    assert not false_statements(true, [ALL.facts])
+    for lie, changes in lies.items():
+        statements = false_statements(replace(true, **changes), [ALL.facts])
+        assert statements
+        assert all(lie in statement for statement in statements)

@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
-from meshproof.posture.document import to_json
+from meshproof.posture.advice import nothing_known
+from meshproof.posture.document import Json, to_json
 from meshproof.posture.page import page
 from meshproof.posture.verdict import judge
-from meshproof.tls.posture import Posture, Target
+from meshproof.tls.outcome import Outcome
+from meshproof.tls.posture import ClientAuthentication, Posture, Target
 from meshproof.tls.stream import Address
+from tests.unit import postures
 from tests.unit.postures import CERTIFICATE, GOOD, SILENT, WEAK
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[2J\u202e{{ 7*7 }}"
@@ -43,10 +47,15 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def read(*postures: Posture) -> Reader:
+def document(*found: Posture) -> Json:
+    """Return the document of some postures."""
+    return to_json(found, clients="2026-11-21", aes=None)
+
+
+def read(*found: Posture) -> Reader:
     """Return the page of some postures, read."""
     reader = Reader()
-    reader.feed(page(to_json(postures, clients="2026-11-21", aes=None)))
+    reader.feed(page(document(*found)))
     assert reader.open == []
     return reader
 
@@ -56,10 +65,10 @@ def attributes(reader: Reader) -> Iterator[tuple[str, str]]:
     yield from ((name, value or "") for _, found in reader.elements for name, value in found.items())
 
 
-@pytest.mark.parametrize("postures", [(GOOD,), (WEAK,), (SILENT,), (GOOD, WEAK, SILENT)])
-def test_a_page_is_whole_and_needs_nothing_else(postures: tuple[Posture, ...]) -> None:
+@pytest.mark.parametrize("found", [(GOOD,), (WEAK,), (SILENT,), (GOOD, WEAK, SILENT)])
+def test_a_page_is_whole_and_needs_nothing_else(found: tuple[Posture, ...]) -> None:
     """Its elements close, it has no script, and nothing is fetched for it."""
-    reader = read(*postures)
+    reader = read(*found)
     assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in reader.elements}
     assert [value for name, value in attributes(reader) if name in ("src", "href") and not value.startswith("#")] == []
     assert "url(" not in reader.text
@@ -78,7 +87,71 @@ def test_all_of_it_is_there() -> None:
     for word in ("DHE-RSA-AES128-GCM-SHA256", "1024 bit DH", "CN=example.test", "h2, http/1.1", "offered"):
         assert word in text
     assert "Nothing weak was found." in read(GOOD).text
-    assert "Nothing weak was found." not in read(SILENT).text
+    assert "to 127.0.0.1:443." in read(GOOD).text
+    assert "Could not be found out" not in read(GOOD).text
+
+
+def test_a_target_of_which_nothing_is_known_is_a_sentence() -> None:
+    """And its notes; no table of unknowns, and nothing good."""
+    reader = read(replace(SILENT, notes=("A note.",)))
+    sentence = nothing_known(SILENT)
+    assert sentence
+    assert sentence in reader.text
+    assert "A note." in reader.text
+    assert "table" not in {tag for tag, _ in reader.elements}
+    assert "Nothing weak" not in reader.text
+
+
+def test_what_is_unknown_is_listed() -> None:
+    """Once, at the end; of a target that stopped answering it is said that it did."""
+    partial = replace(GOOD, alpn_complete=False, certificates_complete=False)
+    text = " ".join(read(partial).text.split())
+    assert "Could not be found out: application protocols certificates" in text
+    assert "Nothing weak was found in what is known." in text
+    stopped = " ".join(read(replace(GOOD, unreachable=Outcome.RESET, endpoint=None)).text.split())
+    assert "It did not answer to the end: connection reset. What is missing here is not known to be absent." in stopped
+    assert "Could not be found out" not in stopped
+    assert "with 80 connections." in stopped
+    assert "did not answer" not in text
+
+
+def cells(posture: Posture) -> dict[str, str]:
+    """Return the rows about the server: each with the text of its cell, the last one of a name."""
+    found = re.findall(r'<tr><th scope="row">([^<]*)</th><td>(.*?)</td></tr>', page(document(posture)), re.DOTALL)
+    return {name: " ".join(cell.split()) for name, cell in found}
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "cell"),
+    [
+        ({}, "ALPN", "h2, http/1.1"),
+        ({"alpn": ()}, "ALPN", "none"),
+        ({"alpn": (), "alpn_complete": False}, "ALPN", "unknown"),
+        ({"alpn": ("h2",), "alpn_complete": False}, "ALPN", "h2, and perhaps more"),
+        ({"certificates": ()}, "Certificate", "none"),
+        ({"certificates": (), "certificates_complete": False}, "Certificate", "unknown"),
+        ({"certificates_complete": False}, "Certificate", "perhaps another"),
+        ({"fallback_scsv": True}, "TLS_FALLBACK_SCSV", "honoured"),
+        ({"fallback_scsv": False}, "TLS_FALLBACK_SCSV", "ignored"),
+        ({"fallback_scsv": None}, "TLS_FALLBACK_SCSV", "unknown"),
+        ({"fallback_scsv": None, "versions": postures.versions(postures.TLS_1_3)}, "TLS_FALLBACK_SCSV", None),
+        ({"client_authentication": ClientAuthentication.UNKNOWN}, "Client certificate", "unknown"),
+        ({"credential": Outcome.CLIENT_CERT_EXPIRED}, "Client certificate given", "client certificate expired"),
+        ({}, "Client certificate given", None),
+        ({"listed": False, "alpn": ()}, "ALPN", None),
+        ({"listed": False, "certificates": ()}, "Certificate", None),
+        ({"listed": False, "client_authentication": ClientAuthentication.UNKNOWN}, "Client certificate", None),
+        ({"listed": False}, "Client certificate", "not requested"),
+    ],
+)
+def test_none_is_not_unknown(changes: dict[str, Any], row: str, cell: str | None) -> None:
+    """A row says that there is nothing only where that is known, and is not there where nobody asked."""
+    assert cells(replace(GOOD, **changes)).get(row) == cell
+
+
+def test_a_chain_is_there() -> None:
+    """Each intermediate with its key and its end."""
+    assert "then: CN=authority, EC P-384, until 2026-12-11" in cells(GOOD)["Certificate"]
 
 
 def test_many_targets_are_a_matrix() -> None:
@@ -109,10 +182,12 @@ def test_everybody_can_use_it() -> None:
 def test_a_strangers_text_is_text() -> None:
     """Whatever a server calls itself, it is shown and not run."""
     certificate = replace(CERTIFICATE, subject=EVIL, names=(EVIL,), issuer=EVIL)
+    certificate = replace(certificate, intermediates=(certificate,))
     client = replace(GOOD.clients[0], name=EVIL, reason=EVIL)
     target = Target(GOOD.target.address, EVIL)
     evil = replace(GOOD, target=target, alpn=(EVIL,), certificates=(certificate,), clients=(client,), notes=(EVIL,))
-    reader = read(evil, evil)
+    nothing = replace(SILENT, target=Target(Address(EVIL, 1), EVIL))
+    reader = read(evil, evil, nothing, replace(evil, clients=(*GOOD.clients, postures.refused(EVIL, unknown=True))))
     assert not {"script", "img"} & {tag for tag, _ in reader.elements}
     assert not [name for name, _ in attributes(reader) if name.startswith("on")]
     assert not {"\x1b", "\u202e"} & set(reader.text + "".join(value for _, value in attributes(reader)))

@@ -411,10 +411,8 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
     [
         ("host:0", "host:0: there is no port 0."),
         ("a b", "a b is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT."),
-        (f"{'a' * 64}.test", "can't be the name of a host"),
-        ("a..test", "a..test can't be the name of a host"),
         (f"{'b' * 64}@127.0.0.1", "can't be the name of a host"),
-        ("\N{SNOWMAN}" * 70, "can't be the name of a host"),
+        ("\N{SNOWMAN}" * 70 + "@127.0.0.1", "can't be the name of a host"),
     ],
 )
 def test_a_target_that_cannot_be(target: str, why: str) -> None:

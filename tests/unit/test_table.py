@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
 from meshproof.posture import table
+from meshproof.posture.advice import nothing_known
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change, difference
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge
-from meshproof.tls.posture import Posture
+from meshproof.tls.outcome import Outcome
+from meshproof.tls.posture import ClientAuthentication, Posture, Target
+from meshproof.tls.stream import Address
 from tests.unit import postures
 from tests.unit.postures import CERTIFICATE, GOOD, SILENT, WEAK
 
@@ -44,12 +48,25 @@ def test_a_row_is_as_in_the_seed() -> None:
 
 
 def test_the_unknown_is_no_refusal() -> None:
-    """A silent server's clients are unknown, and nothing good is said of it."""
-    printed = words(table.picture(SILENT))
+    """A client of which nothing is known is no client that is refused, and nothing good is said of the server."""
+    half = replace(GOOD, clients=SILENT.clients, unreachable=SILENT.unreachable)
+    printed = words(table.picture(half))
     assert printed.count("Unknown") == len(SILENT.clients)
     assert "No connection" not in printed
-    assert "Nothing is known of it: silent until the deadline" in printed
-    assert "Nothing weak was found" not in printed
+    assert (
+        "It did not answer to the end: silent until the deadline. What is missing here is not known to be absent."
+        in printed
+    )
+    assert "Nothing weak was found in what is known." in printed
+    assert "Could not be found out" not in printed
+
+
+@pytest.mark.parametrize("posture", [SILENT, replace(SILENT, notes=("A note.",))])
+def test_a_target_of_which_nothing_is_known_is_a_sentence(posture: Posture) -> None:
+    """And its notes; no table of unknowns."""
+    sentence = nothing_known(posture)
+    assert sentence
+    assert words(table.picture(posture)) == " ".join((sentence, *posture.notes))
 
 
 def test_all_of_a_posture_is_there() -> None:
@@ -64,14 +81,88 @@ def test_all_of_a_posture_is_there() -> None:
         "CN=example.test, RSA 2048, sha256WithRSAEncryption, 2026-10-22 to 2027-01-20",
         "names: example.test, *.example.test",
         "Client certificate not requested",
-        "Downgrade noticed",
-        "Nothing weak was found.",
+        "issuer: CN=authority then: CN=authority, EC P-384, until 2026-12-11",
+        "ALPN h2, http/1.1 Certificate",
+        "TLS_FALLBACK_SCSV honoured",
     ):
         assert word in printed
+    assert printed.endswith("Nothing weak was found.")
+    assert "given" not in printed
+
+
+def rows(posture: Posture) -> dict[str, str]:
+    """Return what is said of the server beside its versions, by the name of the row; the last one of a name."""
+    lines = shown(table.picture(replace(posture, clients=()))).splitlines()
+    facts = [line.split("  ", 1) for line in lines[lines.index("") + 1 :] if not line.startswith(" ")]
+    return {fact[0]: fact[1].strip() for fact in facts if len(fact) > 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "cell"),
+    [
+        ({"alpn": ()}, "ALPN", "none"),
+        ({"alpn": (), "alpn_complete": False}, "ALPN", "unknown"),
+        ({"alpn": ("h2",), "alpn_complete": False}, "ALPN", "h2, and perhaps more"),
+        ({"certificates": ()}, "Certificate", "none"),
+        ({"certificates": (), "certificates_complete": False}, "Certificate", "unknown"),
+        ({"certificates_complete": False}, "Certificate", "perhaps another"),
+        ({"fallback_scsv": False}, "TLS_FALLBACK_SCSV", "ignored"),
+        ({"fallback_scsv": None}, "TLS_FALLBACK_SCSV", "unknown"),
+        ({"fallback_scsv": None, "versions": postures.versions(postures.TLS_1_3)}, "TLS_FALLBACK_SCSV", None),
+        ({"client_authentication": ClientAuthentication.UNKNOWN}, "Client certificate", "unknown"),
+        ({"credential": Outcome.CLIENT_CERT_EXPIRED}, "Client certificate given", "client certificate expired"),
+        ({"credential": None}, "Client certificate given", None),
+        ({"listed": False, "alpn": ()}, "ALPN", None),
+        ({"listed": False, "certificates": ()}, "Certificate", None),
+        ({"listed": False, "client_authentication": ClientAuthentication.UNKNOWN}, "Client certificate", None),
+        ({"listed": False}, "Client certificate", "not requested"),
+        (
+            {"groups": (postures.groups(postures.TLS_1_2, "x25519", decides=False, complete=False),)},
+            "Groups, TLS 1.2",
+            "X25519, and perhaps more  (the client's first)",
+        ),
+        ({"groups": (postures.groups(postures.TLS_1_2, "x25519", decides=None),)}, "Groups, TLS 1.2", "X25519"),
+    ],
+)
+def test_none_is_not_unknown(changes: dict[str, Any], row: str, cell: str | None) -> None:
+    """A row says that there is nothing only where that is known, and is not there where nobody asked."""
+    assert rows(replace(GOOD, **changes)).get(row) == cell
+
+
+def test_a_list_that_is_not_complete_says_so() -> None:
+    """In the cell, and at the end of all in a list of what could not be found out."""
     partial = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, postures.GCM, complete=False),), notes=("So.",))
-    assert "and perhaps more" in words(table.picture(partial))
-    assert "Not all could be found out." in words(table.picture(partial))
-    assert "So." in words(table.picture(partial))
+    printed = words(table.picture(partial))
+    assert f"{postures.GCM}, and perhaps more" in printed
+    assert " So. " in printed
+    assert printed.endswith("in what is known. Could not be found out: cipher suites of TLS 1.2 RSA")
+    empty = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, complete=False),))
+    assert "TLS 1.2 offered and perhaps more TLS 1.3" in words(table.picture(empty))
+
+
+def test_two_kinds_of_certificates_have_two_lists() -> None:
+    """Each with its kind in front; a single one has none."""
+    ecdsa = postures.suites(postures.TLS_1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", certificate="ECDSA")
+    printed = words(table.picture(replace(GOOD, ciphers=(*GOOD.ciphers, ecdsa))))
+    assert "TLS 1.2 offered RSA: [ECDHE-RSA" in printed
+    assert "ECDSA: ECDHE-ECDSA-AES128-GCM-SHA256" in printed
+    assert "RSA: " not in words(table.picture(GOOD))
+
+
+def test_where_the_connections_went() -> None:
+    """The endpoint is shown where it says more than the target does."""
+    assert shown(table.picture(GOOD)).startswith("127.0.0.1:443 (example.test)\n")
+    named = replace(GOOD, target=Target(Address("example.test", 443), "example.test"), endpoint="[::1]:443")
+    assert shown(table.picture(named)).startswith("example.test:443, at [::1]:443\n")
+    assert shown(table.picture(replace(named, endpoint=None))).startswith("example.test:443\n")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_refusal_is_one_line(width: int) -> None:
+    """However narrow the terminal, each version has its answer beside it."""
+    lines = [line.strip() for line in shown(table.picture(GOOD), width=width).splitlines()]
+    assert "TLS 1.1   not offered (alert 70 protocol_version)" in lines
+    assert "TLS 1.2   offered" in lines
 
 
 def test_a_verdict_is_a_list() -> None:
@@ -81,7 +172,7 @@ def test_a_verdict_is_a_list() -> None:
         assert finding.id in printed
         assert finding.why in printed
         assert f"[{finding.source}]" in printed
-        assert finding.remedy in printed
+        assert f"fix: {finding.remedy}" in printed
     assert printed.endswith(BEHIND_PASSTHROUGH)
 
 
@@ -134,13 +225,38 @@ def test_colour_is_for_terminals() -> None:
     assert "\x1b[31m" in shown(table.picture(WEAK), terminal=True)
 
 
+def test_a_client_has_the_colour_of_what_it_gets() -> None:
+    """Green with forward secrecy in a version of today, red without either, yellow where it is unknown."""
+    old = postures.connected("old", postures.TLS_1_0, "ECDHE-RSA-AES128-SHA", "x25519")
+    for client, colour in (
+        (GOOD.clients[0], "32"),
+        (old, "31"),
+        (postures.connected("plain", postures.TLS_1_2, "AES128-SHA"), "31"),
+        (postures.refused("none"), "31"),
+        (postures.refused("unknown", unknown=True), "33"),
+    ):
+        assert f"\x1b[{colour}m" in shown(table.clients([client]), terminal=True), client.name
+
+
+def test_a_verdict_has_the_colour_of_the_worst() -> None:
+    """In a row of many targets; where a part is unknown, that of the unknown."""
+    weak = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, "RC4-SHA", "AES128-SHA"),))
+    assert "\x1b[1;31m1 broken" in shown(table.summary([weak]), terminal=True)
+    assert "\x1b[32mgood" in shown(table.summary([GOOD]), terminal=True)
+    assert "\x1b[33mgood, part unknown" in shown(table.summary([replace(GOOD, alpn_complete=False)]), terminal=True)
+
+
 def test_a_strangers_text_steers_nothing() -> None:
     """Names in a certificate, protocols and whatever else a server sends are shown, not obeyed."""
     certificate = replace(CERTIFICATE, subject=EVIL, names=(EVIL,), issuer=EVIL, signature=EVIL, key=EVIL)
+    certificate = replace(certificate, intermediates=(certificate,))
     client = replace(GOOD.clients[0], name=EVIL, reason=EVIL)
     evil = replace(GOOD, alpn=(EVIL,), certificates=(certificate,), clients=(client,), notes=(EVIL,))
+    refused = replace(postures.refused(EVIL, unknown=True), reason=EVIL)
     pictures = (
         table.picture(evil),
+        table.picture(replace(evil, clients=(*GOOD.clients, refused))),
+        table.picture(replace(SILENT, target=Target(Address(EVIL, 1), EVIL))),
         table.deviations([Row(EVIL, EVIL, EVIL)]),
         table.changes(difference(GOOD, evil)),
     )

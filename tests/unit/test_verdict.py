@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from meshproof.posture import verdict
-from meshproof.posture.gateway import gateway_warnings
 from meshproof.posture.istio import (
     BORINGSSL_GROUPS,
     BORINGSSL_SUITES,
@@ -21,7 +20,6 @@ from meshproof.posture.istio import (
     accepted,
     dropped_by_istio,
 )
-from meshproof.posture.reading import Unreadable
 from meshproof.posture.verdict import OTHER_SERVER, Finding, Severity, judge
 from meshproof.tls.posture import UNREADABLE, Certificate, Posture, Target
 from meshproof.tls.registry import suite_named
@@ -44,22 +42,6 @@ SUITES = {
     "md5-mac": "RC4-MD5",
     "sha1-mac": "ECDHE-RSA-AES128-SHA",
 }
-
-GATEWAY = """
-apiVersion: v1
-kind: Secret
-metadata: {name: other}
----
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: web}
-spec:
-  servers:
-  - port: {number: 443, name: https, protocol: HTTPS}
-    hosts: ["*"]
-    tls: {mode: SIMPLE, credentialName: web, %s}
-"""
 
 
 def names(posture: Posture) -> set[str]:
@@ -388,67 +370,3 @@ def test_a_name_that_istio_drops(name: str, instead: str | None, why: str) -> No
     assert dropped.applies == f"without it the list is {GCM}"
     (alone,) = dropped_by_istio([name])
     assert "Envoy's defaults" in alone.applies
-
-
-def warnings(directory: Path, tls: str, text: str = GATEWAY) -> list[Finding]:
-    """Return what is said of a Gateway with these settings."""
-    path = directory / "gateway.yaml"
-    path.write_text(text % tls if "%s" in text else text)
-    return list(gateway_warnings(path))
-
-
-def test_a_gateway_with_a_dropped_name(tmp_path: Path) -> None:
-    """The sentence names file, Gateway, port and cipher, and says how to spell it."""
-    (warning,) = warnings(tmp_path, f"cipherSuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, {CIPHERS[-1]}]")
-    for word in (str(tmp_path / "gateway.yaml"), "Gateway web", "port 443", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"):
-        assert word in warning.why
-    assert warning.id == "dropped-by-istio"
-    assert warning.remedy == f"servers[].tls.cipherSuites: [{GCM}]"
-
-
-@pytest.mark.parametrize(
-    ("tls", "expected"),
-    [
-        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_2", []),
-        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_3", ["cipher-suites-ignored"]),
-        (f"cipherSuites: [{GCM}], minProtocolVersion: TLSV1_0", ["legacy-without-suites"]),
-        ("minProtocolVersion: TLSV1_1", ["legacy-without-suites"]),
-        ("cipherSuites: [AES128-SHA], minProtocolVersion: TLSV1_0", []),
-        ("cipherSuites: [ALL], minProtocolVersion: TLSV1_0", []),
-    ],
-)
-def test_settings_without_effect(tmp_path: Path, tls: str, expected: list[str]) -> None:
-    """What would not do as it says is told, what would is not."""
-    assert [warning.id for warning in warnings(tmp_path, tls)] == expected
-
-
-def test_a_list_as_kubectl_prints_it(tmp_path: Path) -> None:
-    """Gateways in a list are looked at; PASSTHROUGH takes no suites; other kinds of Gateway are not ours."""
-    server = f"{{port: {{number: 8443}}, tls: {{mode: PASSTHROUGH, cipherSuites: [{GCM}]}}}}"
-    gateway = "{apiVersion: %s/v1, kind: Gateway, metadata: {name: web}, spec: {servers: [" + server + "]}}"
-    ours, others = (gateway.replace("%s", group) for group in ("networking.istio.io", "gateway.networking.k8s.io"))
-    (warning,) = warnings(tmp_path, "", f"apiVersion: v1\nkind: List\nitems:\n- {ours}\n- {others}\n")
-    assert "no effect in mode PASSTHROUGH" in warning.why
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("a: [", "this is not YAML"),
-        (GATEWAY.replace("{mode: SIMPLE, credentialName: web, %s}", "[]"), "should be a mapping"),
-        (GATEWAY % "cipherSuites: AES128-SHA", "should be a list"),
-        (GATEWAY % "cipherSuites: [1]", "should be text, and is 1"),
-    ],
-)
-def test_a_bad_manifest_is_one_sentence(tmp_path: Path, text: str, why: str) -> None:
-    """It names the file and what is wrong with it."""
-    with pytest.raises(Unreadable, match=why) as error:
-        warnings(tmp_path, "", text)
-    assert str(tmp_path / "gateway.yaml") in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """Nor is it a traceback."""
-    with pytest.raises(Unreadable, match="cannot be read: No such file"):
-        gateway_warnings(tmp_path / "none.yaml")

@@ -40,22 +40,24 @@ class Facts:
 
     Attributes:
         offered: The versions.
-        suites: The cipher suites, by version and kind of certificate.
+        suites: The cipher suites, by version and kind of certificate, best first.
+        ordered: Whether the server has that order; False where there are several servers.
         groups: The groups before TLS 1.3 (False) and in it (True).
         alpn: The application protocols.
         certificates: The fingerprints of the certificates.
         authentication: Whether a client certificate is wanted; None where no answer is true.
-        fallback_scsv: Whether a downgrade is noticed; None where no answer is true.
+        fallback_scsv: Whether a downgrade is noticed; both where that depends on the server that is met.
         clients: What each client may get; None among it is no connection.
     """
 
     offered: frozenset[ProtocolVersion]
-    suites: Mapping[Kind, frozenset[int]]
+    suites: Mapping[Kind, tuple[int, ...]]
+    ordered: bool = True
     groups: Mapping[bool, frozenset[int]]
     alpn: frozenset[str]
     certificates: frozenset[str]
     authentication: ClientAuthentication | None
-    fallback_scsv: bool | None
+    fallback_scsv: frozenset[bool]
     clients: Mapping[str, frozenset[Connection | None]]
 
     def refusing(self, *versions: ProtocolVersion) -> Facts:
@@ -74,18 +76,18 @@ class Facts:
         """Return what is true of an endpoint with two servers: what either offers is offered."""
         return Facts(
             offered=self.offered | other.offered,
-            suites={kind: self.of(kind) | other.of(kind) for kind in (*self.suites, *other.suites)},
+            suites={
+                kind: tuple({*self.suites.get(kind, ()), *other.suites.get(kind, ())})
+                for kind in (*self.suites, *other.suites)
+            },
+            ordered=False,
             groups={new: self.groups[new] | other.groups[new] for new in (False, True)},
             alpn=self.alpn | other.alpn,
             certificates=self.certificates | other.certificates,
             authentication=self.authentication if self.authentication is other.authentication else None,
-            fallback_scsv=self.fallback_scsv if self.fallback_scsv is other.fallback_scsv else None,
+            fallback_scsv=self.fallback_scsv if self.offered == other.offered else frozenset({True, False}),
             clients={name: _either(mine, other.clients[name]) for name, mine in self.clients.items()},
         )
-
-    def of(self, kind: Kind) -> frozenset[int]:
-        """Return the cipher suites of a version with a kind of certificate."""
-        return self.suites.get(kind, frozenset())
 
 
 def _either(one: frozenset[Connection | None], other: frozenset[Connection | None]) -> frozenset[Connection | None]:
@@ -150,20 +152,28 @@ class Server:
         return Facts(
             offered=offered,
             suites=suites,
-            groups=dict.fromkeys((False, True), frozenset({self.curve[1]})) if self.curve else usual_groups(),
+            groups=self._groups(),
             alpn=frozenset(self.alpn),
             certificates=frozenset(leaf.fingerprint for leaf in self.leaves),
             authentication=ClientAuthentication.REQUIRED if self.clients else ClientAuthentication.NOT_REQUESTED,
-            fallback_scsv=True if len(offered) > 1 else None,
+            fallback_scsv=frozenset({True} if len(offered) > 1 else ()),
             clients={name: frozenset({got}) for name, got in _clients(self).items()},
         )
 
-    def _suites(self, version: ProtocolVersion, kind: str | None) -> frozenset[int]:
-        """Return the suites that go with a version and a kind of certificate; there are no primes for DHE."""
+    def _groups(self) -> Mapping[bool, frozenset[int]]:
+        groups = dict.fromkeys((False, True), frozenset({self.curve[1]})) if self.curve else usual_groups()
+        ephemeral = any(suite["kea"] == "kx-ecdhe" for suite in self.context.get_ciphers())
+        return groups if ephemeral else {**groups, False: frozenset()}
+
+    def _suites(self, version: ProtocolVersion, kind: str | None) -> tuple[int, ...]:
+        """Return the suites that go with a version and a kind of certificate; there are no primes for DHE.
+
+        Python tells OpenSSL to follow the server's order.
+        """
         exchanges = {None: {"kx-any"}, "ECDSA": {"kx-ecdhe"}}.get(kind, {"kx-ecdhe", "kx-rsa"})
         authentication = f"auth-{kind or 'any'}".lower()
         protocols = {TLS_1_3: {"TLSv1.3"}, TLS_1_2: {"TLSv1.2", "TLSv1.0", "SSLv3"}}.get(version, {"TLSv1.0", "SSLv3"})
-        return frozenset(
+        return tuple(
             suite["id"] & 0xFFFF
             for suite in self.context.get_ciphers()
             if suite["kea"] in exchanges and suite["auth"] == authentication and suite["protocol"] in protocols
@@ -217,12 +227,15 @@ def _of_suites(posture: Posture, facts: Facts) -> Iterator[str]:
     for order in posture.ciphers:
         kind = order.version, order.certificate
         told.add(kind)
-        yield from _of_list(
-            f"cipher suites of {order}",
-            [suite.code for suite in order.suites],
-            facts.of(kind),
-            complete=order.complete,
-        )
+        listed, true = [suite.code for suite in order.suites], facts.suites.get(kind, ())
+        yield from _of_list(f"cipher suites of {order}", listed, true, complete=order.complete)
+        in_order = [code for code in true if code in listed]
+        if (
+            facts.ordered
+            and order.ordered
+            and (listed != in_order or any(len(alike) > 1 for alike in order.preference))
+        ):
+            yield f"cipher suites of {order}: they are not in the server's order"
     if _lists_are_due(posture):
         for kind, suites in facts.suites.items():
             if suites and kind[0] in posture.offered and kind not in told:
@@ -263,7 +276,7 @@ def _of_the_rest(posture: Posture, facts: Facts) -> Iterator[str]:
     yield from _of_list("certificates", shown, facts.certificates, complete=due and posture.certificates_complete)
     if posture.client_authentication not in (ClientAuthentication.UNKNOWN, facts.authentication):
         yield f"client certificate {posture.client_authentication}"
-    if posture.fallback_scsv not in (None, facts.fallback_scsv):
+    if posture.fallback_scsv not in (None, *facts.fallback_scsv):
         yield f"TLS_FALLBACK_SCSV: {posture.fallback_scsv}"
 
 

@@ -1,4 +1,4 @@
-"""`meshproof clients`: list, show, capture."""
+"""`meshproof clients`: list, show, capture, remove."""
 
 from __future__ import annotations
 
@@ -9,32 +9,45 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from meshproof.commands.output import report
 from meshproof.commands.users import add, own_clients, own_file
+from meshproof.commands.users import remove as remove_from
+from meshproof.errors import MeshproofError
+from meshproof.posture.spelling import plain
 from meshproof.tls.clients import built_in, facts
 
-clients = typer.Typer(no_args_is_help=True, help="The named clients that a scan simulates.")
+clients = typer.Typer(
+    no_args_is_help=True,
+    help="The named clients that a scan simulates.\n\n"
+    "Your own are in ~/.config/meshproof/clients.json (on Linux), or in the file that MESHPROOF_CLIENTS names.",
+)
 
 CAPTURE_TIMEOUT = 30.0  # seconds
+File = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Where it is kept; your own file by default.")
+]
+
+
+class NoProgram(MeshproofError):
+    """What is to be run is no program."""
+
+    exit_code = 4
 
 
 @clients.command("list")
 def list_clients() -> None:
-    """List the clients: ours, and those that you captured."""
-    table = Table("client", "set", "newest", "cipher suites", "key shares", "where from")
+    """List the clients: ours, and those that you captured. `show` tells where one is from."""
+    table = Table("Client", "Set", "Newest", "Cipher suites", box=box.SIMPLE_HEAD, show_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
     for profile in built_in().with_own(own_clients()).profiles:
-        known = facts(profile)
-        table.add_row(
-            escape(profile.name),
-            profile.group,
-            str(profile.accepted_versions[0]),
-            str(len(profile.suites)),
-            ", ".join(known.get("key_shares", [])),
-            escape(profile.provenance),
-        )
+        newest = max(profile.accepted_versions, key=lambda version: version.code)
+        table.add_row(Text(plain(profile.name)), Text(plain(profile.group)), str(newest), str(len(profile.suites)))
     report.print(table)
 
 
@@ -45,26 +58,41 @@ def show(name: Annotated[str, typer.Argument(help="The client's name.")]) -> Non
     report.print(json.dumps(facts(profile), indent=1, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
-@clients.command()
+@clients.command(context_settings={"ignore_unknown_options": True})
 def capture(
     name: Annotated[str, typer.Argument(help="What to call the client.")],
     command: Annotated[
         list[str],
         typer.Argument(metavar="-- COMMAND…", help="What to run; {url} or {port} in it is where it is to connect to."),
     ],
-    file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Where to keep it; your own file by default.")
-    ] = None,
+    file: File = None,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", help="Until the client must have connected.")
     ] = CAPTURE_TIMEOUT,
 ) -> None:
     """Learn a client from itself: run it against a port on loopback, and keep what its ClientHello says."""
-    from meshproof.tls.capture import capture as captured  # noqa: PLC0415 - only this command runs programs
+    from meshproof.tls.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
+    from meshproof.tls.capture import capture as captured  # noqa: PLC0415 - as above
 
+    if command[0].startswith("-"):
+        raise NoProgram(
+            f"{command[0]} is neither an option of capture nor a program. "
+            f"Write a name, then --, then the command: meshproof clients capture {shlex.quote(name)} -- {EXAMPLE}."
+        )
     provenance = f"captured from `{shlex.join(command)}` on {datetime.now(UTC):%Y-%m-%d}"
     profile = captured(command, name, provenance=provenance, timeout=timeout)
     file = file or own_file()
     add(profile, file)
     versions = ", ".join(map(str, profile.accepted_versions))
-    report.print(f"[green]✓[/] {escape(name)} speaks {versions}; it is in {file}. Try: meshproof scan --clients user …")
+    where = escape(str(file))
+    report.print(
+        f"[green]✓[/] {escape(name)} speaks {versions}; it is in {where}. Try: meshproof scan --clients user …"
+    )
+
+
+@clients.command()
+def remove(name: Annotated[str, typer.Argument(help="The client's name.")], file: File = None) -> None:
+    """Remove a client of your own; those that come with meshproof stay."""
+    file = file or own_file()
+    removed = remove_from(name, file)
+    report.print(f"[green]✓[/] {escape(removed)} is no longer in {escape(str(file))}.")

@@ -9,7 +9,7 @@ import re
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -326,9 +326,10 @@ def _target(word: str, sni: str | None, *, no_sni: bool) -> Target:
     host, port = match["ip6"] or match["host"], int(match["port"] or HTTPS)
     if port not in _PORTS:
         raise BadTarget(f"{word}: there is no port {port}.")
-    if not _is_address(host):
-        _ascii(host)
-    name = match["sni"] or sni or (None if _is_address(host) else host)
+    name = match["sni"] or sni
+    if name is None and not _is_address(host) and not no_sni:
+        with suppress(BadTarget):  # then it has no address either, which is this target's failure alone
+            return Target(Address(host, port), _ascii(host))
     return Target(Address(host, port), None if no_sni or not name else _ascii(name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from platformdirs import user_config_path
 
 from meshproof.commands.output import write
 from meshproof.errors import MachineError
-from meshproof.tls.clients import Clients, read
+from meshproof.tls.clients import Clients, ClientsUnreadable, built_in, read
 from meshproof.tls.clients import write as text_of
 from meshproof.tls.profile import Profile
 
@@ -42,4 +43,29 @@ def add(profile: Profile, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"Tried to make {file.parent}: {error.strerror}.") from error
-    write(file, text_of(Clients(f"{datetime.now(UTC):%Y-%m-%d}", found.profiles)))
+    _write(file, found.profiles)
+
+
+def remove(name: str, file: Path) -> str:
+    """Remove a client from a file, and return its name as it is spelled there; capitals do not count.
+
+    Raises:
+        ClientsUnreadable: The file is not what it should be, or has no such client.
+        MachineError: It can't be written.
+    """
+    own = own_clients(file)
+    removed = next((profile.name for profile in own.profiles if profile.name.lower() == name.lower()), None)
+    if removed is None:
+        ours = {profile.name.lower() for profile in built_in().profiles}
+        has = ", ".join(profile.name for profile in own.profiles)
+        raise ClientsUnreadable(
+            f"{name} comes with meshproof and can't be removed: only the clients in {file} can."
+            if name.lower() in ours
+            else f"Tried to remove {name} from {file}: {f'it has {has}' if has else 'there is no client in it'}."
+        )
+    _write(file, [profile for profile in own.profiles if profile.name != removed])
+    return removed
+
+
+def _write(file: Path, profiles: Iterable[Profile]) -> None:
+    write(file, text_of(Clients(f"{datetime.now(UTC):%Y-%m-%d}", tuple(profiles))))

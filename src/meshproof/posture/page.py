@@ -7,16 +7,27 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from meshproof.posture.document import Json
-from meshproof.posture.spelling import PROTOCOLS, plain
+from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
+from meshproof.posture.document import Json, from_json
+from meshproof.posture.spelling import PROTOCOLS, fallback_scsv, plain
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH
+from meshproof.tls.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def page(document: Json) -> str:
     """Return a document of ``document.to_json`` as HTML."""
-    return _template().render(document, protocols=list(PROTOCOLS), footnote=BEHIND_PASSTHROUGH)
+    return _template().render(
+        document,
+        protocols=list(PROTOCOLS),
+        footnote=BEHIND_PASSTHROUGH,
+        not_absent=NOT_ABSENT,
+        nothing_known=[nothing_known(posture) for posture in from_json(document)],
+        short=short,
+        fallback_scsv=fallback_scsv,
+        name_of=lambda outcome: Outcome[outcome].value,
+    )
 
 
 @cache

@@ -51,8 +51,13 @@ def group(group: Group) -> str:
 
 
 def preference(order: SuiteOrder) -> str:
-    """Return the suites, best first; those that the server likes alike are in brackets, as in Envoy's settings."""
+    """Return the suites, best first; those of equal preference are in brackets, as in Envoy's settings."""
     return ", ".join(f"[{' | '.join(map(str, alike))}]" if alike[1:] else str(alike[0]) for alike in order.preference)
+
+
+def fallback_scsv(noticed: bool | None) -> str:  # noqa: FBT001 - the value itself
+    """Return what a server does with TLS_FALLBACK_SCSV (RFC 7507); None is unknown."""
+    return {True: "honoured", False: "ignored", None: "unknown"}[noticed]
 
 
 def plain(text: str) -> str:

@@ -9,13 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change
 from meshproof.posture.spelling import connection, group, plain, preference
+from meshproof.posture.spelling import fallback_scsv as spelled_fallback
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge
 from meshproof.tls.answer import Offer, Offered
-from meshproof.tls.posture import ClientResult, Posture
+from meshproof.tls.posture import ClientAuthentication, ClientResult, Posture
 from meshproof.tls.version import ProtocolVersion
 
 _GOOD, _BAD, _UNSURE, _DIM = "green", "red", "yellow", "dim"
@@ -23,16 +25,22 @@ _MODERN = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
 _SEVERITIES = {Severity.BROKEN: "bold red", Severity.WEAK: "red", Severity.NOTE: "yellow"}
 
 
-def picture(posture: Posture) -> Group:
-    """Return all that is known of one target."""
-    parts: list[RenderableType] = [Text(plain(str(posture.target)), "bold")]
+def picture(posture: Posture) -> RenderableType:
+    """Return all that is known of one target; a sentence when that is nothing."""
+    nothing = nothing_known(posture)
+    notes = [_text(note, _UNSURE) for note in posture.notes]
+    if nothing:
+        return Group(_text(nothing, _UNSURE), *notes)
+    endpoint = f", at {posture.endpoint}" if posture.endpoint not in (None, str(posture.target.address)) else ""
+    parts: list[RenderableType] = [_text(f"{posture.target}{endpoint}", "bold"), *notes]
     if posture.unreachable is not None:
-        parts.append(Text(f"Nothing is known of it: {posture.unreachable.value}", _UNSURE))
-    parts += [Text(plain(note), _UNSURE) for note in posture.notes]
+        parts.append(Text(f"It did not answer to the end: {posture.unreachable.value}. {NOT_ABSENT}", _UNSURE))
     parts += ["", _protocols(posture), "", _facts(posture), ""]
     if posture.clients:
         parts += [clients(posture.clients), ""]
     parts.append(verdict(judge(posture), unknown=posture.unknown))
+    if posture.gaps and posture.unreachable is None:
+        parts.append(_text("\n  ".join(("Could not be found out:", *short(posture.gaps))), _UNSURE))
     return Group(*parts)
 
 
@@ -72,15 +80,16 @@ def summary(postures: Iterable[Posture]) -> Table:
 
 
 def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> RenderableType:
-    """Return what is weak, why, and what mends it."""
+    """Return what is weak, why, and what fixes it."""
     if not findings:
-        return Text("Not all could be found out.", _UNSURE) if unknown else Text("Nothing weak was found.", _GOOD)
+        known = Text("Nothing weak was found in what is known.", _UNSURE)
+        return known if unknown else Text("Nothing weak was found.", _GOOD)
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in findings:
         lines = (
             _text("; ".join(each.what), "bold"),
             _text(each.why).append(f" [{each.source}]", _DIM),
-            Text("mend: ", _DIM).append_text(_text(each.remedy)),
+            Text("fix: ", _DIM).append_text(_text(each.remedy)),
         )
         table.add_row(Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines))
     return Group(table, Text(BEHIND_PASSTHROUGH, _DIM))
@@ -112,15 +121,18 @@ def changes(found: Sequence[Change]) -> RenderableType:
 
 
 def _protocols(posture: Posture) -> Table:
-    table = _table("Protocol", "Offered", "Cipher suites, best first; the server likes [ a | b ] alike")
+    table = _table("Protocol", "Offered, and its suites, best first; [ a | b ]: equal preference")
+    table.columns[0].no_wrap = True
     for version, offer in posture.versions.items():
         orders = [order for order in posture.ciphers if order.version is version]
-        suites = [
-            f"{order.certificate + ': ' if order.certificate and orders[1:] else ''}{preference(order)}"
-            f"{'' if order.complete else ', and perhaps more'}"
-            for order in orders
-        ]
-        table.add_row(str(version), _offer(version, offer, (spelled(offer),) * 3), _text("\n".join(suites)))
+        cell = _offer(version, offer, (spelled(offer),) * 3)
+        for order in orders:
+            cell.append("\n")
+            kind = f"{order.certificate}: " if order.certificate and orders[1:] else ""
+            suites = preference(order)
+            more = "" if order.complete else f"{', ' if suites else ''}and perhaps more"
+            cell.append(plain(f"{kind}{suites}{more}"), "default")
+        table.add_row(str(version), cell)
     return table
 
 
@@ -141,17 +153,33 @@ def _facts(posture: Posture) -> Table:
         more = "" if order.complete else "and perhaps more"
         names = ", ".join(filter(None, (*map(group, order.groups), more)))
         table.add_row(f"Groups, {order.version}", _text(f"{names}  ({chooser})" if chooser else names))
-    table.add_row("ALPN", _text(", ".join(posture.alpn) or "none seen"))
+    if posture.listed:
+        table.add_row("ALPN", _text(*_listed(posture.alpn, complete=posture.alpn_complete)))
     for each in posture.certificates:
         until = f"{each.not_before:%Y-%m-%d} to {each.not_after:%Y-%m-%d}"
-        lines = (f"{each.subject}, {each.key}, {each.signature}, {until}", f"names: {', '.join(each.names) or 'none'}")
-        table.add_row("Certificate", Text("\n").join(_text(line) for line in (*lines, f"issuer: {each.issuer}")))
-    table.add_row("Client certificate", str(posture.client_authentication))
+        lines = [f"{each.subject}, {each.key}, {each.signature}, {until}", f"names: {', '.join(each.names) or 'none'}"]
+        lines.append(f"issuer: {each.issuer}")
+        lines += [f"then: {sent.subject}, {sent.key}, until {sent.not_after:%Y-%m-%d}" for sent in each.intermediates]
+        table.add_row("Certificate", Text("\n").join(_text(line) for line in lines))
+    if posture.listed and not (posture.certificates and posture.certificates_complete):
+        more = "perhaps another" if posture.certificates else "none" if posture.certificates_complete else "unknown"
+        table.add_row("Certificate", Text(more, "" if posture.certificates_complete else _UNSURE))
+    if posture.listed or posture.client_authentication is not ClientAuthentication.UNKNOWN:
+        unsure = posture.client_authentication is ClientAuthentication.UNKNOWN
+        table.add_row("Client certificate", Text(str(posture.client_authentication), _UNSURE if unsure else ""))
     if posture.credential is not None:
-        table.add_row("With ours", posture.credential.value)
-    if posture.fallback_scsv is not None:
-        table.add_row("Downgrade", "noticed" if posture.fallback_scsv else Text("not noticed", _UNSURE))
+        table.add_row("Client certificate given", posture.credential.value)
+    honoured = spelled_fallback(posture.fallback_scsv)
+    if posture.fallback_scsv is not None or "TLS_FALLBACK_SCSV" in posture.gaps:
+        table.add_row("TLS_FALLBACK_SCSV", Text(honoured, "" if posture.fallback_scsv else _UNSURE))
     return table
+
+
+def _listed(names: Sequence[str], *, complete: bool) -> tuple[str, str]:
+    """Return the names, or that there are none, and how to colour them."""
+    if complete:
+        return ", ".join(names) or "none", ""
+    return ", ".join((*names, "and perhaps more")) if names else "unknown", _UNSURE
 
 
 def _table(*columns: str) -> Table:

@@ -10,12 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from meshproof import process
-from meshproof.errors import CommandFailed, MeshproofError
+from meshproof.errors import CommandFailed, MeshproofError, ToolMissing
 from meshproof.tls.profile import Profile
 from meshproof.tls.recognition import profile_of
 
 LOOPBACK = "127.0.0.1"
 NAME = "localhost"
+EXAMPLE = "curl -k {url}"
+_WHERE_TO = "Is {url} or {port} where the command takes them? They are in MESHPROOF_URL and MESHPROOF_PORT, too."
 _TURN = 0.1  # seconds between two looks at whether the command still runs
 _LONGEST = 1 << 17  # octets; more than any ClientHello
 _GOODBYE = bytes([21, 3, 3, 0, 2, 2, 40])  # a fatal handshake_failure: the client need not wait
@@ -40,7 +42,7 @@ def capture(command: Sequence[str], name: str, *, provenance: str, timeout: floa
         timeout: Seconds until it must have sent its hello.
 
     Raises:
-        ToolMissing: The program is not installed.
+        ToolMissing: There is no such program.
         CaptureFailed: It sent nothing in time, or something else than a ClientHello.
     """
     with socket.create_server((LOOPBACK, 0)) as listener, ThreadPoolExecutor(1) as pool:
@@ -50,7 +52,7 @@ def capture(command: Sequence[str], name: str, *, provenance: str, timeout: floa
         environment = {"MESHPROOF_PORT": str(port), "MESHPROOF_URL": url}
         running = pool.submit(process.run, words, timeout=timeout, env=environment)
         try:
-            hello = _first_hello(listener, running, words, time.monotonic() + timeout)
+            hello = _first_hello(listener, running, words, timeout)
         finally:
             process.end_all()
     try:
@@ -61,8 +63,9 @@ def capture(command: Sequence[str], name: str, *, provenance: str, timeout: floa
         ) from error
 
 
-def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[str], deadline: float) -> bytes:
+def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[str], timeout: float) -> bytes:
     """Return what the first client sends until its hello is whole, or can't become one."""
+    deadline = time.monotonic() + timeout
     listener.settimeout(_TURN)
     port = listener.getsockname()[1]
     while time.monotonic() < deadline:
@@ -82,18 +85,21 @@ def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[
                 connection.sendall(_GOODBYE)
         if received:  # browsers open connections that they may not need
             return received
-    raise CaptureFailed(f"`{shlex.join(words)}` did not connect to port {port} of {LOOPBACK} in time.")
+    late = f"`{shlex.join(words)}` did not connect to port {port} of {LOOPBACK} within {timeout:g} s"
+    raise CaptureFailed(f"{late}. {_WHERE_TO} --timeout gives it more time.")
 
 
 def _never(words: Sequence[str], port: int, running: Future[str]) -> MeshproofError:
     error = running.exception()
-    if isinstance(error, MeshproofError) and not isinstance(error, CommandFailed):
-        return error
-    said = f" {error}" if error else ""
-    return CaptureFailed(
-        f"`{shlex.join(words)}` ended and never connected to port {port} of {LOOPBACK}.{said} "
-        "Write {url} or {port} where the command takes them."
-    )
+    if isinstance(error, ToolMissing):
+        return ToolMissing(
+            f"Tried to run `{shlex.join(words)}`: there is no program {words[0]}, neither on the PATH nor as a file "
+            f"that can be run. Name the program first: meshproof clients capture NAME -- {EXAMPLE}."
+        )
+    if isinstance(error, CommandFailed):
+        ended = f"ended with status {error.returncode} and never connected"
+        return CaptureFailed(f"`{shlex.join(words)}` {ended} to port {port} of {LOOPBACK}: {error.last}. {_WHERE_TO}")
+    return CaptureFailed(f"`{shlex.join(words)}` ended and never connected to port {port} of {LOOPBACK}. {_WHERE_TO}")
 
 
 def _whole(received: bytes) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.posture import GroupOrder, Posture, SuiteOrder
+from meshproof.tls.posture import ClientAuthentication, GroupOrder, Posture, SuiteOrder
 from meshproof.tls.profile import Profile
 from meshproof.tls.questions import ECDSA, RSA
 from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
+
+WITH_KINDS = tuple(ProtocolVersion)[1:-1]
+"""The versions in which a cipher suite names the kind of certificate that it goes with."""
 
 
 def with_all_that_was_negotiated(posture: Posture, answers: Iterable[Answer]) -> Posture:
@@ -37,25 +40,33 @@ def _with_version(posture: Posture, version: ProtocolVersion) -> Posture:
     before = posture.versions[version]
     if before.offered is Offered.OFFERED:
         return posture
-    offered = replace(posture, versions={**posture.versions, version: Offer(offered=Offered.OFFERED)})
+    changed = replace(posture, versions={**posture.versions, version: Offer(offered=Offered.OFFERED)})
     if posture.listed:
-        nothing = SuiteOrder(version=version, certificate=None, preference=(), complete=False)
-        offered = replace(offered, ciphers=(*posture.ciphers, nothing))
+        kinds = (RSA, ECDSA) if version in WITH_KINDS else (None,)
+        suites = [SuiteOrder(version=version, certificate=kind, preference=(), complete=False) for kind in kinds]
+        group_order = GroupOrder(version=version, groups=(), complete=False)
+        changed = replace(
+            changed,
+            ciphers=(*posture.ciphers, *suites),
+            groups=(*posture.groups, group_order),
+            alpn_complete=False,
+            certificates_complete=False,
+        )
     if before.offered is Offered.UNKNOWN:
-        return offered
-    return _contradicted(offered, f"{version} was refused at one time ({before.refusal}) and negotiated at another")
+        return changed
+    return _contradicted(changed, f"{version} was refused at one time ({before.refusal}) and negotiated at another")
 
 
 def _with_suite(posture: Posture, version: ProtocolVersion, suite: CipherSuite) -> Posture:
     orders = [order for order in posture.ciphers if order.version is version]
     if any(suite in order.suites for order in orders):
         return posture
-    kind = ECDSA if suite.authentication == ECDSA else RSA
-    order = next((order for order in orders if order.certificate in (None, kind)), None)
+    kind = None if version not in WITH_KINDS else ECDSA if suite.authentication == ECDSA else RSA
+    order = next((order for order in orders if order.certificate == kind), None)
     if order is None:
         order = SuiteOrder(version=version, certificate=kind, preference=())
         posture = replace(posture, ciphers=(*posture.ciphers, order))
-    longer = replace(order, preference=(*order.preference, (suite,)), complete=False)
+    longer = replace(order, preference=(*order.preference, (suite,)), complete=False, ordered=False)
     ciphers = tuple(longer if each is order else each for each in posture.ciphers)
     changed = replace(posture, ciphers=ciphers)
     if not order.complete:
@@ -76,6 +87,33 @@ def _with_group(posture: Posture, version: ProtocolVersion, group: Group) -> Pos
 
 def _contradicted(posture: Posture, what: str) -> Posture:
     return replace(posture, contradictions=(*posture.contradictions, what))
+
+
+def without_refusals(posture: Posture) -> Posture:
+    """Return a posture of a target that contradicts itself: what was refused may be offered at another time.
+
+    Several servers answer under one address, or the server changed during the scan. What was negotiated stays.
+    """
+    if not posture.contradictions:
+        return posture
+    wanted = posture.client_authentication
+    known = (ClientAuthentication.NOT_REQUESTED, ClientAuthentication.UNKNOWN)
+    return replace(
+        posture,
+        versions={
+            version: replace(offer, offered=Offered.UNKNOWN) if offer.offered is Offered.NOT_OFFERED else offer
+            for version, offer in posture.versions.items()
+        },
+        ciphers=tuple(replace(order, complete=False, ordered=False) for order in posture.ciphers),
+        groups=tuple(replace(order, complete=False) for order in posture.groups),
+        alpn_complete=False,
+        certificates_complete=False,
+        fallback_scsv=None,
+        client_authentication=wanted if wanted in known else ClientAuthentication.UNKNOWN,
+        clients=tuple(
+            replace(client, unknown=client.unknown or not client.answer.negotiated) for client in posture.clients
+        ),
+    )
 
 
 def should_connect(profile: Profile, posture: Posture) -> bool:

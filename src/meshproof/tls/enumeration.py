@@ -26,7 +26,7 @@ from meshproof.tls.registry import CipherSuite, Group
 from meshproof.tls.version import ProtocolVersion
 
 Item = TypeVar("Item")
-_EXTENSIBLE = (ProtocolVersion.TLS_1_0, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_2)
+_EXTENSIBLE = tuple(ProtocolVersion)[2:]
 _ABOUT_THE_VERSION = (Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED)
 
 
@@ -91,20 +91,55 @@ async def version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Versi
         hello = questions.with_alpn(hello, questions.PROTOCOLS)
         first = await asker.ask_once(hello)
     parts = _parts(hello, wanted, asker.sni)
+    answers = await _answers_to_portions(asker, parts, first)
+    if answers[-1][1].negotiated or answers[-1][1].outcome in _ABOUT_THE_VERSION or wanted not in _EXTENSIBLE:
+        return _conclude(answers)
+    if answers[-1][1].refused and not answers[-1][1].confirmed:
+        return _conclude([*answers, *await _negotiated(asker, questions.short(wanted))])
+    return await _without_what_may_be_too_much(asker, wanted, answers)
+
+
+async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: Answer) -> list[tuple[Profile, Answer]]:
+    """Ask for a version with one portion of its suites after the other, until one is not refused."""
     answer = await asker.judged(parts, first)
     if first.doubtful and (answer.refused or not answer.conclusive):
-        if wanted in _EXTENSIBLE and _just_ended(answer):
-            plain = questions.bare(wanted)
-            answer_to_plain = await asker.ask(plain)
-            if answer_to_plain.negotiated or answer_to_plain.refused:
-                return _conclude([(plain, answer_to_plain)])
-        return _conclude([(parts[0], answer)])
+        return [(parts[0], answer)]
     answers = [] if first.doubtful else [(parts[0], answer)]
     for part in parts[len(answers) :]:
         if answers and (answers[-1][1].outcome in _ABOUT_THE_VERSION or not answers[-1][1].refused):
             break
         answers.append((part, await asker.ask(part)))
+    return answers
+
+
+async def _without_what_may_be_too_much(
+    asker: Asker, wanted: ProtocolVersion, answers: list[tuple[Profile, Answer]]
+) -> Version:
+    """Ask again with less in the hello: where it ends all the same, it is not the stack that can't bear so much.
+
+    If it is the server name that is too much, then another host would answer; that says nothing about this one.
+    """
+    if not _just_ended(answers[-1][1]) and answers[-1][1].outcome is not Outcome.SILENT:
+        return _conclude(answers)
+    less = [questions.short(wanted)]
+    if wanted is not ProtocolVersion.TLS_1_3:
+        less.append(questions.bare(wanted))
+    for hello in less:
+        if asker.sni and not hello.extensions:
+            nameless = await asker.ask_once(questions.nameless(less[0]))
+            if nameless.negotiated or nameless.refused:
+                break
+        worded = await _negotiated(asker, hello)
+        if worded:
+            return _conclude(worded)
     return _conclude(answers)
+
+
+async def _negotiated(asker: Asker, hello: Profile) -> list[tuple[Profile, Answer]]:
+    """Return a hello with its answer if that is a word on the version."""
+    answer = await asker.ask(hello)
+    about_it = answer.negotiated or (answer.refused and not answer.confirmed)
+    return [(hello, answer)] if about_it else []
 
 
 def _parts(hello: Profile, wanted: ProtocolVersion, sni: str | None) -> list[Profile]:
@@ -193,7 +228,8 @@ async def suite_order(
         version=wanted,
         certificate=certificate,
         preference=tuple(map(tuple, preference or [[suite] for suite in merged or listing.items])),
-        complete=listing.complete and preference is not None,
+        complete=listing.complete,
+        ordered=preference is not None,
     )
     return order, listing
 
@@ -320,7 +356,7 @@ async def fallback_scsv(asker: Asker, versions: Sequence[Version]) -> bool | Non
         return None
     hello = versions[-2].hello
     answer = await asker.ask(questions.with_fallback(hello), control=hello)
-    if answer.alert == Alert.INAPPROPRIATE_FALLBACK or answer.confirmed:
+    if answer.alert == Alert.INAPPROPRIATE_FALLBACK:
         return True
     return False if answer.negotiated else None
 

@@ -44,15 +44,17 @@ class SuiteOrder:
         version: The version.
         certificate: The kind of certificate that they go with, ``RSA`` (which covers all that is not ECDSA) or
             ``ECDSA``; None in SSLv2 and in TLS 1.3, where a suite says nothing about it.
-        preference: The suites as the server prefers them, best first; those of one inner tuple it likes alike, and
-            takes the client's first. In SSLv2 the client chooses: one inner tuple.
+        preference: The suites as the server prefers them, best first; those of one inner tuple have equal
+            preference, and the client's first is taken. In SSLv2 the client chooses: one inner tuple.
         complete: Whether the list ended with a refusal; False when the server stopped answering before.
+        ordered: Whether the order is the server's; False when it could not be found out.
     """
 
     version: ProtocolVersion
     certificate: str | None
     preference: tuple[tuple[CipherSuite, ...], ...]
     complete: bool = True
+    ordered: bool = True
 
     def __str__(self) -> str:
         return f"{self.version} {self.certificate}" if self.certificate else str(self.version)
@@ -208,6 +210,7 @@ class Posture:
             if offer.offered is Offered.UNKNOWN
         ]
         gaps += [f"cipher suites of {order}" for order in self.ciphers if not order.complete]
+        gaps += [f"order of the cipher suites of {order}" for order in self.ciphers if order.complete > order.ordered]
         gaps += [f"groups of {order.version}" for order in self.groups if not order.complete]
         if self.listed:
             gaps += [

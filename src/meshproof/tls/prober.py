@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from meshproof.tls import probe
+from meshproof.tls import probe, questions
 from meshproof.tls.answer import Answer
 from meshproof.tls.encrypted import EncryptedFlight, ask_encrypted
 from meshproof.tls.hello import Hello
-from meshproof.tls.outcome import WORDLESS, Outcome
+from meshproof.tls.outcome import WORDLESS, Alert, Outcome
 from meshproof.tls.posture import Target
 from meshproof.tls.profile import Profile
 from meshproof.tls.resolution import Endpoint
@@ -37,8 +37,9 @@ _CONTROLS = (1, 1, 2, 3, 1, 2)
 _TRIES = 3  # and all of them, once a target has ended hellos without a word that it answered at another time
 _ATTEMPTS = 6  # to get through all tries with every control answered
 _LENGTHS = (250, 500, 1000, 1390, 2000, 4000)  # octets of a control: just below what stacks and networks limit
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two connections to a target that limits their rate
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.1  # seconds between two looks at whether a target answers again
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.25  # seconds between two connections to a target that limits their rate
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.05  # seconds between two looks at whether a target answers again
+_CALM = 16  # answers in a row after which the rests become shorter again
 _ENOUGH_SILENCE = 2  # deadlines that pass without an answer before others like them are left alone
 _MOST_CHAINS = 8
 
@@ -94,9 +95,9 @@ class _Suspect:
         if answer.outcome in _NEVER_ASKED:
             return
         same = not self.ends or _alike(self.ends[-1], answer)
-        if not answer.doubtful and not self.ends:
+        if not _proves_nothing(answer) and not self.ends:
             self.settle(answer)
-        elif not answer.doubtful or not same:
+        elif not _proves_nothing(answer) or not same:
             self.settle(Answer(outcome=Outcome.UNSTABLE, remark="the same hello ended in different ways"))
         elif answer.outcome is Outcome.SILENT:
             self.settle(answer)
@@ -155,6 +156,8 @@ class Prober:
         self._limit = AT_ONCE
         self._permits = asyncio.Semaphore(AT_ONCE)
         self._pause = 0.0
+        self._calm = 0
+        self._by_chance = False  # whether it ends connections whatever their number and rate
         self._unanswered = 0
         self._suspects: list[_Suspect] = []
         self._court = asyncio.Lock()
@@ -194,10 +197,12 @@ class Prober:
             follow: As for ``ask``.
         """
         known = Control(control) if control else self.witness
-        if not answer.doubtful or answer.outcome in _NEVER_ASKED or known is None:
+        if not _proves_nothing(answer) or answer.outcome in _NEVER_ASKED or known is None:
             return answer
         if known.profile.ssl2_format or (profiles[0].extensions and not known.profile.extensions):
             return answer  # a hello without extensions says nothing about one that has some
+        if control is None and not follow:
+            known = replace(known, profile=questions.alongside(known.profile, profiles[0]))
         suspect = _Suspect(profiles, follow, known, answer)
         self._suspects.append(suspect)
         async with self._court:
@@ -250,7 +255,7 @@ class Prober:
     ) -> Answer:
         if self.gone:
             return Answer(outcome=Outcome.NOT_ASKED, remark="the target had gone")
-        if rest:
+        if rest and not self.out_of_time:
             await self._wait_a_turn()
         async with self._slots:
             left = self.time_left
@@ -264,10 +269,13 @@ class Prober:
                 answer = await probe.ask(
                     self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length
                 )
+        if self._pause:
+            self._speed_up(answer)
         self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
         if self._unanswered >= AT_ONCE:
             self.gone = answer.outcome
-        self._remember(answer)
+        if questions.names_the_server(profile, self.sni):
+            self._remember(answer)
         return answer
 
     async def _wait_a_turn(self) -> None:
@@ -303,9 +311,17 @@ class Prober:
                 self._permits.release()
 
     def _slow_down(self) -> None:
-        """Open no more than one connection at once from now on, and take a rest before each."""
-        self._limit, self.slowed = 1, True
-        self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        """Open no more than one connection at once from now on, and take a rest before each where that may help."""
+        self._limit, self.slowed, self._calm = 1, True, 0
+        if not self._by_chance:
+            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    def _speed_up(self, answer: Answer) -> None:
+        """Make the rests shorter after some answers in a row."""
+        self._calm = 0 if _proves_nothing(answer) else self._calm + 1
+        if self._calm >= _CALM:
+            self._calm = 0
+            self._pause = self._pause / 2 if self._pause > _SHORTEST_PAUSE / 2 else 0.0
 
     async def _judge(self) -> None:
         """Find out what the ends of all suspects are worth."""
@@ -339,7 +355,7 @@ class Prober:
         return next((length for length in _LENGTHS if length >= wanted), wanted)
 
     async def _judge_by(self, control: Control, length: int | None, suspects: list[_Suspect]) -> None:
-        for _ in range(_ATTEMPTS):
+        for _ in range(1 if self._by_chance else _ATTEMPTS):
             if not await self._answers_again():
                 return
             if not await self._is_control(control, length):
@@ -352,6 +368,7 @@ class Prober:
             self._slow_down()
             for suspect in suspects:
                 suspect.ends.clear()
+        self._by_chance, self._pause = True, 0.0
         for suspect in suspects:
             if not suspect.settled:
                 remark = "hellos that are known to be answered ended in the same way now and then"
@@ -422,6 +439,11 @@ class Prober:
                 wait = _FIRST_WAIT
             await pause(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
+
+
+def _proves_nothing(answer: Answer) -> bool:
+    """Say whether an answer needs controls; the refusal of a name does where the same name is known to be answered."""
+    return answer.doubtful or answer.alert == Alert.UNRECOGNIZED_NAME
 
 
 def _alike(one: Answer, other: Answer) -> bool:

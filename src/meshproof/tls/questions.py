@@ -22,6 +22,7 @@ from meshproof.tls.hello import (
     SUPPORTED_VERSIONS,
     Hello,
 )
+from meshproof.tls.keyshare import public_key
 from meshproof.tls.profile import Profile
 from meshproof.tls.registry import CipherSuite, extension_code, group_named, signature_code, suite_named
 from meshproof.tls.version import ProtocolVersion
@@ -35,6 +36,7 @@ PROTOCOLS = (
 """The application protocols that a scan asks for."""
 
 MOST_SUITES = 122
+FEW_SUITES = 30
 LONGEST = 512  # octets of a hello, the header of its record included
 
 _EXTENDED_MASTER_SECRET = extension_code("extended_master_secret")
@@ -66,6 +68,17 @@ SIGNATURES: Mapping[str, tuple[int, ...]] = {
 DSA_SIGNATURES = (signature_code("dsa_sha256"), signature_code("dsa_sha1"))
 ALL_SIGNATURES = SIGNATURES[ECDSA] + SIGNATURES[RSA] + DSA_SIGNATURES
 
+_USUAL_SIGNATURES = tuple(
+    map(
+        signature_code,
+        (
+            *("ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256", "rsa_pkcs1_sha256", "ecdsa_secp384r1_sha384"),
+            *("rsa_pss_rsae_sha384", "rsa_pkcs1_sha384", "rsa_pss_rsae_sha512", "rsa_pkcs1_sha512", "rsa_pkcs1_sha1"),
+        ),
+    )
+)
+_RARE = ("_CCM", "_CCM_8")
+_WITHOUT_NAMES = (ProtocolVersion.SSL_2, ProtocolVersion.SSL_3)
 _USUAL_GROUPS = ("x25519", "secp256r1", "secp384r1", "secp521r1", "x448")
 _USUAL_EXCHANGES = ("ECDHE", "DHE", "RSA")
 _USUAL_CIPHERS = ("AES", "CHACHA20", "3DES", "CAMELLIA", "RC4", "ARIA", "SEED")
@@ -115,13 +128,13 @@ def portions(hello: Profile, wanted: Sequence[CipherSuite], sni: str | None) -> 
     """Part cipher suites so that every stack takes the hello with any part of them.
 
     Args:
-        hello: The hello that the parts are for.
+        hello: The hello that the parts are for; none of them is larger than the number of suites in it.
         wanted: The suites.
         sni: The server name that is sent.
     """
     empty = replace(hello, suites=hello.suites[:1])
     room = (LONGEST - len(Hello(empty, sni).first())) // 2
-    size = max(MOST_SUITES // 4, min(MOST_SUITES, room))
+    size = max(FEW_SUITES, min(len(hello.suites), room))
     for start in range(0, len(wanted), size):
         yield tuple(wanted[start : start + size])
 
@@ -175,9 +188,47 @@ def broad(
 _all_suites = suites  # ``broad`` has an argument of that name
 
 
+def short(version: ProtocolVersion) -> Profile:
+    """Return a client with only a few of all that is usual, for stacks that can't bear more; from TLS 1.0 on."""
+    hello = broad(version, signatures=_USUAL_SIGNATURES)
+    few = tuple(suite for suite in _all_suites(version) if suite.authentication in (None, RSA, ECDSA))
+    hello = with_suites(hello, [suite.code for suite in few if not suite.name.endswith(_RARE)][:FEW_SUITES])
+    return with_groups(hello, groups(version)[: len(_USUAL_GROUPS)])
+
+
 def bare(version: ProtocolVersion) -> Profile:
     """Return a client that sends no extension at all, for stacks that can't bear any; up to TLS 1.2."""
     return replace(broad(version), extensions=(), groups=(), signature_algorithms=())
+
+
+def nameless(hello: Profile) -> Profile:
+    """Return a hello without a server name."""
+    return replace(hello, extensions=tuple(code for code in hello.extensions if code != SERVER_NAME))
+
+
+def names_the_server(hello: Profile, sni: str | None) -> bool:
+    """Say whether a hello sends the server name, where there is one: an answer to one without may be another host's.
+
+    Hellos of SSL can't send any.
+    """
+    return sni is None or SERVER_NAME in hello.extensions or hello.accepted_versions[0] in _WITHOUT_NAMES
+
+
+def alongside(hello: Profile, judged: Profile) -> Profile:
+    """Return a hello that offers beside its own all that another one offers, so that it differs in the version only.
+
+    A list that is too long for a server, or has something in it that a firewall won't let pass, then ends both.
+    """
+    return replace(
+        hello,
+        suites=_union(hello.suites, judged.suites) if not judged.ssl2_format else hello.suites,
+        groups=_union(hello.groups, judged.groups),
+        signature_algorithms=_union(hello.signature_algorithms, judged.signature_algorithms),
+    )
+
+
+def _union(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
 
 
 def without_key_share(hello: Profile) -> Profile:
@@ -195,8 +246,11 @@ def with_suites(hello: Profile, codes: Sequence[int]) -> Profile:
 
 
 def with_groups(hello: Profile, codes: Sequence[int]) -> Profile:
-    """Return a hello with other groups, and key shares of those only."""
-    return replace(hello, groups=tuple(codes), key_shares=tuple(code for code in hello.key_shares if code in codes))
+    """Return a hello with other groups; if it has key shares, with one of those groups."""
+    shares = tuple(code for code in hello.key_shares if code in codes)
+    if hello.key_shares and not shares:
+        shares = tuple(code for code in codes if public_key(code))[:1]
+    return replace(hello, groups=tuple(codes), key_shares=shares)
 
 
 def with_alpn(hello: Profile, protocols: Sequence[str]) -> Profile:

@@ -17,7 +17,7 @@ from meshproof.pki import Leaf
 from meshproof.tls import enumeration, questions
 from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.certificate import certificate_of
-from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated
+from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.encrypted import SUITES
 from meshproof.tls.enumeration import Version, first_question
 from meshproof.tls.handshake import handshake
@@ -194,15 +194,13 @@ class _Scan:
         self._cross_check()
         await self._complete_handshakes()
         self._read_certificates()
+        results = [
+            _result(profile, answer, self.posture) for profile, answer in zip(options.clients, clients, strict=True)
+        ]
         self.posture = replace(
-            self.posture,
-            clients=tuple(
-                _result(profile, answer, self.posture) for profile, answer in zip(options.clients, clients, strict=True)
-            ),
-            unreachable=await self._gone(),
-            notes=tuple(self._notes()),
+            self.posture, clients=tuple(results), unreachable=await self._gone(), notes=tuple(self._notes())
         )
-        return self.posture
+        return without_refusals(self.posture)
 
     async def _first_word(self) -> dict[ProtocolVersion, Answer]:
         """Ask for each version once; where every connection just ends, wait a little for a first word."""
@@ -264,14 +262,16 @@ class _Scan:
             enumeration.protocols(self.prober, self.versions[clear].hello) if clear else _nothing(),
             enumeration.fallback_scsv(self.prober, fallback),
         )
-        certificates, encrypted_alpn = encrypted or (True, None)
+        # Of a server that offers nothing for certain, nothing of this is known either.
+        all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
+        certificates, encrypted_alpn = encrypted or (bool(clear) or all_refused, None)
         protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
             ciphers=tuple(order for orders, _ in lists for order in orders),
             groups=tuple(order for _, order in lists if order),
             alpn=tuple(protocols.items) if protocols else (),
-            alpn_complete=protocols.complete if protocols else True,
+            alpn_complete=protocols.complete if protocols else all_refused,
             certificates_complete=certificates,
             fallback_scsv=noticed,
         )
@@ -295,7 +295,8 @@ class _Scan:
         accepted = [suite for order in orders for suite in order.suites]
         result = await enumeration.group_order(prober, hello, accepted)
         if result is None:
-            return known, None
+            complete = all(order.complete for order in known)
+            return known, None if complete else GroupOrder(version=version, groups=(), complete=False)
         order_of_groups, listing = result
         self.ends += [end for end, _ in listing.ends]
         return known, order_of_groups
@@ -330,13 +331,14 @@ class _Scan:
         offered = [known for known in self.versions.values() if known.offer.offered is Offered.OFFERED]
         await asyncio.gather(*map(prober.ask_once, [*refused, *self.ends]))
         answers = await asyncio.gather(*(prober.ask(known.hello) for known in offered))
-        contradictions = [
-            f"{known.hello.accepted_versions[0]} was negotiated at one time and refused at another ({answer})"
-            for known, answer in zip(offered, answers, strict=True)
-            if answer.refused
-        ]
+        for known, answer in zip(offered, answers, strict=True):
+            if answer.refused:
+                version = known.hello.accepted_versions[0]
+                self._contradict(f"{version} was negotiated at one time and refused at another ({answer})")
         self.controlled = bool(answers) and answers[-1].negotiated
-        self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, *contradictions))
+
+    def _contradict(self, what: str) -> None:
+        self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, what))
 
     def _cross_check(self) -> None:
         self.posture = with_all_that_was_negotiated(self.posture, self.prober.negotiated)
@@ -352,6 +354,7 @@ class _Scan:
                 answer = await self.prober.ask(profile, follow=True)
                 if (answer.outcome, answer.alert) != (first.outcome, first.alert):
                     clients[place] = Answer(outcome=Outcome.UNSTABLE, remark="the same hello was refused only at times")
+                    self._contradict(f"{profile.name} was refused at one time ({first}) and not at another")
                     return
 
         await asyncio.gather(*(again(place, profile) for place, profile in enumerate(self.options.clients)))
