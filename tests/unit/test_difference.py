@@ -104,11 +104,11 @@ def test_the_same_is_the_same(posture: Posture) -> None:
             "not requested",
             "required",
         ),
-        (replace(GOOD, fallback_scsv=False), "TLS_FALLBACK_SCSV", "supported", "not supported"),
+        (replace(GOOD, fallback_scsv=False), "TLS_FALLBACK_SCSV", "honoured", "ignored"),
         (
             replace(GOOD, versions=postures.versions(TLS_1_3), fallback_scsv=None),
             "TLS_FALLBACK_SCSV",
-            "supported",
+            "honoured",
             "no older version to fall back to",
         ),
         (
