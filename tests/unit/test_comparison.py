@@ -113,8 +113,8 @@ def test_what_is_concluded_of_a_client() -> None:
 @pytest.mark.parametrize(
     ("posture", "expected"),
     [
-        (GOOD, "supported"),
-        (replace(GOOD, fallback_scsv=False), "not supported"),
+        (GOOD, "honoured"),
+        (replace(GOOD, fallback_scsv=False), "ignored"),
         (replace(GOOD, fallback_scsv=None), None),
         (replace(GOOD, fallback_scsv=None, versions=postures.versions(TLS_1_3)), "no older version to fall back to"),
         (replace(GOOD, fallback_scsv=None, versions=postures.versions()), "no older version to fall back to"),

@@ -104,11 +104,11 @@ def test_the_same_is_the_same(posture: Posture) -> None:
             "not requested",
             "required",
         ),
-        (replace(GOOD, fallback_scsv=False), "TLS_FALLBACK_SCSV", "supported", "not supported"),
+        (replace(GOOD, fallback_scsv=False), "TLS_FALLBACK_SCSV", "honoured", "ignored"),
         (
             replace(GOOD, versions=postures.versions(TLS_1_3), fallback_scsv=None),
             "TLS_FALLBACK_SCSV",
-            "supported",
+            "honoured",
             "no older version to fall back to",
         ),
         (
@@ -226,6 +226,21 @@ def test_a_renewed_certificate_is_no_change() -> None:
     assert (renewed.known, renewed.unknown) == (False, False)
     moved = replace(CERTIFICATE, names=CERTIFICATE.names[::-1], fingerprint="cd" * 32)
     assert [change.renewed for change in difference(GOOD, replace(GOOD, certificates=(moved,)))] == [True]
+
+
+def test_the_moment_when_a_lifetime_begins() -> None:
+    """It is the first moment of it."""
+    assert [change.renewed for change in difference(GOOD, with_certificate(not_before=BEGAN))] == [True]
+
+
+def test_a_version_says_how_it_is_refused_now() -> None:
+    """That is the reason of its row; one that is offered needs none."""
+    old = replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_2, TLS_1_3))
+    lost, found = row(old, GOOD, "TLS 1"), row(GOOD, old, "TLS 1")
+    assert lost
+    assert lost.reason == "not offered (alert 70 protocol_version)"
+    assert found
+    assert found.reason == ""
 
 
 def test_a_renewal_hides_no_change() -> None:

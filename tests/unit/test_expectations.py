@@ -128,7 +128,7 @@ def test_the_example_is_a_file_that_can_be_read(tmp_path: Path) -> None:
         ("alpn: [h2]", "ALPN", "h2", "h2, http/1.1"),
         ("alpn: [h2, http/1.1, istio]", "ALPN", "h2, http/1.1, istio", "h2, http/1.1"),
         ("client_authentication: required", "client authentication", "required", "not requested"),
-        ("fallback_scsv: false", "TLS_FALLBACK_SCSV", "not supported", "supported"),
+        ("fallback_scsv: false", "TLS_FALLBACK_SCSV", "ignored", "honoured"),
         (
             "certificate_names: [example.test]",
             "certificate CN=example.test, names",

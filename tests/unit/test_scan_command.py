@@ -498,7 +498,7 @@ def test_a_diff_as_json_and_junit(tmp_path: Path) -> None:
     assert tests == {
         "ALPN": ("failure", "before: h2, http/1.1; after: h2"),
         "RSA certificate": None,
-        "TLS_FALLBACK_SCSV": ("error", "before: supported; after: unknown"),
+        "TLS_FALLBACK_SCSV": ("error", "before: honoured; after: unknown"),
     }
 
 

@@ -20,7 +20,7 @@ AUTHENTICATION = "client authentication"
 CLIENT_CERTIFICATE = "client certificate"
 NOT_GIVEN = "none was given: scan with --cert and --key"
 FALLBACK = "TLS_FALLBACK_SCSV"
-SUPPORTED, NOT_SUPPORTED, NO_FALLBACK = "supported", "not supported", "no older version to fall back to"
+HONOURED, IGNORED, NO_FALLBACK = "honoured", "ignored", "no older version to fall back to"
 
 _NOT_READ = frozenset({UNREADABLE, "unknown"})
 _NO_MOMENT = frozenset({datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)})
@@ -113,9 +113,9 @@ def concluded(client: ClientResult) -> bool:
 
 
 def fallback(posture: Posture) -> str | None:
-    """Say whether a downgrade is noticed (RFC 7507): SUPPORTED, NOT_SUPPORTED, NO_FALLBACK, or None when not known."""
+    """Say whether a downgrade is noticed (RFC 7507): HONOURED, IGNORED, NO_FALLBACK, or None when not known."""
     if posture.fallback_scsv is not None:
-        return SUPPORTED if posture.fallback_scsv else NOT_SUPPORTED
+        return HONOURED if posture.fallback_scsv else IGNORED
     could = [version for version in ProtocolVersion if version.code >= ProtocolVersion.TLS_1_0.code]
     known = all(offered(posture, version) is not Offered.UNKNOWN for version in could)
     return NO_FALLBACK if known and len(posture.fallback_versions) <= 1 else None

@@ -44,10 +44,10 @@ from meshproof.posture.comparison import (
     AUTHENTICATION,
     CLIENT_CERTIFICATE,
     FALLBACK,
+    HONOURED,
+    IGNORED,
     NOT_GIVEN,
-    NOT_SUPPORTED,
     REFUSED,
-    SUPPORTED,
     Row,
     all_groups_known,
     concluded,
@@ -456,8 +456,8 @@ def _rest(expectations: Expectations, posture: Posture) -> Iterator[Row]:
         yield row(AUTHENTICATION, wanted, str(seen), met=wanted == str(seen), known=known)
     if expectations.fallback_scsv is not None:
         supported = fallback(posture)
-        met = (supported != NOT_SUPPORTED) is expectations.fallback_scsv
-        expected = SUPPORTED if expectations.fallback_scsv else NOT_SUPPORTED
+        met = (supported != IGNORED) is expectations.fallback_scsv
+        expected = HONOURED if expectations.fallback_scsv else IGNORED
         yield row(FALLBACK, expected, supported or "not known", met=met, known=supported is not None)
 
 
