@@ -214,7 +214,10 @@ def _ciphers(before: Posture, after: Posture) -> Iterator[Change]:
         yield from _lists(f"{where} cipher suites", first, last, where)
         if old.complete and new.complete:
             common = set(old.suites) & set(new.suites)
-            best, now = (_ranked([common & set(alike) for alike in order.preference]) for order in (old, new))
+            best, now = (
+                _ranked([common & set(alike) for alike in order.preference]) if order.ordered else None
+                for order in (old, new)
+            )
             yield Change(f"{where} order", best, now)
 
 

@@ -123,6 +123,7 @@ def _target(posture: Posture) -> Json:
                 "protocol": protocol(order.version),
                 "certificate": order.certificate,
                 "complete": order.complete,
+                "ordered": order.ordered,
                 "suites": [
                     {"rank": rank, **_suite(suite)}
                     for rank, alike in enumerate(order.preference, start=1)
@@ -148,6 +149,7 @@ def _target(posture: Posture) -> Json:
         "fallback_scsv": posture.fallback_scsv,
         "credential": _name(posture.credential),
         "clients": [_client(client) for client in posture.clients],
+        "contradictions": posture.contradictions,
         "notes": posture.notes,
         "verdict": [asdict(finding) | {"severity": str(finding.severity)} for finding in judge(posture)],
     }
@@ -248,6 +250,7 @@ def _posture(target: Json) -> Posture:
             ClientResult(client["name"], _answer(client["answer"]), client["reason"], client["unknown"])
             for client in target["clients"]
         ),
+        contradictions=tuple(target.get("contradictions", ())),
         notes=tuple(target["notes"]),
     )
 
@@ -282,6 +285,7 @@ def _read_suites(order: Json) -> SuiteOrder:
         certificate=order["certificate"],
         preference=tuple(tuple(alike) for _, alike in sorted(ranks.items())),
         complete=order["complete"],
+        ordered=order.get("ordered", order["complete"]),
     )
 
 

@@ -398,7 +398,7 @@ def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Row]:
         seen = [
             (f"{order} ciphers", tuple(frozenset(map(str, alike)) for alike in order.preference)) for order in orders
         ]
-        listed = bool(orders) and all(order.complete for order in orders)
+        listed = bool(orders) and all(order.complete and (order.ordered or not listing.order) for order in orders)
         complete = offered(posture, version) is (Offered.OFFERED if listed else Offered.NOT_OFFERED)
         yield from _listings(f"{version} ciphers", listing, seen, complete=complete)
 

@@ -52,6 +52,8 @@ def group(group: Group) -> str:
 
 def preference(order: SuiteOrder) -> str:
     """Return the suites, best first; those of equal preference are in brackets, as in Envoy's settings."""
+    if not order.ordered and order.suites[1:]:
+        return f"{', '.join(map(str, order.suites))} (in an order that is not known)"
     return ", ".join(f"[{' | '.join(map(str, alike))}]" if alike[1:] else str(alike[0]) for alike in order.preference)
 
 
