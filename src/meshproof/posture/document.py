@@ -285,7 +285,7 @@ def _read_suites(order: Json) -> SuiteOrder:
         certificate=order["certificate"],
         preference=tuple(tuple(alike) for _, alike in sorted(ranks.items())),
         complete=order["complete"],
-        ordered=order.get("ordered", order["complete"]),
+        ordered=bool(order.get("ordered", order["complete"])),
     )
 
 

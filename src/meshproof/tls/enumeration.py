@@ -9,6 +9,7 @@ A list is complete only when a refusal ended it. Its control is the same hello w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -48,7 +49,7 @@ class Asker(Protocol):
         """Send a hello once; see ``Prober.ask_once``."""
         ...
 
-    async def judged(self, profiles: Sequence[Profile], answer: Answer) -> Answer:
+    async def judged(self, profile: Profile, answer: Answer) -> Answer:
         """Find out what an end is worth; see ``Prober.judged``."""
         ...
 
@@ -106,12 +107,15 @@ async def version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Versi
 
 async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: Answer) -> list[tuple[Profile, Answer]]:
     """Ask for a version with one portion of its suites after the other, until one is not refused."""
-    answer = await asker.judged(parts, first)
-    if first.doubtful and (answer.refused or not answer.conclusive):
-        return [(parts[0], answer)]
-    answers = [] if first.doubtful else [(parts[0], answer)]
-    for part in parts[len(answers) :]:
-        if answers and (answers[-1][1].outcome in _ABOUT_THE_VERSION or not answers[-1][1].refused):
+    if first.doubtful:
+        if not asker.answered:
+            return [(parts[0], first)]
+        all_answers = await asyncio.gather(asker.judged(parts[0], first), *map(asker.ask, parts[1:]))
+        pairs = list(zip(parts, all_answers, strict=True))
+        return next(([pair] for pair in pairs if pair[1].negotiated), pairs)
+    answers = [(parts[0], first)]
+    for part in parts[1:]:
+        if answers[-1][1].outcome in _ABOUT_THE_VERSION or not answers[-1][1].refused:
             break
         answers.append((part, await asker.ask(part)))
     return answers
@@ -313,7 +317,7 @@ async def _choose_beside(
     """Go on with a list after the certificate's group was chosen, with that group at the end of every hello.
 
     A server that follows the client's order chooses anything before it; of one with an order of its own nobody can
-    tell what comes after it.
+    tell what comes after it, and so the list is complete and the order is not.
     """
     listing.ends.clear()
     while left := _left(wanted, listing.items):

@@ -66,7 +66,7 @@ class _Suspect:
     """A hello whose end proves nothing yet.
 
     Attributes:
-        profiles: The client; more than one for a version, whose suites are asked for in portions: one a try.
+        profile: The client.
         follow: Whether a HelloRetryRequest is answered.
         control: What it is judged by.
         answer: What is known so far.
@@ -74,17 +74,12 @@ class _Suspect:
         settled: Whether nothing more will be found out.
     """
 
-    profiles: Sequence[Profile]
+    profile: Profile
     follow: bool
     control: Control
     answer: Answer
     ends: list[Answer] = field(default_factory=list)
     settled: bool = False
-
-    @property
-    def profile(self) -> Profile:
-        """The client of the next try."""
-        return self.profiles[len(self.ends) % len(self.profiles)]
 
     def settle(self, answer: Answer) -> None:
         """Keep an answer as the last word."""
@@ -103,6 +98,12 @@ class _Suspect:
             self.settle(answer)
         else:
             self.ends.append(answer)
+
+    def begin_again(self) -> None:
+        """Forget the ends, and what they contradicted; an answer stays."""
+        self.ends.clear()
+        if self.answer.outcome is Outcome.UNSTABLE:
+            self.settled = False
 
     def conclude(self) -> None:
         """Believe what came every time."""
@@ -135,6 +136,7 @@ class Prober:
         witness: What is known to be answered; None until something is.
         gone: How the target ended for good; None while it answers.
         slowed: Whether connections ended only because there were too many of them.
+        by_chance: Whether it ends connections whatever their number and rate.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class Prober:
         self._permits = asyncio.Semaphore(AT_ONCE)
         self._pause = 0.0
         self._calm = 0
-        self._by_chance = False  # whether it ends connections whatever their number and rate
+        self.by_chance = False
         self._unanswered = 0
         self._suspects: list[_Suspect] = []
         self._court = asyncio.Lock()
@@ -188,16 +190,16 @@ class Prober:
         answer = await self.ask_once(profile, follow=follow)
         if answer.negotiated and self.witness is None:
             self.witness = Control(profile)
-        return await self.judged([profile], answer, control=control, follow=follow)
+        return await self.judged(profile, answer, control=control, follow=follow)
 
     async def judged(
-        self, profiles: Sequence[Profile], answer: Answer, *, control: Profile | None = None, follow: bool = False
+        self, profile: Profile, answer: Answer, *, control: Profile | None = None, follow: bool = False
     ) -> Answer:
         """Find out what an end is worth that proves nothing by itself; return any other answer as it is.
 
         Args:
-            profiles: The client; or several that stand for one thing, such as a version: each is tried.
-            answer: What the first of them was answered.
+            profile: The client.
+            answer: What it was answered.
             control: As for ``ask``.
             follow: As for ``ask``.
         """
@@ -206,11 +208,11 @@ class Prober:
             return answer
         if known.alert is not None and answer.alert == Alert.UNRECOGNIZED_NAME:
             return answer  # nothing says that the name is known
-        if known.profile.ssl2_format or (profiles[0].extensions and not known.profile.extensions):
+        if known.profile.ssl2_format or (profile.extensions and not known.profile.extensions):
             return answer  # a hello without extensions says nothing about one that has some
         if control is None and not follow:
-            known = replace(known, profile=questions.alongside(known.profile, profiles[0]))
-        suspect = _Suspect(profiles, follow, known, answer)
+            known = replace(known, profile=questions.alongside(known.profile, profile))
+        suspect = _Suspect(profile, follow, known, answer)
         self._suspects.append(suspect)
         async with self._court:
             if not suspect.settled:
@@ -320,8 +322,12 @@ class Prober:
     def _slow_down(self) -> None:
         """Open no more than one connection at once from now on, and take a rest before each where that may help."""
         self._limit, self.slowed, self._calm = 1, True, 0
-        if not self._by_chance:
+        if not self.by_chance:
             self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    def _ends_by_chance(self) -> None:
+        """Go on without rests: the target ends connections whatever their number and rate."""
+        self.by_chance, self._pause = True, 0.0
 
     def _speed_up(self, answer: Answer) -> None:
         """Make the rests shorter after some answers in a row."""
@@ -362,7 +368,7 @@ class Prober:
         return next((length for length in _LENGTHS if length >= wanted), wanted)
 
     async def _judge_by(self, control: Control, length: int | None, suspects: list[_Suspect]) -> None:
-        for _ in range(1 if self._by_chance else _ATTEMPTS):
+        for _ in range(1 if self.by_chance else _ATTEMPTS):
             if not await self._answers_again():
                 return
             if not await self._is_control(control, length):
@@ -374,8 +380,8 @@ class Prober:
                 return
             self._slow_down()
             for suspect in suspects:
-                suspect.ends.clear()
-        self._by_chance, self._pause = True, 0.0
+                suspect.begin_again()
+        self._ends_by_chance()
         for suspect in suspects:
             if not suspect.settled:
                 remark = "hellos that are known to be answered ended in the same way now and then"
@@ -394,16 +400,19 @@ class Prober:
 
     async def _tried(self, control: Control, length: int | None, suspects: list[_Suspect]) -> bool:
         """Send each suspect's hello again and again between controls; say whether all controls were answered."""
-        tries = max(_TRIES, *(len(suspect.profiles) for suspect in suspects))
         for number, controls in enumerate(_CONTROLS):
             open_cases = [suspect for suspect in suspects if not suspect.settled]
-            enough = len(_CONTROLS) if self.slowed or len(open_cases) < len(suspects) else tries
+            enough = len(_CONTROLS) if self.slowed or len(open_cases) < len(suspects) else _TRIES
             if not open_cases or number == enough:
                 break
             for _ in range(controls if number else controls - 1):  # one was answered just now
                 if not await self._holds(control, length):
                     return False
             await self._try(open_cases)
+            if any(suspect.answer.outcome is Outcome.UNSTABLE for suspect in open_cases) and not self.by_chance:
+                if not self._pause:
+                    return False  # it may be the rate: try once more, and slower
+                self._ends_by_chance()
         if any(not suspect.settled for suspect in suspects) and not await self._holds(control, length):
             return False
         for suspect in suspects:

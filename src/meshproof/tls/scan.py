@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from meshproof.pki import Leaf
-from meshproof.tls import enumeration, questions
+from meshproof.tls import enumeration, questions, registry
 from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.certificate import certificate_of
 from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
@@ -36,7 +36,7 @@ from meshproof.tls.prober import CONNECTIONS, Control, Prober
 from meshproof.tls.profile import Profile
 from meshproof.tls.questions import ECDSA, RSA
 from meshproof.tls.reason import reason
-from meshproof.tls.registry import group_named
+from meshproof.tls.registry import Group, group_named
 from meshproof.tls.resolution import reachable, resolve
 from meshproof.tls.stream import Address
 from meshproof.tls.version import ProtocolVersion
@@ -264,19 +264,20 @@ class _Scan:
         )
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
+        groups = _corroborated([order for _, order in lists if order])
         certificates, encrypted_alpn = encrypted or (bool(clear) or all_refused, None)
         protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
             ciphers=tuple(order for orders, _ in lists for order in orders),
-            groups=tuple(order for _, order in lists if order),
+            groups=groups,
             alpn=tuple(protocols.items) if protocols else (),
             alpn_complete=protocols.complete if protocols else all_refused,
             certificates_complete=certificates,
             fallback_scsv=noticed,
         )
 
-    async def _lists_of(self, version: ProtocolVersion, *, groups: bool) -> tuple[list[SuiteOrder], GroupOrder | None]:
+    async def _lists_of(self, version: ProtocolVersion, *, groups: bool) -> tuple[list[SuiteOrder], _Groups | None]:
         """List the cipher suites of a version by kind of certificate, then its groups."""
         prober, hello = self.prober, self.versions[version].hello
         if version is ProtocolVersion.SSL_2:
@@ -296,10 +297,10 @@ class _Scan:
         result = await enumeration.group_order(prober, hello, accepted)
         if result is None:
             complete = all(order.complete for order in known)
-            return known, None if complete else GroupOrder(version=version, groups=(), complete=False)
+            return known, None if complete else _Groups(GroupOrder(version=version, groups=(), complete=False))
         order_of_groups, listing = result
         self.ends += [end for end, _ in listing.ends]
-        return known, order_of_groups
+        return known, _Groups(order_of_groups, listing.complete)
 
     async def _encrypted(self, *, alpn: bool) -> tuple[bool, enumeration.Listing[str] | None]:
         """Look at what TLS 1.3 encrypts: say whether each kind of certificate is known; list the protocols if asked."""
@@ -416,10 +417,50 @@ class _Scan:
 
     def _notes(self) -> Iterable[str]:
         yield from self.notes
-        if self.prober.slowed:
-            yield "It ended connections without a word while others were open, or came too fast: the scan slowed down."
+        if self.prober.by_chance:
+            yield "It ended connections now and then, whatever they asked for: perhaps one of several servers is ill."
+        elif self.prober.slowed:
+            yield "It ended connections while others were open, or while they came fast: the scan slowed down."
         if self.prober.out_of_time:
             yield f"Not all was asked: the {self.options.max_time:g} s for a target were over."
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The groups of a version.
+
+    Attributes:
+        order: What was listed.
+        to_the_end: Whether the list ended with a refusal, or where a certificate hid the rest.
+    """
+
+    order: GroupOrder
+    to_the_end: bool = False
+
+
+def _corroborated(lists: Sequence[_Groups]) -> tuple[GroupOrder, ...]:
+    """Return the groups; those that a certificate may hide are known if TLS 1.3, where it hides none, has no more.
+
+    A server with an order of its own that prefers the group of its ECDSA certificate never shows what comes after it.
+    """
+    newest = {
+        group
+        for groups in lists
+        if groups.order.version is ProtocolVersion.TLS_1_3 and groups.order.complete
+        for group in groups.order.groups
+    }
+    return tuple(
+        replace(groups.order, complete=True)
+        if newest and groups.to_the_end and newest <= {*groups.order.groups, *_later_than(groups.order.version)}
+        else groups.order
+        for groups in lists
+    )
+
+
+def _later_than(version: ProtocolVersion) -> Sequence[Group]:
+    """Return the groups that only versions after this one can use."""
+    usable = questions.groups(version)
+    return [registry.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]
 
 
 async def _nothing() -> None:
