@@ -26,6 +26,7 @@ e2e: doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
 .PHONY: test
 test: $(READY) ## Run the project's own tests: no Docker, no cluster
 	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest -n 4 tests/misbehaviour
 
 .PHONY: parity
 parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on this machine

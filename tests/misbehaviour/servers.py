@@ -21,6 +21,21 @@ from meshproof.tls import Address, ProtocolVersion
 from meshproof.tls.hello import Hello
 from meshproof.tls.posture import ClientAuthentication
 from meshproof.tls.profile import Profile
+from tests.misbehaviour.relays import (
+    Seen,
+    after,
+    altered,
+    banning,
+    crowded,
+    in_turn,
+    limited,
+    numbered,
+    parse,
+    slowly,
+    when,
+    with_a_door,
+)
+from tests.misbehaviour.truth import CLIENTS, TLS_1_0, TLS_1_2, TLS_1_3, Facts, Kind, Server
 from tests.unit.certificates import HOST, OTHER, OURS, SERVER
 from tests.unit.flights import (
     AES_128_GCM,
@@ -37,22 +52,7 @@ from tests.unit.flights import (
 )
 from tests.unit.flights import DONE as HELLO_DONE
 from tests.unit.flights import TLS_1_0 as IN_TLS_1_0
-from tests.unit.relays import (
-    Seen,
-    after,
-    altered,
-    banning,
-    crowded,
-    in_turn,
-    limited,
-    numbered,
-    parse,
-    slowly,
-    when,
-    with_a_door,
-)
 from tests.unit.servers import Behaviour, pour, reset, say, serving, stay_silent
-from tests.unit.truth import CLIENTS, TLS_1_0, TLS_1_2, TLS_1_3, Facts, Kind, Server
 
 P521 = 25
 EXTENSIONS_OF_2008 = {0, 1, 5, 10, 11, 13, 14, 15, 16, 18, 21, 22, 23, 35, 13172, 0xFF01}
@@ -206,6 +206,7 @@ ENDS: Mapping[str, Behaviour] = {
     "silence": stay_silent,
 }
 IMPATIENT = 0.4  # seconds; for those that never answer
+SHORT = 1.5  # seconds; for servers that go away for good
 
 
 def _patience(end: str) -> float:
@@ -314,8 +315,17 @@ OUTAGES = [
         "every second connection cut off in its flight",
         lambda behind: in_turn(behind, altered(ALL.context, lambda flight: [flight[:600]], then=reset)),
     ),
-    at_times("reset from connection 91 on", lambda behind: numbered(_from_to(91, 10**6), reset, behind)),
-    at_times("reset from connection 31 on", lambda behind: numbered(_from_to(31, 10**6), reset, behind), unknown=True),
+    at_times(
+        "reset from connection 91 on",
+        lambda behind: numbered(_from_to(91, 10**6), reset, behind),
+        timeout=SHORT,
+    ),
+    at_times(
+        "reset from connection 31 on",
+        lambda behind: numbered(_from_to(31, 10**6), reset, behind),
+        unknown=True,
+        timeout=SHORT,
+    ),
     at_times(
         "silence from connection 31 on",
         lambda behind: numbered(_from_to(31, 10**6), stay_silent, behind),
@@ -335,11 +345,13 @@ OUTAGES = [
     at_times(
         "bans who sends SSLv2 or SSLv3 for 40 connections",
         lambda behind: banning(_older_than(TLS_1_0), 40, reset, behind),
+        max_time=6.0,
     ),
     at_times(
         "bans who sends SSLv2 or SSLv3 for good",
         lambda behind: banning(_older_than(TLS_1_0), 10**6, reset, behind),
         unknown=True,
+        timeout=SHORT,
     ),
 ]
 
@@ -674,7 +686,12 @@ def no_server(name: str, behave: Behaviour, *, timeout: float = 5.0, max_time: f
 
 STREAMS = [
     at_times("octet by octet", lambda _: altered(ALL.context, _octet_by_octet), ALL, known="all"),
-    at_times("octet by octet, then reset", lambda _: altered(OLD.context, _octet_by_octet, then=reset), OLD),
+    at_times(
+        "octet by octet, then reset",
+        lambda _: altered(OLD.context, _octet_by_octet, then=reset),
+        OLD,
+        max_time=6.0,
+    ),
     at_times(
         "sends 600 octets and no more",
         lambda _: altered(ALL.context, lambda flight: [flight[:600]], then=stay_silent),
