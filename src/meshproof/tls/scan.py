@@ -21,7 +21,7 @@ from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiate
 from meshproof.tls.encrypted import SUITES
 from meshproof.tls.enumeration import Version, first_question
 from meshproof.tls.handshake import handshake
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome
 from meshproof.tls.posture import (
     Certificate,
     ClientAuthentication,
@@ -144,7 +144,7 @@ async def posture(target: Target, options: Options, slots: asyncio.Semaphore | N
         unknown = Offer(offered=Offered.UNKNOWN, refusal=endpoints)
         versions = dict.fromkeys(ProtocolVersion, unknown)
         return replace(nothing, versions=versions, unreachable=endpoints, seconds=time.monotonic() - start)
-    endpoint = await reachable(endpoints, options.timeout)
+    endpoint = await reachable(endpoints, min(options.timeout, options.max_time / len(endpoints)))
     prober = Prober(
         target,
         endpoint,
@@ -213,7 +213,8 @@ class _Scan:
 
         first = await all_once()
         prober.witness = _witness(questions_of, first)
-        if prober.witness is None and all(answer.outcome in WORDLESS for answer in first.values()):
+        ended = all(answer.outcome in WORDLESS or answer.alert is not None for answer in first.values())
+        if prober.witness is None and ended and not any(_refuses_the_name(answer) for answer in first.values()):
             plain = [questions.bare(version) for version in _CLEAR[::2]]
             newest = [questions_of[version] for version in (ProtocolVersion.TLS_1_3, ProtocolVersion.TLS_1_2)]
             if await self._await_word([*newest, *plain, *self.options.clients[:_FEW]]):
@@ -265,7 +266,8 @@ class _Scan:
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
         groups = _corroborated([order for _, order in lists if order])
-        certificates, encrypted_alpn = encrypted or (bool(clear) or all_refused, None)
+        in_clear = all(order.complete for orders, _ in lists for order in orders) and (bool(clear) or tls13)
+        encrypted_certificates, encrypted_alpn = encrypted or (True, None)
         protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
@@ -273,7 +275,7 @@ class _Scan:
             groups=groups,
             alpn=tuple(protocols.items) if protocols else (),
             alpn_complete=protocols.complete if protocols else all_refused,
-            certificates_complete=certificates,
+            certificates_complete=all_refused or (in_clear and encrypted_certificates),
             fallback_scsv=noticed,
         )
 
@@ -465,6 +467,10 @@ def _later_than(version: ProtocolVersion) -> Sequence[Group]:
 
 async def _nothing() -> None:
     """Stand for what need not be asked."""
+
+
+def _refuses_the_name(answer: Answer) -> bool:
+    return answer.alert == Alert.UNRECOGNIZED_NAME
 
 
 def _witness(hellos: Mapping[ProtocolVersion, Profile], answers: Mapping[ProtocolVersion, Answer]) -> Control | None:
