@@ -303,7 +303,11 @@ class Prober:
             self._remember_request(requested=answer.client_cert_requested)
         if answer.negotiated:
             self.negotiated[Answer(
-                outcome=answer.outcome, version=answer.version, suite=answer.suite, group=answer.group
+                outcome=answer.outcome,
+                version=answer.version,
+                suite=answer.suite,
+                group=answer.group,
+                dh_bits=answer.dh_bits,
             )] = None  # fmt: skip
 
     def _remember_request(self, *, requested: bool) -> None:

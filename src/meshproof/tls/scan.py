@@ -20,7 +20,7 @@ from meshproof.tls.certificate import certificate_of
 from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.encrypted import SUITES
 from meshproof.tls.enumeration import Version, first_question
-from meshproof.tls.handshake import handshake
+from meshproof.tls.handshake import Observation, handshake
 from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome
 from meshproof.tls.posture import (
     Certificate,
@@ -48,6 +48,7 @@ _CLEAR = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_
 _X25519 = (group_named("x25519").code,)
 _PATIENCE = 1.0  # seconds for a target to say its first word, when it ends every connection at once
 _FEW = 3  # clients that are tried to get a first word
+_ABOUT_THE_VERSION = frozenset({Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED})
 _TIMES = 3  # that an end has to come to be believed
 
 
@@ -344,7 +345,9 @@ class _Scan:
         self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, what))
 
     def _cross_check(self) -> None:
-        self.posture = with_all_that_was_negotiated(self.posture, self.prober.negotiated)
+        negotiated = self.prober.negotiated
+        primes = sorted({answer.dh_bits for answer in negotiated if answer.dh_bits})
+        self.posture = replace(with_all_that_was_negotiated(self.posture, negotiated), dh_bits=tuple(primes))
 
     async def _doubt_refusals(self, clients: list[Answer]) -> None:
         """Ask again for clients that were refused although they have all in common with what was listed."""
@@ -373,8 +376,17 @@ class _Scan:
                 Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
                 Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
             }.get(await self._completed(None), ClientAuthentication.UNKNOWN)
-        credential = await self._completed(self.options.credential) if self.options.credential else None
-        self.posture = replace(self.posture, client_authentication=wanted, credential=credential)
+        self.posture = replace(self.posture, client_authentication=wanted, credential=await self._credential())
+
+    async def _credential(self) -> Outcome | None:
+        """Find out what becomes of the client certificate that was given, if one was and the server asks for any."""
+        if self.options.credential is None:
+            return None
+        if self.prober.client_cert_requested is False:
+            return Outcome.CLIENT_CERT_NOT_REQUESTED
+        outcome = await self._completed(self.options.credential)
+        # A handshake of ours has TLS 1.2 and 1.3 only: where the server has neither, the certificate was never shown.
+        return Outcome.NOT_ASKED if outcome in _ABOUT_THE_VERSION else outcome
 
     async def _completed(self, credential: Leaf | None) -> Outcome:
         """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""
@@ -382,21 +394,28 @@ class _Scan:
         for _ in range(_TIMES):
             if prober.witness is None or prober.gone or not await prober.answers():
                 return Outcome.NOT_ASKED
-            prober.connections += 1
-            observation = await asyncio.to_thread(
-                handshake,
-                prober.endpoint.plain,
-                sni=prober.sni,
-                trust=None,
-                client=credential,
-                timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
-            )
+            observation = await self._handshake(credential, ("h2", "http/1.1"))
+            if observation.outcome is Outcome.SILENT and observation.alpn == "h2":
+                observation = await self._handshake(credential, ("http/1.1",))  # some choose h2 and don't speak it
             if observation.outcome not in UNDECIDED | WORDLESS:
                 return observation.outcome
             ends.add(observation.outcome)
             if observation.outcome is Outcome.SILENT:
                 return Outcome.SILENT
         return ends.pop() if len(ends) == 1 else Outcome.UNSTABLE
+
+    async def _handshake(self, credential: Leaf | None, alpn: Sequence[str]) -> Observation:
+        prober = self.prober
+        prober.connections += 1
+        return await asyncio.to_thread(
+            handshake,
+            prober.endpoint.plain,
+            sni=prober.sni,
+            trust=None,
+            client=credential,
+            alpn=alpn,
+            timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
+        )
 
     def _read_certificates(self) -> None:
         certificates: list[Certificate] = []
