@@ -261,7 +261,8 @@ def _line(node: ast.AST) -> int:
 def _difference(change: Change) -> dict[str, str]:
     """Spell a change, without most of what stays."""
     before, after = (" ".join(ast.unparse(node).split()) for node in (change.node, change.changed))
-    start = max(0, len(os.path.commonprefix([before, after])) - 40)
+    pairs = zip(before, after, strict=False)
+    start = max(0, next((at for at, (one, other) in enumerate(pairs) if one != other), 0) - 40)
     return {"before": before[start : start + 120], "after": after[start : start + 120]}
 
 
