@@ -1,0 +1,412 @@
+"""Makes small mistakes in the code of the scan, one at a time, and counts those that `make test` notices.
+
+Each mistake is a mutant: an operator, a constant, an argument or a statement of `tls/` or `posture/` that is changed or
+left out. Type annotations, decorators, docstrings and asserts are left alone; a change of words that only people read
+is marked as text. A mutant is put into a copy of the checkout. First the unit tests are run that enter the function,
+the quick ones first; only if these pass, the rest of `make test`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import compileall
+import copy
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from queue import SimpleQueue
+from typing import Any
+
+from meshproof import process
+from meshproof.errors import CommandFailed
+from meshproof.settings import ARTIFACTS, ROOT
+
+SOURCE = Path("src/meshproof")
+PARTS = ("tls", "posture")
+LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tools.mutants_tests"]
+BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
+WHOLE_LIMIT = 900  # seconds for all tests without a mutant
+
+COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+    ast.BitXor: ast.BitOr,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.Pow: ast.Mult,
+}
+NAMES = {"any": "all", "all": "any", "min": "max", "max": "min"}
+NO_CODE = {"annotation", "returns", "decorator_list", "bases"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """One small change, and what became of it.
+
+    Attributes:
+        number: Its place in the sample.
+        file: The file, from the root of the checkout.
+        line: The line.
+        function: The qualified name of the function; empty outside of one.
+        index: Its place among the changes of the file.
+        before: The code as it is.
+        after: The code as it becomes.
+        text: Whether only words are changed.
+        verdict: ``killed``, ``timeout`` (which counts as killed), ``survived``; empty before it is tried.
+        by: The test that noticed it.
+    """
+
+    number: int
+    file: str
+    line: int
+    function: str
+    index: int
+    before: str
+    after: str
+    text: bool
+    verdict: str = ""
+    by: str = ""
+
+    def __str__(self) -> str:
+        text = " (text)" if self.text else ""
+        return f"{self.verdict} {self.number}: {self.file}:{self.line}{text}: {self.before} → {self.after} {self.by}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of one node: ``make`` puts it into the tree."""
+
+    node: ast.AST
+    changed: ast.AST
+    function: str
+    text: bool
+    make: Callable[[], None]
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - a table of cases
+    """Give what may stand in the place of a node."""
+
+    def but(**fields: object) -> ast.AST:
+        changed = copy.copy(node)
+        for name, value in fields.items():
+            setattr(changed, name, value)
+        return changed
+
+    match node:
+        case ast.Compare():
+            for at, operator in enumerate(node.ops):
+                for other in COMPARISONS[type(operator)]:
+                    yield but(ops=[*node.ops[:at], other(), *node.ops[at + 1 :]])
+        case ast.BoolOp():
+            yield but(op=ast.And() if isinstance(node.op, ast.Or) else ast.Or())
+            for values in _one_less(node.values):
+                yield but(values=values) if len(values) > 1 else values[0]
+        case ast.UnaryOp(op=ast.Not() | ast.USub()):
+            yield node.operand
+        case ast.BinOp() if type(node.op) in ARITHMETIC:
+            yield but(op=ARITHMETIC[type(node.op)]())
+        case ast.Constant(value=bool(value)):
+            yield but(value=not value)
+        case ast.Constant(value=(int() | float()) as value):
+            yield but(value=value + 1)
+        case ast.Constant(value=str(value)):
+            yield but(value=value + "X")
+        case ast.Constant(value=bytes(value)):
+            yield but(value=value + b"X")
+        case ast.Call():
+            for keywords in _one_less(node.keywords):
+                yield but(keywords=keywords)
+            if len(node.args) > 1 and not any(isinstance(value, ast.Starred) for value in node.args[:2]):
+                yield but(args=[node.args[1], node.args[0], *node.args[2:]])
+            if isinstance(node.func, ast.Name) and node.func.id in NAMES:
+                yield but(func=ast.Name(NAMES[node.func.id], ast.Load()))
+        case ast.Slice():
+            yield from (but(**{part: None}) for part in ("lower", "upper", "step") if getattr(node, part))
+        case ast.List(ctx=ast.Load()) | ast.Tuple(ctx=ast.Load()) | ast.Set():
+            yield from (but(elts=elements) for elements in _one_less(node.elts) if elements or len(node.elts) > 1)
+        case ast.Dict():
+            for keys, values in zip(_one_less(node.keys), _one_less(node.values), strict=True):
+                yield but(keys=keys, values=values)
+        case ast.IfExp():
+            yield but(body=node.orelse, orelse=node.body)
+        case ast.comprehension():
+            yield from (but(ifs=conditions) for conditions in _one_less(node.ifs))
+        case _:
+            yield from _statements(node)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Give what may stand in the place of a statement."""
+    match node:
+        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise():
+            yield ast.Pass()
+        case ast.AugAssign():
+            yield ast.Pass()
+            if type(node.op) in ARITHMETIC:
+                yield ast.AugAssign(node.target, ARITHMETIC[type(node.op)](), node.value)
+        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
+            yield ast.Pass()
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
+            yield ast.Return(None)
+        case ast.If() | ast.While() if not isinstance(node.test, ast.Compare):
+            changed = copy.copy(node)
+            changed.test = ast.UnaryOp(ast.Not(), node.test)
+            yield changed
+        case ast.Continue():
+            yield ast.Break()
+        case ast.Break():
+            yield ast.Continue()
+
+
+def _one_less(items: list[Any]) -> Iterator[list[Any]]:
+    yield from (items[:at] + items[at + 1 :] for at in range(len(items)))
+
+
+def changes(node: ast.AST, function: str = "", *, text: bool = False) -> Iterator[Change]:
+    """Give all changes below a node, always in the same order."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        inner = f"{function}.<locals>." if function.endswith(")") else function
+        is_class = isinstance(node, ast.ClassDef)
+        function = f"{inner}{node.name}" + ("." if is_class else "()")
+    text = text or isinstance(node, ast.Raise | ast.JoinedStr)
+    for name, value in ast.iter_fields(node):
+        if name in NO_CODE or (name == "func" and isinstance(value, ast.Subscript)):
+            continue
+        for at, child in enumerate(value if isinstance(value, list) else [value]):
+            if not isinstance(child, ast.AST) or _is_no_code(child):
+                continue
+            words = isinstance(child, ast.Constant) and isinstance(child.value, str) and (text or " " in child.value)
+
+            def put(
+                changed: ast.AST, name: str = name, at: int | None = at if isinstance(value, list) else None
+            ) -> None:
+                if at is None:
+                    setattr(node, name, changed)
+                else:
+                    getattr(node, name)[at] = changed
+
+            for changed in variants(child):
+                yield Change(child, changed, function, words, lambda put=put, changed=changed: put(changed))  # type: ignore[misc]
+            yield from changes(child, function, text=text)
+
+
+def _is_no_code(node: ast.AST) -> bool:
+    """Say whether a node is a docstring, an import, an assert, the name of a type or an interface."""
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.ClassDef():
+            return any(ast.unparse(base).startswith("Protocol") for base in node.bases)
+        case ast.Assign(targets=[ast.Name(id="__all__")]):
+            return True
+        case ast.Assign(value=ast.Subscript(value=ast.Name(id=name))):
+            return name[0].isupper() and not name.isupper()
+        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+            return True
+    return False
+
+
+def all_mutants() -> list[Mutant]:
+    """Return every change of every file, without a number."""
+    return [
+        Mutant(
+            number=0,
+            file=str(path.relative_to(ROOT)),
+            line=_line(change.node),
+            function=change.function.replace("()", "") if change.function.endswith(")") else "",
+            index=index,
+            **_difference(change),
+            text=change.text,
+        )
+        for part in PARTS
+        for path in sorted((ROOT / SOURCE / part).rglob("*.py"))
+        for index, change in enumerate(changes(ast.parse(path.read_text())))
+    ]
+
+
+def _line(node: ast.AST) -> int:
+    """Return the line; a ``for`` in a comprehension has none of its own."""
+    line: int = getattr(node.target if isinstance(node, ast.comprehension) else node, "lineno", 0)
+    return line
+
+
+def _difference(change: Change) -> dict[str, str]:
+    """Spell a change, without most of what stays."""
+    before, after = (" ".join(ast.unparse(node).split()) for node in (change.node, change.changed))
+    pairs = zip(before, after, strict=False)
+    start = max(0, next((at for at, (one, other) in enumerate(pairs) if one != other), 0) - 40)
+    return {"before": before[start : start + 120], "after": after[start : start + 120]}
+
+
+def mutated(mutant: Mutant) -> str:
+    """Return the text of a file with a change in it."""
+    tree = ast.parse((ROOT / mutant.file).read_text())
+    list(changes(tree))[mutant.index].make()
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+@dataclass(frozen=True)
+class Test:
+    """How long a test takes, in seconds, and which functions it enters, as ``file:qualified name``."""
+
+    seconds: float
+    functions: frozenset[str]
+
+
+def copy_of_the_checkout(where: Path) -> Path:
+    """Copy the checkout; what is compiled there is told from what has changed by its content, not by its time."""
+    shutil.copytree(ROOT, where, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (where / ".venv").symlink_to((ROOT / ".venv").resolve())
+    compileall.compile_dir(where / "src", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    return where
+
+
+def run(checkout: Path, *arguments: str, timeout: float, tests: list[str] | None = None) -> str:
+    """Run tests in a copy; return nothing when they pass, else the first that failed, or ``timeout``."""
+    listed = checkout / "tests-to-run.json"
+    listed.write_text(json.dumps(tests))
+    failed: list[str] = []
+
+    def note(line: str) -> None:
+        if line.startswith(("FAILED ", "ERROR ")):
+            failed.append(line.split(" - ", maxsplit=1)[0].split(" ", 1)[1])
+
+    env = {"PYTHONPATH": os.pathsep.join(map(str, (checkout / "src", checkout))), "MUTANTS_TESTS": str(listed)}
+    try:
+        process.run([*PYTEST, *arguments], timeout=timeout, env=env, cwd=checkout, on_line=note)
+    except CommandFailed as error:
+        return "timeout" if "no end within" in str(error) else failed[0] if failed else "no test could run"
+    return ""
+
+
+def entered(checkout: Path) -> dict[str, Test]:
+    """Run all tests without a mutant, and note which functions each enters.
+
+    Raises:
+        SystemExit: One fails.
+    """
+    tests: dict[str, Test] = {}
+    for arguments in (["tests/unit"], ["-n", "4", "tests/misbehaviour"]):
+        failed = run(checkout, "-x", "--mutants-map", *arguments, timeout=WHOLE_LIMIT)
+        if failed:
+            raise SystemExit(f"Tried to run {arguments[-1]} without a mutant: {failed}. Repair that first.")
+    for path in checkout.glob("entered-*.json"):
+        found = json.loads(path.read_text())
+        tests |= {test: Test(seconds, frozenset(functions)) for test, (seconds, functions) in found.items()}
+    return tests
+
+
+def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test]) -> Mutant:
+    """Put a mutant into a copy, run what may notice it, and take it out again."""
+    file = checkout / mutant.file
+    whole = file.read_text()
+    key = f"{mutant.file}:{mutant.function}"
+    near = {test for test, known in tests.items() if key in known.functions}
+    if not mutant.function or not near:  # it is in force wherever the module is imported
+        near = set(tests)
+
+    def rank(test: str) -> tuple[bool, float]:
+        return not any(each.startswith(mutant.file) for each in tests[test].functions), tests[test].seconds
+
+    unit, misbehaviour = (
+        sorted((test for test in tests if test.startswith(part)), key=rank) for part in ("tests/unit", "tests/misb")
+    )
+    phases = [
+        [test for test in unit if test in near],
+        [test for test in misbehaviour if test in near],
+        [test for test in unit if test not in near],
+    ]
+    file.write_text(mutated(mutant))
+    try:
+        for phase in filter(None, phases):
+            files = sorted({test.split("::")[0] for test in phase})
+            parallel = ["-n", "4"] if "misbehaviour" in files[0] else []
+            limit = BASE_LIMIT + LIMIT_FACTOR * sum(tests[test].seconds for test in phase)
+            by = run(checkout, "-x", *parallel, *files, timeout=limit, tests=phase)
+            if by:
+                verdict = "timeout" if by == "timeout" else "killed"
+                return Mutant(**{**asdict(mutant), "verdict": verdict, "by": by})
+    finally:
+        file.write_text(whole)
+    return Mutant(**{**asdict(mutant), "verdict": "survived"})
+
+
+def main() -> None:
+    """Draw a sample, try each of it, print and save what became of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=300, help="how many mutants to draw")
+    parser.add_argument("--jobs", type=int, default=2, help="how many to try at a time")
+    parser.add_argument("--only", default="", help="numbers of the sample to try, such as 3,10-19; all by default")
+    parser.add_argument("--list", action="store_true", help="show the sample and try none")
+    options = parser.parse_args()
+    everything = all_mutants()
+    drawn = random.Random(options.seed).sample(everything, options.count)  # noqa: S311 - the same each time
+    sample = [Mutant(**{**asdict(mutant), "number": number}) for number, mutant in enumerate(drawn)]
+    if options.only:
+        parts = [part.partition("-") for part in options.only.split(",")]
+        wanted = {number for first, _, last in parts for number in range(int(first), int(last or first) + 1)}
+        sample = [mutant for mutant in sample if mutant.number in wanted]
+    print(f"{len(sample)} of {len(everything)} mutants, seed {options.seed}", flush=True)
+    if options.list:
+        print(*sample, sep="\n")
+        return
+    results = []
+    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(options.jobs) as pool:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            copies.put(copy_of_the_checkout(Path(directory, str(number))))
+        first = copies.get()
+        tests = entered(first)
+        copies.put(first)
+
+        def one(mutant: Mutant) -> Mutant:
+            checkout = copies.get()
+            try:
+                return tried(mutant, checkout, tests)
+            finally:
+                copies.put(checkout)
+
+        for future in as_completed([pool.submit(one, mutant) for mutant in sample]):
+            results.append(future.result())
+            print(f"{len(results)}/{len(sample)} {results[-1]}", flush=True)
+    results.sort(key=lambda mutant: mutant.number)
+    survivors = [mutant for mutant in results if mutant.verdict == "survived"]
+    rate = 1 - len(survivors) / len(results)
+    ARTIFACTS.mkdir(exist_ok=True)
+    found = {"seed": options.seed, "rate": rate, "mutants": [asdict(mutant) for mutant in results]}
+    (ARTIFACTS / "mutants.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    print(*survivors, sep="\n")
+    print(f"{len(results) - len(survivors)} of {len(results)} killed ({rate:.1%}), seed {options.seed}")
+
+
+if __name__ == "__main__":
+    main()
