@@ -296,7 +296,7 @@ class _Scan:
             enumeration.fallback_scsv(self.prober, fallback),
         )
         self.protocols = protocols
-        self.choose_protocol = self._choose_in_clear(clear) if clear else self._choose_encrypted
+        self.choose_protocol = self._choose_encrypted if tls13 or not clear else self._choose_in_clear(clear)
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
         groups = _corroborated([order for _, order in lists if order])
@@ -360,7 +360,7 @@ class _Scan:
         in_clear = await enumeration.protocols(self._choose_in_clear(clear)) if clear else None
         if not tls13:
             return in_clear
-        if in_clear is None:
+        if in_clear is None or not in_clear.complete:
             return await enumeration.protocols(self._choose_encrypted)
         for protocols, expected in _repeated(in_clear):
             choice = await self._choose_encrypted(protocols)
@@ -373,7 +373,9 @@ class _Scan:
         return in_clear
 
     def _choose_in_clear(self, clear: ProtocolVersion) -> enumeration.ChooseProtocol:
-        hello = self.versions[clear].hello
+        known = self.versions[clear]
+        chosen = known.answer.suite
+        hello = questions.with_suites(known.hello, [chosen.code]) if chosen else known.hello  # it may not be long
 
         async def choose(protocols: Sequence[str]) -> Choice:
             answer = await self.prober.ask(questions.with_alpn(hello, protocols), control=hello)
