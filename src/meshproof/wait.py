@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
-
 from meshproof.errors import NotSettled
 
 Observed = TypeVar("Observed")
@@ -41,6 +39,14 @@ def until(
     Raises:
         NotSettled: Says how often it was observed, what was seen, and what last.
     """
+    from tenacity import (  # noqa: PLC0415 - a scan only pauses, and begins sooner without it
+        RetryError,
+        Retrying,
+        retry_if_result,
+        stop_after_delay,
+        wait_fixed,
+    )
+
     seen: Counter[str] = Counter()
     in_a_row = 0
     last: Observed

@@ -5,6 +5,7 @@ nginx and OpenSSL are the system's (Debian: ``nginx``, ``openssl``); Envoy is th
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -16,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from cryptography.hazmat.primitives.asymmetric import dh
-from cryptography.hazmat.primitives.serialization import Encoding, ParameterFormat
 from trustme import KeyType
 
 from meshproof import process
@@ -157,12 +156,26 @@ def _openssl(*options: str, dh_prime: int | None = None) -> Command:
             words += [f"-{prefix}cert", chain, f"-{prefix}cert_chain", chain, f"-{prefix}key", key]
         if dh_prime:
             group = directory / "dh.pem"
-            parameters = dh.DHParameterNumbers(dh_prime, 2).parameters()
-            group.write_bytes(parameters.parameter_bytes(Encoding.PEM, ParameterFormat.PKCS3))
+            group.write_text(_dh_parameters(dh_prime))
             words += ["-dhparam", group]
         return [*words, *options]
 
     return command
+
+
+def _dh_parameters(prime: int) -> str:
+    """Return a prime with the generator 2 as PEM: a sequence of two integers in DER (PKCS #3, section 9)."""
+    numbers = b"".join(_der(2, number.to_bytes(number.bit_length() // 8 + 1, "big")) for number in (prime, 2))
+    text = base64.encodebytes(_der(0x30, numbers)).decode("ascii")
+    return f"-----BEGIN DH PARAMETERS-----\n{text}-----END DH PARAMETERS-----\n"
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:
+        return bytes([tag, length]) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
 
 
 _PRIME_1024 = int(  # RFC 2409, 6.2: the second Oakley group

@@ -1,11 +1,14 @@
 """What is made of a posture: a verdict, a comparison, a document, a picture. Knows no Kubernetes and no pytest.
 
-verdict        what is weak, why, and which field of an Istio Gateway mends it
+verdict        what is weak, why, and which field of an Istio Gateway fixes it
+advice         what to look at when nothing is known of a target
 istio          which names of cipher suites Istio takes
 gateway        warnings about Gateway manifests
+comparison     the rows of all that is compared, and the gate of --fail-on
 expectations   what a posture should be, from YAML
 difference     what changed between two postures
 document       to JSON and back (``posture.schema.json``)
+junit          rows as JUnit's XML
 table          on a terminal
 page           in a browser
 """

@@ -153,6 +153,8 @@ def _facts(posture: Posture) -> Table:
         more = "" if order.complete else "and perhaps more"
         names = ", ".join(filter(None, (*map(group, order.groups), more)))
         table.add_row(f"Groups, {order.version}", _text(f"{names}  ({chooser})" if chooser else names))
+    if posture.dh_bits:
+        table.add_row("DH", ", ".join(f"{bits} bits" for bits in posture.dh_bits))
     if posture.listed:
         table.add_row("ALPN", _text(*_listed(posture.alpn, complete=posture.alpn_complete)))
     for each in posture.certificates:

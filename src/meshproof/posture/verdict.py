@@ -183,7 +183,7 @@ def _groups(posture: Posture) -> Iterator[Finding]:
     if small:
         yield finding("small-group", small, OTHER_SERVER)
     primes = {group.bits for group in groups if group.kind == "DH"}
-    primes |= {client.answer.dh_bits for client in posture.clients}
+    primes |= {*posture.dh_bits, *(client.answer.dh_bits for client in posture.clients)}
     short = sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME))
     if short:
         yield finding("small-dh", [f"{bits} bit DH" for bits in short], OTHER_SERVER)

@@ -14,6 +14,7 @@ class Outcome(Enum):
     NEGOTIATED                a hello was answered with one that its client accepts; it was not completed
     CLIENT_CERT_REQUIRED      the peer asked for a certificate, got none, and ended: alert 116, or
                               40 or 42 after a CertificateRequest that we answered with nothing
+    CLIENT_CERT_NOT_REQUESTED the peer asked for no certificate, so that nothing became of ours
     CLIENT_CERT_UNKNOWN_CA    alert 48: no trusted issuer for our certificate
     CLIENT_CERT_EXPIRED       alert 45: our certificate is out of its lifetime
     CLIENT_CERT_REJECTED      alert 42, 43, 44, 46 or 49: any other fault with our certificate
@@ -48,6 +49,7 @@ class Outcome(Enum):
     ESTABLISHED = "established"
     NEGOTIATED = "negotiated"
     CLIENT_CERT_REQUIRED = "client certificate required"
+    CLIENT_CERT_NOT_REQUESTED = "client certificate not asked for"
     CLIENT_CERT_UNKNOWN_CA = "client certificate of an unknown authority"
     CLIENT_CERT_EXPIRED = "client certificate expired"
     CLIENT_CERT_REJECTED = "client certificate rejected"

@@ -161,6 +161,7 @@ class Posture:
         groups: The groups, by version.
         alpn: The application protocols, the server's first choice first.
         alpn_complete: Whether that list ended with a word of the server, as in ``SuiteOrder``.
+        dh_bits: The sizes of the primes that it sent for a finite-field exchange before TLS 1.3, smallest first.
         certificates: The certificates, one for each kind of key.
         certificates_complete: Whether each kind of certificate was asked for and answered.
         client_authentication: Whether a client certificate is wanted.
@@ -183,6 +184,7 @@ class Posture:
     groups: tuple[GroupOrder, ...] = ()
     alpn: tuple[str, ...] = ()
     alpn_complete: bool = True
+    dh_bits: tuple[int, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     certificates_complete: bool = True
     client_authentication: ClientAuthentication = ClientAuthentication.UNKNOWN

@@ -267,25 +267,26 @@ class Prober:
         if rest and not self.out_of_time:
             await self._wait_a_turn()
         async with self._slots:
-            left = self.time_left
-            if not left:
+            if self.out_of_time:
                 return Answer(outcome=Outcome.NOT_ASKED, remark="the time for the target was up")
-            self.connections += 1
-            timeout = min(self._timeout, left)
-            if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
-                answer = await probe.ask_ssl2(self.endpoint, profile, timeout=timeout)
-            else:
-                answer = await probe.ask(
-                    self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length
-                )
+            answer = await self._send(profile, follow=follow, length=length)
+            self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
+            if self._unanswered >= AT_ONCE:
+                self._unanswered = 0
+                if not self.witness or not self.witness.holds(await self._send(self.witness.profile)):
+                    self.gone = answer.outcome
         if self._pause:
             self._speed_up(answer)
-        self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
-        if self._unanswered >= AT_ONCE:
-            self.gone = answer.outcome
         if questions.names_the_server(profile, self.sni):
             self._remember(answer)
         return answer
+
+    async def _send(self, profile: Profile, *, follow: bool = False, length: int | None = None) -> Answer:
+        self.connections += 1
+        timeout = min(self._timeout, self.time_left or self._timeout)
+        if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
+            return await probe.ask_ssl2(self.endpoint, profile, timeout=timeout)
+        return await probe.ask(self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length)
 
     async def _wait_a_turn(self) -> None:
         if self._pause:
@@ -302,7 +303,11 @@ class Prober:
             self._remember_request(requested=answer.client_cert_requested)
         if answer.negotiated:
             self.negotiated[Answer(
-                outcome=answer.outcome, version=answer.version, suite=answer.suite, group=answer.group
+                outcome=answer.outcome,
+                version=answer.version,
+                suite=answer.suite,
+                group=answer.group,
+                dh_bits=answer.dh_bits,
             )] = None  # fmt: skip
 
     def _remember_request(self, *, requested: bool) -> None:

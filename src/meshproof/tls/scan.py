@@ -20,8 +20,8 @@ from meshproof.tls.certificate import certificate_of
 from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.encrypted import SUITES
 from meshproof.tls.enumeration import Version, first_question
-from meshproof.tls.handshake import handshake
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.handshake import Observation, handshake
+from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome
 from meshproof.tls.posture import (
     Certificate,
     ClientAuthentication,
@@ -48,6 +48,7 @@ _CLEAR = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_
 _X25519 = (group_named("x25519").code,)
 _PATIENCE = 1.0  # seconds for a target to say its first word, when it ends every connection at once
 _FEW = 3  # clients that are tried to get a first word
+_ABOUT_THE_VERSION = frozenset({Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED})
 _TIMES = 3  # that an end has to come to be believed
 
 
@@ -144,7 +145,7 @@ async def posture(target: Target, options: Options, slots: asyncio.Semaphore | N
         unknown = Offer(offered=Offered.UNKNOWN, refusal=endpoints)
         versions = dict.fromkeys(ProtocolVersion, unknown)
         return replace(nothing, versions=versions, unreachable=endpoints, seconds=time.monotonic() - start)
-    endpoint = await reachable(endpoints, options.timeout)
+    endpoint = await reachable(endpoints, min(options.timeout, options.max_time / len(endpoints)))
     prober = Prober(
         target,
         endpoint,
@@ -213,7 +214,8 @@ class _Scan:
 
         first = await all_once()
         prober.witness = _witness(questions_of, first)
-        if prober.witness is None and all(answer.outcome in WORDLESS for answer in first.values()):
+        ended = all(answer.outcome in WORDLESS or answer.alert is not None for answer in first.values())
+        if prober.witness is None and ended and not any(_refuses_the_name(answer) for answer in first.values()):
             plain = [questions.bare(version) for version in _CLEAR[::2]]
             newest = [questions_of[version] for version in (ProtocolVersion.TLS_1_3, ProtocolVersion.TLS_1_2)]
             if await self._await_word([*newest, *plain, *self.options.clients[:_FEW]]):
@@ -265,7 +267,8 @@ class _Scan:
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
         groups = _corroborated([order for _, order in lists if order])
-        certificates, encrypted_alpn = encrypted or (bool(clear) or all_refused, None)
+        in_clear = all(order.complete for orders, _ in lists for order in orders) and (bool(clear) or tls13)
+        encrypted_certificates, encrypted_alpn = encrypted or (True, None)
         protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
@@ -273,7 +276,7 @@ class _Scan:
             groups=groups,
             alpn=tuple(protocols.items) if protocols else (),
             alpn_complete=protocols.complete if protocols else all_refused,
-            certificates_complete=certificates,
+            certificates_complete=all_refused or (in_clear and encrypted_certificates),
             fallback_scsv=noticed,
         )
 
@@ -342,7 +345,9 @@ class _Scan:
         self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, what))
 
     def _cross_check(self) -> None:
-        self.posture = with_all_that_was_negotiated(self.posture, self.prober.negotiated)
+        negotiated = self.prober.negotiated
+        primes = sorted({answer.dh_bits for answer in negotiated if answer.dh_bits})
+        self.posture = replace(with_all_that_was_negotiated(self.posture, negotiated), dh_bits=tuple(primes))
 
     async def _doubt_refusals(self, clients: list[Answer]) -> None:
         """Ask again for clients that were refused although they have all in common with what was listed."""
@@ -371,8 +376,17 @@ class _Scan:
                 Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
                 Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
             }.get(await self._completed(None), ClientAuthentication.UNKNOWN)
-        credential = await self._completed(self.options.credential) if self.options.credential else None
-        self.posture = replace(self.posture, client_authentication=wanted, credential=credential)
+        self.posture = replace(self.posture, client_authentication=wanted, credential=await self._credential())
+
+    async def _credential(self) -> Outcome | None:
+        """Find out what becomes of the client certificate that was given, if one was and the server asks for any."""
+        if self.options.credential is None:
+            return None
+        if self.prober.client_cert_requested is False:
+            return Outcome.CLIENT_CERT_NOT_REQUESTED
+        outcome = await self._completed(self.options.credential)
+        # A handshake of ours has TLS 1.2 and 1.3 only: where the server has neither, the certificate was never shown.
+        return Outcome.NOT_ASKED if outcome in _ABOUT_THE_VERSION else outcome
 
     async def _completed(self, credential: Leaf | None) -> Outcome:
         """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""
@@ -380,21 +394,28 @@ class _Scan:
         for _ in range(_TIMES):
             if prober.witness is None or prober.gone or not await prober.answers():
                 return Outcome.NOT_ASKED
-            prober.connections += 1
-            observation = await asyncio.to_thread(
-                handshake,
-                prober.endpoint.plain,
-                sni=prober.sni,
-                trust=None,
-                client=credential,
-                timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
-            )
+            observation = await self._handshake(credential, ("h2", "http/1.1"))
+            if observation.outcome is Outcome.SILENT and observation.alpn == "h2":
+                observation = await self._handshake(credential, ("http/1.1",))  # some choose h2 and don't speak it
             if observation.outcome not in UNDECIDED | WORDLESS:
                 return observation.outcome
             ends.add(observation.outcome)
             if observation.outcome is Outcome.SILENT:
                 return Outcome.SILENT
         return ends.pop() if len(ends) == 1 else Outcome.UNSTABLE
+
+    async def _handshake(self, credential: Leaf | None, alpn: Sequence[str]) -> Observation:
+        prober = self.prober
+        prober.connections += 1
+        return await asyncio.to_thread(
+            handshake,
+            prober.endpoint.plain,
+            sni=prober.sni,
+            trust=None,
+            client=credential,
+            alpn=alpn,
+            timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
+        )
 
     def _read_certificates(self) -> None:
         certificates: list[Certificate] = []
@@ -465,6 +486,10 @@ def _later_than(version: ProtocolVersion) -> Sequence[Group]:
 
 async def _nothing() -> None:
     """Stand for what need not be asked."""
+
+
+def _refuses_the_name(answer: Answer) -> bool:
+    return answer.alert == Alert.UNRECOGNIZED_NAME
 
 
 def _witness(hellos: Mapping[ProtocolVersion, Profile], answers: Mapping[ProtocolVersion, Answer]) -> Control | None:
