@@ -282,7 +282,7 @@ def test_time_that_is_up_is_told() -> None:
 
 def test_a_server_that_limits_connections_is_told() -> None:
     """All is known, and a note says what a reader of the times has to know."""
-    found = scanned(crowded(3, reset, tls(SERVER)))
+    found = scanned(crowded(3, reset, slowly(0.02, tls(SERVER))), lists=False, clients=(CLIENT,) * 8)
     assert found.gaps == ()
     assert found.notes == (
         "It ended connections while others were open, or while they came fast: the scan slowed down.",
