@@ -18,6 +18,7 @@ from meshproof.posture.comparison import (
     group_order,
     labels,
     let_in,
+    not_refused,
     row,
     verdict_of_certificate,
     was_read,
@@ -85,12 +86,19 @@ def test_the_gate_asks_for_the_whole_posture() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_what_a_server_makes_of_our_certificate(outcome: Outcome) -> None:
-    """It lets us in, or it says no; an end without a word, or in order where an answer was due, is neither."""
+    """It lets us in, says no, or does not ask; an end without a word, or in order too early, is none of these."""
     silent = outcome in UNDECIDED | WORDLESS | {Outcome.CLOSED_IN_ORDER}
-    expected = "accepted" if outcome is Outcome.ESTABLISHED else None if silent else "refused"
+    ends = {Outcome.ESTABLISHED: "accepted", Outcome.CLIENT_CERT_NOT_REQUESTED: "not asked for"}
+    expected = None if silent else ends.get(outcome, "refused")
     assert verdict_of_certificate(outcome) == expected
     found = let_in(replace(GOOD, credential=outcome))
-    assert (found.met, found.deviates, found.unknown) == (expected == "accepted", expected == "refused", silent)
+    accepted = expected == "accepted"
+    assert (found.met, found.deviates, found.unknown) == (accepted, not (accepted or silent), silent)
+    if expected != "not asked for":
+        assert not_refused(replace(GOOD, credential=outcome)) == found
+    else:
+        assert let_in(replace(GOOD, credential=outcome), "refused").deviates
+        assert not_refused(replace(GOOD, credential=outcome)).met
     assert found.seen == (f"refused: {outcome.value}" if expected == "refused" else outcome.value)
 
 

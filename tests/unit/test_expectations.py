@@ -436,6 +436,9 @@ def test_days_left(tmp_path: Path, more: int, days: int, met: bool) -> None:  # 
         ("credential: CLIENT_CERT_REQUIRED", Outcome.CLIENT_CERT_REQUIRED, True),
         ("credential: connection reset", Outcome.RESET, True),
         ("credential: established", Outcome.RESET, False),
+        ("credential: client certificate not asked for", Outcome.CLIENT_CERT_NOT_REQUESTED, True),
+        ("client_certificate: accepted", Outcome.CLIENT_CERT_NOT_REQUESTED, False),
+        ("client_certificate: refused", Outcome.CLIENT_CERT_NOT_REQUESTED, False),
     ],
 )
 def test_our_certificate(tmp_path: Path, text: str, end: Outcome, met: bool) -> None:  # noqa: FBT001 - a row

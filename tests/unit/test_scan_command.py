@@ -193,16 +193,18 @@ def test_a_deviation_ends_with_1(server: Address, tmp_path: Path) -> None:
 def test_what_is_known_to_be_wrong_goes_before_the_unknown(server: Address, tmp_path: Path) -> None:
     """1 with a deviation; 14 without one; a file asks for its own keys only."""
     wrong, unsure, fine = "versions: [TLSv1.3]", "client_certificate: accepted", "versions: [TLSv1.2, TLSv1.3]"
-    for text, code in ((f"{wrong}\n{unsure}", 1), (f"{fine}\n{unsure}", 14), (fine, 0)):
-        junit = tmp_path / "out.xml"
-        found = run(server, *FINE, "--expect", expected(tmp_path, text), "--junit", junit)
-        assert found.code == code
-        if unsure in text:
+    given = credential(tmp_path, TRUSTED)
+    with serving(tls(SERVER, clients=OURS, answer=False)) as address:
+        for text, code in ((f"{wrong}\n{unsure}", 1), (f"{fine}\n{unsure}", 14)):
+            junit = tmp_path / "out.xml"
+            found = run(address, *FINE, *given, "--expect", expected(tmp_path, text), "--junit", junit)
+            assert found.code == code
             (tests,) = suites(junit).values()
             assert tests["client certificate"] == (
                 "error",
-                "expected: accepted; seen: unknown: none was given: scan with --cert and --key",
+                "expected: accepted; seen: unknown: closed with close_notify",
             )
+    assert run(server, *FINE, "--expect", expected(tmp_path, fine)).code == 0
 
 
 def test_a_target_that_does_not_answer(tmp_path: Path) -> None:
@@ -303,14 +305,39 @@ def test_what_is_expected_of_our_certificate(mutual: Address, tmp_path: Path, te
 
 
 def test_an_undecided_end_of_our_certificate(tmp_path: Path) -> None:
-    """A server that ends every handshake without a word neither lets it in nor refuses it."""
-    context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_2)
-    with serving(speak(context, answer=False)) as address:
+    """A server that asks for it, and ends every handshake without a word, neither lets it in nor refuses it."""
+    with serving(tls(SERVER, clients=OURS, newest=TLS_1_2, answer=False)) as address:
         found = run(
             address, *FINE, *credential(tmp_path, TRUSTED), "--expect", expected(tmp_path, "alpn: [h2, http/1.1]")
         )
     assert found.code == 14
     assert f"it is not known what {address} ({HOST}) makes of it: closed with close_notify." in found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (None, 0),
+        ("versions: [TLSv1.2, TLSv1.3]", 0),
+        ("client_certificate: accepted", 1),
+        ("client_certificate: refused", 1),
+        ("credential: client certificate not asked for", 0),
+        ("credential: established", 1),
+    ],
+)
+def test_a_server_that_asks_for_no_certificate(server: Address, tmp_path: Path, text: str | None, code: int) -> None:
+    """It neither accepts ours nor refuses it: a deviation where either is expected, else one sentence."""
+    expect = ("--expect", expected(tmp_path, text)) if text else ()
+    file = tmp_path / "out.json"
+    found = run(server, *FINE, *credential(tmp_path, TRUSTED), *expect, "--json", file)
+    assert found.code == code
+    assert "refuses it" not in found.err
+    assert saved(file)["targets"][0]["credential"] == "CLIENT_CERT_NOT_REQUESTED"
+    sentence = f"{server} ({HOST}) asked for no client certificate, so that the one of --cert was not sent."
+    assert (sentence in found.err) is not (text or "").startswith("credential")
+    if text and code:
+        row = next(row for row in saved(file)["comparison"]["rows"] if not row["as_expected"])
+        assert (row["seen"], row["unknown"]) == ("client certificate not asked for", False)
 
 
 def test_many_targets(server: Address, old_server: Address, tmp_path: Path) -> None:
@@ -347,6 +374,8 @@ def test_what_is_printed_is_all_that_is_printed(server: Address, option: str) ->
 
 
 MISTAKES = {
+    "--expect {tmp}/of-ours": "{tmp}/of-ours says what becomes of a client certificate: give one with --cert",
+    "--expect {tmp}/end-of-ours": "{tmp}/end-of-ours says what becomes of a client certificate: give one with",
     "--fail-on bad": "--fail-on bad is no severity: write broken or weak or note.",
     "--timeout nan": "--timeout nan can't be: write seconds, more than 0 and at most 86400.",
     "--timeout 0": "--timeout 0.0 can't be",
@@ -394,6 +423,8 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
         "old": key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked),
         "octets": b"\xff\xfe",
         "empty": b"",
+        "of-ours": b"client_certificate: accepted",
+        "end-of-ours": b"credential: client certificate expired",
         "rotten": TRUSTED.chain_pem + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     }
     for name, octets in files.items():

@@ -28,7 +28,7 @@ from meshproof.posture import comparison, document, table
 from meshproof.posture.comparison import Row
 from meshproof.posture.spelling import plain
 from meshproof.posture.verdict import Severity
-from meshproof.tls import Address, Options, Posture, Target
+from meshproof.tls import Address, Options, Outcome, Posture, Target
 from meshproof.tls import scan as scan_targets
 from meshproof.tls.clients import SETS, Clients, built_in
 from meshproof.tls.clients import read as read_clients
@@ -75,6 +75,11 @@ class Asked:
         """Whether anything will do."""
         return not (self.expectations or self.fail_on or self.certificate)
 
+    @property
+    def of_our_certificate(self) -> bool:
+        """Whether a client certificate was given of which no expectation says what becomes of it."""
+        return self.certificate and not (self.expectations and self.expectations.of_our_certificate)
+
     def rows(self, posture: Posture) -> list[Row]:
         """Return a row for each thing that was asked of a posture."""
         rows: list[Row] = []
@@ -82,9 +87,8 @@ class Asked:
             from meshproof.posture.expectations import compare  # noqa: PLC0415 - as for _expectations
 
             rows += compare(self.expectations, posture)
-        gone = posture.unreachable is not None
-        if self.certificate and not gone and not (self.expectations and self.expectations.of_our_certificate):
-            rows.append(comparison.let_in(posture))
+        if self.of_our_certificate and posture.unreachable is None:
+            rows.append(comparison.not_refused(posture))
         if self.fail_on:
             rows += comparison.gate(posture, self.fail_on)
         return list(dict.fromkeys(rows))  # a target that did not answer is one row, whoever asks
@@ -146,6 +150,8 @@ def scan(
     warnings = (*(wanted.warnings if wanted else ()), *_gateway_warnings(gateway))
     credential = _credential(cert, key)
     asked = Asked(expect, wanted, _severity(fail_on), certificate=credential is not None)
+    if wanted and wanted.of_our_certificate and not credential:
+        raise BadTarget(f"{expect} says what becomes of a client certificate: give one with --cert and --key.")
     options = Options(
         clients=_each_once(chosen, (everyone[name] for name in (wanted.clients if wanted else ()))),
         timeout=_seconds("--timeout", timeout),
@@ -229,10 +235,17 @@ def _tell(asked: Asked, rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
             if any(not row.met for row in each) or not rows[1:]:
                 console.print(table.deviations(each))
         for row in each:
-            refused = row.what == comparison.CLIENT_CERTIFICATE and row.expected == comparison.ACCEPTED
-            if refused and not row.met:
-                end = f"it is not known what {plain(name)} makes of it" if row.unknown else f"{plain(name)} refuses it"
-                complain(f"Tried the client certificate (--cert): {end}: {row.seen.removeprefix('refused: ')}.")
+            if asked.certificate and row.what == comparison.CLIENT_CERTIFICATE:
+                _tell_of_certificate(plain(name), row)
+
+
+def _tell_of_certificate(name: str, row: Row) -> None:
+    """Say what became of the client certificate, where it is not what the user had in mind."""
+    if row.seen == Outcome.CLIENT_CERT_NOT_REQUESTED.value:
+        complain(f"{name} asked for no client certificate, so that the one of --cert was not sent.")
+    elif row.expected == comparison.ACCEPTED and not row.met:
+        end = f"it is not known what {name} makes of it" if row.unknown else f"{name} refuses it"
+        complain(f"Tried the client certificate (--cert): {end}: {row.seen.removeprefix('refused: ')}.")
 
 
 def _expectations(file: str | None, clients: Iterable[Profile]) -> Expectations | None:

@@ -15,7 +15,7 @@ from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
 from meshproof.tls.posture import UNREADABLE, ClientResult, GroupOrder, Posture
 from meshproof.tls.version import ProtocolVersion
 
-ACCEPTED, REFUSED = "accepted", "refused"
+ACCEPTED, REFUSED, NOT_ASKED_FOR = "accepted", "refused", "not asked for"
 AUTHENTICATION = "client authentication"
 CLIENT_CERTIFICATE = "client certificate"
 NOT_GIVEN = "none was given: scan with --cert and --key"
@@ -82,12 +82,14 @@ def unreachable(posture: Posture) -> Row | None:
 
 
 def verdict_of_certificate(credential: Outcome) -> str | None:
-    """Say what a server made of our client certificate: accepted, refused, or None when that is not known.
+    """Say what a server made of our client certificate: ACCEPTED, REFUSED, NOT_ASKED_FOR, or None when not known.
 
     An end without a word, or in order where an answer was due, may have other reasons than the certificate.
     """
     if credential is Outcome.ESTABLISHED:
         return ACCEPTED
+    if credential is Outcome.CLIENT_CERT_NOT_REQUESTED:
+        return NOT_ASKED_FOR
     return None if credential in UNDECIDED | WORDLESS | {Outcome.CLOSED_IN_ORDER} else REFUSED
 
 
@@ -101,8 +103,15 @@ def let_in(posture: Posture, expected: str = ACCEPTED) -> Row:
     if posture.credential is None:
         return Row(CLIENT_CERTIFICATE, expected, NOT_GIVEN, unknown=True)
     seen = verdict_of_certificate(posture.credential)
-    words = posture.credential.value if seen in (None, ACCEPTED) else f"{seen}: {posture.credential.value}"
+    words = f"{seen}: {posture.credential.value}" if seen == REFUSED else posture.credential.value
     return row(CLIENT_CERTIFICATE, expected, words, met=seen == expected, known=seen is not None)
+
+
+def not_refused(posture: Posture) -> Row:
+    """Return the row of a client certificate of which nothing is expected: a server may ask for none."""
+    if posture.credential is Outcome.CLIENT_CERT_NOT_REQUESTED:
+        return row(CLIENT_CERTIFICATE, f"{ACCEPTED}, where one is asked for", posture.credential.value, met=True)
+    return let_in(posture)
 
 
 def concluded(client: ClientResult) -> bool:

@@ -110,8 +110,14 @@ async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: An
     if first.doubtful:
         if not asker.answered:
             return [(parts[0], first)]
-        all_answers = await asyncio.gather(asker.judged(parts[0], first), *map(asker.ask, parts[1:]))
-        pairs = list(zip(parts, all_answers, strict=True))
+        answer = await asker.judged(parts[0], first)
+        if not answer.confirmed and not answer.refused:
+            return [(parts[0], answer)]
+        # The usual suites end so each time. If the unusual ones do as well, that is one more witness, and enough.
+        others = await asyncio.gather(*map(asker.ask_once, parts[1:]))
+        asked_again = [part for part, other in zip(parts[1:], others, strict=True) if not _same_end(answer, other)]
+        judged = await asyncio.gather(*map(asker.ask, asked_again))
+        pairs = [(parts[0], answer), *zip(asked_again, judged, strict=True)]
         return next(([pair] for pair in pairs if pair[1].negotiated), pairs)
     answers = [(parts[0], first)]
     for part in parts[1:]:
@@ -119,6 +125,13 @@ async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: An
             break
         answers.append((part, await asker.ask(part)))
     return answers
+
+
+def _same_end(confirmed: Answer, other: Answer) -> bool:
+    """Say whether another hello ended as one whose end was confirmed."""
+    if confirmed.outcome in WORDLESS:
+        return other.outcome in WORDLESS
+    return other.outcome is confirmed.outcome and other.alert == confirmed.alert
 
 
 async def _without_what_may_be_too_much(

@@ -136,6 +136,7 @@ class Prober:
         witness: What is known to be answered; None until something is.
         gone: How the target ended for good; None while it answers.
         slowed: Whether connections ended only because there were too many of them.
+        too_long: The octets of the shortest hello that was not answered for its length; None when there was none.
         by_chance: Whether it ends connections whatever their number and rate.
     """
 
@@ -152,6 +153,7 @@ class Prober:
         self.witness: Control | None = None
         self.gone: Outcome | None = None
         self.slowed = False
+        self.too_long: int | None = None
         self._timeout = timeout
         self._deadline = time.monotonic() + max_time
         self._slots = slots
@@ -377,8 +379,10 @@ class Prober:
             if not await self._answers_again():
                 return
             if not await self._is_control(control, length):
+                if length:
+                    self.too_long = min(length, self.too_long or length)
                 for suspect in suspects:
-                    remark = f"a control of {length} octets is not answered either" if length else ""
+                    remark = "the server answers no hello of this length" if length else ""
                     suspect.settle(replace(suspect.answer, remark=remark))
                 return
             if await self._tried(control, length, suspects):

@@ -442,6 +442,11 @@ class _Scan:
             yield "It ended connections now and then, whatever they asked for: perhaps one of several servers is ill."
         elif self.prober.slowed:
             yield "It ended connections while others were open, or while they came fast: the scan slowed down."
+        if self.prober.too_long:
+            yield (
+                f"It answers no hello of {self.prober.too_long} octets, and shorter ones of the same content: "
+                "what becomes of clients with longer hellos is unknown."
+            )
         if self.prober.out_of_time:
             yield f"Not all was asked: the {self.options.max_time:g} s for a target were over."
 
