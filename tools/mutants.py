@@ -335,8 +335,15 @@ def entered(checkout: Path) -> dict[str, tuple[float, list[str]]]:
     return found
 
 
-def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test]) -> Mutant:
-    """Put a mutant into a copy, run what may notice it, and take it out again."""
+def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test], *, quick: bool) -> Mutant:
+    """Put a mutant into a copy, run what may notice it, and take it out again.
+
+    Args:
+        mutant: The mutant.
+        checkout: The copy.
+        tests: What each test enters.
+        quick: Whether to leave out the tests that don't enter its function.
+    """
     file = checkout / mutant.file
     whole = file.read_text()
     key = f"{mutant.file}:{mutant.function}"
@@ -356,7 +363,7 @@ def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test]) -> Mutant:
             failed = run(checkout, "-x", *more, *files, timeout=limit, only=only) if only else []
             if failed:
                 return became(mutant, failed[0])
-        if near == set(tests):
+        if quick or near == set(tests):
             return became(mutant, "")
         failed = run(checkout, "-x", "tests/unit", timeout=WHOLE_LIMIT, without=sorted(near))
         return became(mutant, failed[0] if failed else "")
@@ -378,6 +385,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="how many to try at a time")
     parser.add_argument("--only", default="", help="numbers of the sample to try, such as 3,10-19; all by default")
     parser.add_argument("--map", type=Path, help="mutants-map.json of an earlier run: which test enters what")
+    parser.add_argument("--quick", action="store_true", help="leave out tests that don't enter the mutant's function")
     parser.add_argument("--list", action="store_true", help="show the sample and try none")
     options = parser.parse_args()
     everything = all_mutants()
@@ -407,7 +415,7 @@ def main() -> None:
         def one(mutant: Mutant) -> Mutant:
             checkout = copies.get()
             try:
-                return tried(mutant, checkout, tests)
+                return tried(mutant, checkout, tests, quick=options.quick)
             finally:
                 copies.put(checkout)
 

@@ -590,30 +590,55 @@ def test_of_a_server_that_answered_nothing_a_version_is_unknown(end: Answer, les
 
 @pytest.mark.parametrize("end", [RESET, alert(80), alert(0)], ids=str)
 def test_ends_that_were_confirmed_refuse_a_version(end: Answer) -> None:
-    """Each portion is judged; only if all were refused, the version is."""
+    """The first portion is judged; where the others end so too, each is one more witness."""
     paper = Paper(instead=lambda _: end, verdict=confirmed)
     known = concluded(paper)
     assert (known.offer.offered, known.offer.refusal, known.offer.alert) == (
         *(Offered.NOT_OFFERED, end.outcome),
         end.alert,
     )
-    assert [USUAL in hello.suites for hello, _ in paper.asked] == [True, *[False] * (PORTIONS - 1)]
+    assert [USUAL in hello.suites for hello, _ in paper.asked] == [True]
+    assert [USUAL in hello.suites for hello in paper.once] == [True, *[False] * (PORTIONS - 1)]
 
 
-def test_a_portion_that_is_unknown_leaves_the_version_unknown() -> None:
+@pytest.mark.parametrize(
+    ("first", "others", "judged"),
+    [
+        (RESET, Answer(outcome=Outcome.CLOSED_WITHOUT_ALERT), 0),
+        (Answer(outcome=Outcome.CLOSED_WITHOUT_ALERT), RESET, 0),
+        (RESET, alert(80), 2),
+        (alert(80), RESET, 2),
+        (alert(80), alert(90), 2),
+        (alert(0), alert(80), 2),
+        (RESET, alert(40), 2 + 1),  # and a short hello
+    ],
+)
+def test_a_portion_that_ends_otherwise_is_judged_too(first: Answer, others: Answer, judged: int) -> None:
+    """Only an end of the same kind needs no judging; if all are refused, so is the version."""
+    paper = Paper(instead=lambda hello: first if USUAL in hello.suites else others, verdict=confirmed)
+    known = concluded(paper)
+    assert (known.offer.offered, known.offer.refusal) == (Offered.NOT_OFFERED, first.outcome)
+    assert len(paper.asked) == 1 + judged
+
+
+@pytest.mark.parametrize("end", [alert(80), alert(40)], ids=str)
+def test_a_portion_that_is_unknown_leaves_the_version_unknown(end: Answer) -> None:
     """One of them may have had the suite; the answer to it is the one that is told."""
 
-    def some(hello: Profile) -> Answer:
-        return RESET if USUAL in hello.suites else alert(80)
+    def believed(answer: Answer) -> Answer:
+        return confirmed(answer) if answer.alert else answer
 
-    paper = Paper(instead=some, verdict=lambda answer: confirmed(answer) if answer.alert else answer)
+    paper = Paper(instead=lambda hello: RESET if USUAL in hello.suites else end, verdict=believed)
+    known = concluded(paper)
+    assert (known.offer.offered, known.offer.refusal) == (Offered.UNKNOWN, Outcome.RESET)
+    paper = Paper(instead=lambda hello: alert(80) if USUAL in hello.suites else RESET, verdict=believed)
     known = concluded(paper)
     assert (known.offer.offered, known.offer.refusal) == (Offered.UNKNOWN, Outcome.RESET)
 
 
 def test_a_portion_that_is_negotiated_beside_ends_offers_the_version() -> None:
-    """A firewall that resets some suites hides no other."""
-    paper = Paper(suites=[[NULL]], instead=lambda hello: None if RARE in hello.suites else RESET)
+    """A firewall that resets the usual suites hides no other."""
+    paper = Paper(suites=[[NULL]], instead=lambda hello: None if RARE in hello.suites else RESET, verdict=confirmed)
     known = concluded(paper)
     assert (known.offer.offered, RARE in known.hello.suites) == (Offered.OFFERED, True)
 
@@ -663,7 +688,7 @@ def test_an_end_of_another_kind_is_not_tried_with_less() -> None:
     paper = Paper(instead=lambda _: Answer(outcome=Outcome.NOT_TLS))
     known = concluded(paper)
     assert (known.offer.offered, known.offer.refusal) == (Offered.UNKNOWN, Outcome.NOT_TLS)
-    assert len(paper.asked) == PORTIONS
+    assert len(paper.asked) == 1
 
 
 def test_a_word_to_a_shorter_hello_refuses_the_version() -> None:
