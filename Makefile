@@ -9,6 +9,10 @@ KUBERNETES ?=
 ENVOY ?=
 IMAGES ?= auto
 
+# Which mutants to draw, and how many: `make mutants SEED=2 COUNT=50`.
+SEED ?= 1
+COUNT ?= 300
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -32,6 +36,10 @@ test: $(READY) ## Run the project's own tests: no Docker, no cluster
 parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on this machine
 	@./tools/peers
 	@$(BIN)/pytest tests/parity
+
+.PHONY: mutants
+mutants: $(READY) ## Make small mistakes in the scan's code, and count those that `make test` notices
+	@$(BIN)/python tools/mutants.py --seed $(SEED) --count $(COUNT)
 
 .PHONY: check
 check: $(READY) ## Lint and check types, of the workflows too

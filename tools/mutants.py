@@ -18,9 +18,9 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import SimpleQueue
@@ -35,6 +35,7 @@ PARTS = ("tls", "posture")
 LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tools.mutants_tests"]
 BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
+TIMEOUT = "timeout"
 WHOLE_LIMIT = 900  # seconds for all tests without a mutant
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -266,9 +267,9 @@ def _difference(change: Change) -> dict[str, str]:
     return {"before": before[start : start + 120], "after": after[start : start + 120]}
 
 
-def mutated(mutant: Mutant) -> str:
-    """Return the text of a file with a change in it."""
-    tree = ast.parse((ROOT / mutant.file).read_text())
+def mutated(mutant: Mutant, text: str) -> str:
+    """Return the text of its file with the change in it."""
+    tree = ast.parse(text)
     list(changes(tree))[mutant.index].make()
     return ast.unparse(ast.fix_missing_locations(tree))
 
@@ -289,43 +290,60 @@ def copy_of_the_checkout(where: Path) -> Path:
     return where
 
 
-def run(checkout: Path, *arguments: str, timeout: float, tests: list[str] | None = None) -> str:
-    """Run tests in a copy; return nothing when they pass, else the first that failed, or ``timeout``."""
-    listed = checkout / "tests-to-run.json"
-    listed.write_text(json.dumps(tests))
+def run(checkout: Path, *arguments: str, timeout: float, **choice: Sequence[str]) -> list[str]:
+    """Run tests in a copy.
+
+    Args:
+        checkout: The copy.
+        arguments: For pytest.
+        timeout: Seconds.
+        choice: The tests to run in this order (``only``), or to leave out (``without``).
+
+    Returns:
+        Those that failed, or why none ran to the end.
+    """
+    listed = checkout / "chosen-tests.json"
+    listed.write_text(json.dumps(choice))
     failed: list[str] = []
 
     def note(line: str) -> None:
         if line.startswith(("FAILED ", "ERROR ")):
             failed.append(line.split(" - ", maxsplit=1)[0].split(" ", 1)[1])
 
-    env = {"PYTHONPATH": os.pathsep.join(map(str, (checkout / "src", checkout))), "MUTANTS_TESTS": str(listed)}
+    env = {"PYTHONPATH": os.pathsep.join(map(str, (checkout / "src", checkout))), "CHOSEN_TESTS": str(listed)}
     try:
         process.run([*PYTEST, *arguments], timeout=timeout, env=env, cwd=checkout, on_line=note)
     except CommandFailed as error:
-        return "timeout" if "no end within" in str(error) else failed[0] if failed else "no test could run"
-    return ""
+        return [TIMEOUT] if "no end within" in str(error) else failed or ["no test could run"]
+    return []
 
 
-def entered(checkout: Path) -> dict[str, Test]:
-    """Run all tests without a mutant, and note which functions each enters.
+def entered(checkout: Path) -> dict[str, tuple[float, list[str]]]:
+    """Run all tests without a mutant, and return for each how long it took and which functions it entered.
 
     Raises:
-        SystemExit: One fails.
+        SystemExit: One fails, and does so again where nobody looks.
     """
-    tests: dict[str, Test] = {}
     for arguments in (["tests/unit"], ["-n", "4", "tests/misbehaviour"]):
-        failed = run(checkout, "-x", "--mutants-map", *arguments, timeout=WHOLE_LIMIT)
-        if failed:
-            raise SystemExit(f"Tried to run {arguments[-1]} without a mutant: {failed}. Repair that first.")
+        failed = run(checkout, "--mutants-map", *arguments, timeout=WHOLE_LIMIT)
+        again = run(checkout, *arguments, timeout=WHOLE_LIMIT, only=failed) if failed else []
+        if again:
+            raise SystemExit(f"Tried to run {arguments[-1]} without a mutant: {', '.join(again)}. Repair that first.")
+    found: dict[str, tuple[float, list[str]]] = {}
     for path in checkout.glob("entered-*.json"):
-        found = json.loads(path.read_text())
-        tests |= {test: Test(seconds, frozenset(functions)) for test, (seconds, functions) in found.items()}
-    return tests
+        found |= json.loads(path.read_text())
+    return found
 
 
-def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test]) -> Mutant:
-    """Put a mutant into a copy, run what may notice it, and take it out again."""
+def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test], *, quick: bool) -> Mutant:
+    """Put a mutant into a copy, run what may notice it, and take it out again.
+
+    Args:
+        mutant: The mutant.
+        checkout: The copy.
+        tests: What each test enters.
+        quick: Whether to leave out the tests that don't enter its function.
+    """
     file = checkout / mutant.file
     whole = file.read_text()
     key = f"{mutant.file}:{mutant.function}"
@@ -336,27 +354,27 @@ def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test]) -> Mutant:
     def rank(test: str) -> tuple[bool, float]:
         return not any(each.startswith(mutant.file) for each in tests[test].functions), tests[test].seconds
 
-    unit, misbehaviour = (
-        sorted((test for test in tests if test.startswith(part)), key=rank) for part in ("tests/unit", "tests/misb")
-    )
-    phases = [
-        [test for test in unit if test in near],
-        [test for test in misbehaviour if test in near],
-        [test for test in unit if test not in near],
-    ]
-    file.write_text(mutated(mutant))
+    file.write_text(mutated(mutant, whole))
     try:
-        for phase in filter(None, phases):
-            files = sorted({test.split("::")[0] for test in phase})
-            parallel = ["-n", "4"] if "misbehaviour" in files[0] else []
-            limit = BASE_LIMIT + LIMIT_FACTOR * sum(tests[test].seconds for test in phase)
-            by = run(checkout, "-x", *parallel, *files, timeout=limit, tests=phase)
-            if by:
-                verdict = "timeout" if by == "timeout" else "killed"
-                return Mutant(**{**asdict(mutant), "verdict": verdict, "by": by})
+        for part, more in (("tests/unit", []), ("tests/misbehaviour", ["-n", "4"])):
+            only = sorted((test for test in near if test.startswith(part)), key=rank)
+            files = sorted({test.split("::")[0] for test in only})
+            limit = BASE_LIMIT + LIMIT_FACTOR * sum(tests[test].seconds for test in only)
+            failed = run(checkout, "-x", *more, *files, timeout=limit, only=only) if only else []
+            if failed:
+                return became(mutant, failed[0])
+        if quick or near == set(tests):
+            return became(mutant, "")
+        failed = run(checkout, "-x", "tests/unit", timeout=WHOLE_LIMIT, without=sorted(near))
+        return became(mutant, failed[0] if failed else "")
     finally:
         file.write_text(whole)
-    return Mutant(**{**asdict(mutant), "verdict": "survived"})
+
+
+def became(mutant: Mutant, by: str) -> Mutant:
+    """Return a mutant with its verdict."""
+    verdict = {TIMEOUT: TIMEOUT, "": "survived"}.get(by, "killed")
+    return replace(mutant, verdict=verdict, by=by)
 
 
 def main() -> None:
@@ -366,11 +384,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="how many mutants to draw")
     parser.add_argument("--jobs", type=int, default=2, help="how many to try at a time")
     parser.add_argument("--only", default="", help="numbers of the sample to try, such as 3,10-19; all by default")
+    parser.add_argument("--map", type=Path, help="mutants-map.json of an earlier run: which test enters what")
+    parser.add_argument("--quick", action="store_true", help="leave out tests that don't enter the mutant's function")
     parser.add_argument("--list", action="store_true", help="show the sample and try none")
     options = parser.parse_args()
     everything = all_mutants()
     drawn = random.Random(options.seed).sample(everything, options.count)  # noqa: S311 - the same each time
-    sample = [Mutant(**{**asdict(mutant), "number": number}) for number, mutant in enumerate(drawn)]
+    sample = [replace(mutant, number=number) for number, mutant in enumerate(drawn)]
     if options.only:
         parts = [part.partition("-") for part in options.only.split(",")]
         wanted = {number for first, _, last in parts for number in range(int(first), int(last or first) + 1)}
@@ -385,13 +405,17 @@ def main() -> None:
         for number in range(options.jobs):
             copies.put(copy_of_the_checkout(Path(directory, str(number))))
         first = copies.get()
-        tests = entered(first)
+        found = json.loads(options.map.read_text()) if options.map else entered(first)
+        ARTIFACTS.mkdir(exist_ok=True)
+        (ARTIFACTS / "mutants-map.json").write_text(json.dumps(found))
+        tests = {test: Test(seconds, frozenset(functions)) for test, (seconds, functions) in found.items()}
         copies.put(first)
+        print(f"{len(tests)} tests", flush=True)
 
         def one(mutant: Mutant) -> Mutant:
             checkout = copies.get()
             try:
-                return tried(mutant, checkout, tests)
+                return tried(mutant, checkout, tests, quick=options.quick)
             finally:
                 copies.put(checkout)
 
@@ -401,9 +425,8 @@ def main() -> None:
     results.sort(key=lambda mutant: mutant.number)
     survivors = [mutant for mutant in results if mutant.verdict == "survived"]
     rate = 1 - len(survivors) / len(results)
-    ARTIFACTS.mkdir(exist_ok=True)
-    found = {"seed": options.seed, "rate": rate, "mutants": [asdict(mutant) for mutant in results]}
-    (ARTIFACTS / "mutants.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    record = {"seed": options.seed, "rate": rate, "mutants": [asdict(mutant) for mutant in results]}
+    (ARTIFACTS / "mutants.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     print(*survivors, sep="\n")
     print(f"{len(results) - len(survivors)} of {len(results)} killed ({rate:.1%}), seed {options.seed}")
 

@@ -27,10 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the chosen tests, in the order in which they are listed."""
-    chosen = json.loads(Path(os.environ["MUTANTS_TESTS"]).read_text())
-    if chosen is not None:
-        places = {test: place for place, test in enumerate(chosen)}
+    choice = json.loads(Path(os.environ["CHOSEN_TESTS"]).read_text())
+    if "only" in choice:
+        places = {test: place for place, test in enumerate(choice["only"])}
         items[:] = sorted((item for item in items if item.nodeid in places), key=lambda item: places[item.nodeid])
+    left_out = set(choice.get("without", ()))
+    items[:] = [item for item in items if item.nodeid not in left_out]
 
 
 def pytest_collection_finish() -> None:

@@ -76,7 +76,7 @@ class Crowd:
         most: The largest number there was.
     """
 
-    def __init__(self, seconds: float = 0.02) -> None:
+    def __init__(self, seconds: float) -> None:
         self.most = 0
         self._now = 0
         self._lock = Lock()

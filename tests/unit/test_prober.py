@@ -12,7 +12,7 @@ import pytest
 from meshproof.tls.answer import REFUSING_ALERTS, Answer
 from meshproof.tls.hello import Hello
 from meshproof.tls.outcome import Alert, Outcome
-from meshproof.tls.prober import AT_ONCE, Control, Prober
+from meshproof.tls.prober import AT_ONCE, CONNECTIONS, Control, Prober
 from meshproof.tls.questions import bare, broad, for_certificate, nameless, with_suites
 from meshproof.tls.version import ProtocolVersion
 from tests.misbehaviour.relays import Seen, after, in_turn, limited, numbered, when
@@ -219,12 +219,12 @@ def test_a_hello_that_is_too_long_is_not_refused() -> None:
     """If a control of the same length ends too, it is the length that is judged; the answer says so."""
     room = len(Hello(GOOD, HOST).first()) + 5
 
-    async def work(prober: Prober) -> Answer:
+    async def work(prober: Prober) -> tuple[Answer, int | None]:
         await prober.ask(GOOD)
-        return await prober.ask(LONG)
+        return await prober.ask(LONG), prober.too_long
 
     hellos: list[Seen] = []
-    seen = probing(noting(hellos, when(lambda seen: seen.size > room, reset, WELL)), work)
+    seen, too_long = probing(noting(hellos, when(lambda seen: seen.size > room, reset, WELL)), work)
     assert (seen.outcome, seen.refused, seen.conclusive) == (Outcome.RESET, False, False)
     assert seen.remark == "the server answers no hello of this length"
     assert [STRANGE in seen.extensions for seen in hellos].count(True) == 1
@@ -402,18 +402,20 @@ def test_suspects_are_judged_together() -> None:
 def test_no_more_than_so_many_connections_at_once() -> None:
     """A target has 16 at a time; all of them together have what the slots allow."""
 
-    async def work(prober: Prober) -> list[Answer]:
-        return await asyncio.gather(*[prober.ask(GOOD) for _ in range(3 * AT_ONCE)])
+    def most(number: int, slots: int) -> int:
+        async def work(prober: Prober) -> list[Answer]:
+            return await asyncio.gather(*[prober.ask(GOOD) for _ in range(number)])
 
-    one_target, few_slots = Crowd(), Crowd()
-    probing(one_target.before(WELL), work)
-    probing(few_slots.before(WELL), work, slots=2)
-    assert (one_target.most, few_slots.most, AT_ONCE) == (16, 2, 16)
+        crowd = Crowd(0.1)
+        probing(crowd.before(WELL), work, slots=slots)
+        return crowd.most
+
+    assert (most(24, CONNECTIONS), most(5, 2)) == (16, 2)
 
 
 def test_the_limit_halves_where_connections_end_for_their_number() -> None:
     """What is answered when it is alone ended because there were too many; from then on there are fewer."""
-    crowd = Crowd()
+    crowd = Crowd(0.05)
 
     async def work(prober: Prober) -> tuple[int, list[Answer], bool]:
         assert (await prober.ask(GOOD)).negotiated
