@@ -455,7 +455,7 @@ def test_why_our_certificate_was_refused(tmp_path: Path) -> None:
     assert row == Row("client certificate", "accepted", "refused: client certificate of an unknown authority")
     assert written(tmp_path, "client_certificate: refused").of_our_certificate
     assert written(tmp_path, "credential: established").of_our_certificate
-    assert not written(tmp_path, "versions: []").of_our_certificate
+    assert not written(tmp_path, "alpn: []").of_our_certificate
 
 
 @pytest.mark.parametrize(
@@ -518,16 +518,6 @@ def test_a_set_gives_way_to_a_name(tmp_path: Path) -> None:
     found = written(tmp_path, "clients: {refuse: [all], exactly: {curl: {protocol: TLSv1.3}}}")
     assert found.clients == {name: name == "curl" for name in CLIENTS}
     assert found.exactly == {"curl": {"protocol": "TLSv1.3"}}
-
-
-def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
-    """Whoever copies the names into a Gateway is warned; those of TLS 1.3 are no setting."""
-    (warning,) = written(
-        tmp_path, "ciphers: {TLSv1.2: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256], TLSv1.3: [TLS_AES_128_GCM_SHA256]}"
-    ).warnings
-    assert warning.id == "dropped-by-istio"
-    assert "ciphers.TLSv1.2" in warning.why
-    assert GCM in warning.remedy
 
 
 @pytest.mark.parametrize(
@@ -605,7 +595,8 @@ def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
         ("{}", "the document is empty, so that nothing is expected"),
         ("", ": the file is empty, so that nothing is expected."),
         ("# versions: [TLSv1.3]\n---\n", ": the file is empty, so that nothing is expected."),
-        ("versions: []\n---\nalpn: []", ", line 3: the document is the second one: expectations are one document."),
+        ("versions: []", "versions is empty, so that nothing is expected"),
+        ("alpn: []\n---\nalpn: []", ", line 3: the document is the second one: expectations are one document."),
         ("a: [", "this is not YAML"),
     ],
 )

@@ -192,9 +192,9 @@ def test_deviations_and_changes_have_their_tables() -> None:
     printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True)]))
     assert "ALPN h2 none" in printed
     assert "TLS 1 offered unknown: ?" in printed
-    assert words(table.deviations([])) == "All is as expected."
+    assert words(table.deviations([])) == "All is as expected. 0 things were compared."
     met = Row("ALPN", "h2", "h2", met=True)
-    assert words(table.deviations([met])) == "All is as expected."
+    assert words(table.deviations([met])) == "All is as expected. 1 thing was compared."
     assert words(table.deviations([met, Row("TLS 1", "a", "b")])) == words(table.deviations([Row("TLS 1", "a", "b")]))
     printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
     assert "ALPN h2 unknown Why." in printed

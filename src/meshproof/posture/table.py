@@ -84,6 +84,17 @@ def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> Renderable
     if not findings:
         known = Text("Nothing weak was found in what is known.", _UNSURE)
         return known if unknown else Text("Nothing weak was found.", _GOOD)
+    return Group(_findings(findings), Text(BEHIND_PASSTHROUGH, _DIM))
+
+
+def gateway(file: str, findings: Sequence[Finding]) -> RenderableType:
+    """Return what would not do as it says in a file of Gateways."""
+    if not findings:
+        return _text(f"{file}: nothing in it would be refused or left out.", _GOOD)
+    return _findings(findings)
+
+
+def _findings(findings: Iterable[Finding]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in findings:
         lines = (
@@ -92,13 +103,13 @@ def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> Renderable
             Text("fix: ", _DIM).append_text(_text(each.remedy)),
         )
         table.add_row(Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines))
-    return Group(table, Text(BEHIND_PASSTHROUGH, _DIM))
+    return table
 
 
 def deviations(rows: Sequence[Row]) -> RenderableType:
     """Return what is not as expected."""
     if all(row.met for row in rows):
-        return Text("All is as expected.", _GOOD)
+        return Text(f"All is as expected. {_count(len(rows), 'thing was', 'things were')} compared.", _GOOD)
     table = _table("What", "Expected", "Seen")
     for row in rows:
         style = _UNSURE if row.unknown else _BAD
@@ -106,6 +117,10 @@ def deviations(rows: Sequence[Row]) -> RenderableType:
         if not row.met:
             table.add_row(*cells)
     return table
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def changes(found: Sequence[Change]) -> RenderableType:

@@ -31,6 +31,7 @@ from meshproof.tls.version import ProtocolVersion
 
 FORMAT = 1
 SETS = ("seed", "modern", "user")
+ALL, NONE = "all", "none"
 _BUILT_IN = Path(__file__).with_name("clients.json")
 _POINT_FORMATS = ("uncompressed", "ansiX962_compressed_prime", "ansiX962_compressed_char2")
 _PSK_MODES = ("psk_ke", "psk_dhe_ke")
@@ -99,14 +100,27 @@ def read(path: Path) -> Clients:
         raise ClientsUnreadable(f"Tried to read the clients in {path}: {error.strerror}.") from error
     except ValueError as error:
         raise ClientsUnreadable(f"The clients in {path} are no JSON: {error}.") from error
+    if isinstance(document, dict) and "targets" in document:
+        raise ClientsUnreadable(f"{path} has what a scan found, and no clients: `meshproof diff` reads it.")
     try:
         if document["format"] != FORMAT:
             raise ClientsUnreadable(f"The clients in {path} have format {document['format']}; this reads {FORMAT}.")
-        return Clients(str(document["data"]), tuple(map(profile_of, document["clients"])))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ClientsUnreadable(f"The clients in {path} lack something: {error!r}.") from error
+        clients = Clients(str(document["data"]), tuple(map(profile_of, document["clients"])))
+    except KeyError as error:
+        raise ClientsUnreadable(f"The clients in {path} lack the key {error}.") from error
+    except (TypeError, AttributeError) as error:
+        raise ClientsUnreadable(f"The clients in {path} are not of the shape that they should be: {error}.") from error
     except ValueError as error:
         raise ClientsUnreadable(f"The clients in {path} have something unknown: {error}") from error
+    for profile in clients.profiles:
+        if is_set(profile.name):
+            raise ClientsUnreadable(f"{path} has a client called {profile.name}, as a set is: give it another name.")
+    return clients
+
+
+def is_set(name: str) -> bool:
+    """Say whether a name is that of a set of clients, in capitals or not."""
+    return name.lower() in (*SETS, ALL, NONE)
 
 
 def write(clients: Clients) -> str:
