@@ -459,6 +459,18 @@ def test_what_is_printed_is_all_that_is_printed(server: Address, option: str) ->
         assert ET.fromstring(found.out).tag == "testsuites"  # noqa: S314 - it is our own
 
 
+def test_a_pipe_is_not_folded(server: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody says how wide a line is, a client is one line, with its reason, and none ends in blanks."""
+    monkeypatch.delenv("COLUMNS")
+    out = run(server, "--sni", HOST).out
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
+    lines = [line for profile in built_in().of("seed") for line in out.splitlines() if line.startswith(profile.name)]
+    assert len(lines) == len(built_in().of("seed"))
+    assert [
+        line for line in lines if not re.search(r" TLSv1\.[23] .* \d+ bit ECDH | No connection .* alert ", line)
+    ] == []
+
+
 MISTAKES = {
     "--expect {tmp}/of-ours": "{tmp}/of-ours says what becomes of a client certificate: give one with --cert",
     "--expect {tmp}/end-of-ours": "{tmp}/end-of-ours says what becomes of a client certificate: give one with",

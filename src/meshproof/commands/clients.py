@@ -45,9 +45,7 @@ def list_clients() -> None:
 
     One in your own file that is called like one of ours replaces it.
     """
-    table = Table(
-        "Client", "Set", "Newest", "Cipher suites", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
-    )
+    table = Table("Client", "Set", "Newest", "Cipher suites", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for column in table.columns:
         column.no_wrap = True
     ours = {profile.name for profile in built_in().profiles}

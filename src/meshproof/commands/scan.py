@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
-from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
+from meshproof.commands.output import STANDARD_OUTPUT, Report, check, exit_code, report, write
 from meshproof.commands.users import own_clients
 from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
@@ -287,7 +287,7 @@ def _save_junit(file: Path, found: Found) -> None:
     write(file, junit(suites))
 
 
-def _tell(found: Found, printed: Console) -> None:
+def _tell(found: Found, printed: Console | Report) -> None:
     """Say what is not as it should be, below the name of the target where there are several."""
     if found.manifest:
         printed.print(table.gateway(found.manifest.file, found.manifest.findings))
