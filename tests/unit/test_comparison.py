@@ -214,7 +214,7 @@ def test_what_postures_are_called() -> None:
 
 def test_rows_as_json() -> None:
     """Each with its target, and whether it is as expected or unknown."""
-    rows = [Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
+    rows = [Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
     found = as_json("t:443", rows)
     assert found[0] == {
         "target": "t:443",

@@ -225,7 +225,7 @@ def test_a_verdict_is_a_list() -> None:
 def test_many_targets_are_a_row_each() -> None:
     """With versions, how many clients connect, and how much is wrong."""
     lines = [" ".join(line.split()) for line in shown(table.summary([GOOD, WEAK, SILENT])).splitlines()]
-    assert lines[0] == "Target SSLv2 SSLv3 TLS 1 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
+    assert lines[0] == "Target SSLv2 SSLv3 TLS 1.0 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
     good, weak, silent = (line.removeprefix("127.0.0.1:443 (example.test) ") for line in lines[-3:])
     assert good == "no no no no yes yes 2/3 good"
     assert weak.startswith("yes yes yes yes yes no 1/1 ")
@@ -235,13 +235,15 @@ def test_many_targets_are_a_row_each() -> None:
 
 def test_deviations_and_changes_have_their_tables() -> None:
     """What was expected and seen; before and after; and a word when there is nothing to tell."""
-    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True)]))
+    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True)]))
     assert "ALPN h2 none" in printed
-    assert "TLS 1 offered unknown: ?" in printed
+    assert "TLS 1.0 offered unknown: ?" in printed
     assert words(table.deviations([])) == "All is as expected. 0 things were compared."
     met = Row("ALPN", "h2", "h2", met=True)
     assert words(table.deviations([met])) == "All is as expected. 1 thing was compared."
-    assert words(table.deviations([met, Row("TLS 1", "a", "b")])) == words(table.deviations([Row("TLS 1", "a", "b")]))
+    assert words(table.deviations([met, Row("TLS 1.0", "a", "b")])) == words(
+        table.deviations([Row("TLS 1.0", "a", "b")])
+    )
     printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
     assert "ALPN h2 unknown Why." in printed
     assert words(table.changes(())) == "Nothing changed."

@@ -3,7 +3,7 @@
 All keys are optional. An empty list of suites, groups, protocols or names says that there are none; nothing else may be
 empty::
 
-    versions: [TLSv1.2, TLSv1.3]            # exactly these are offered
+    versions: [TLSv1.2, TLSv1.3]            # exactly these are offered; TLS 1.2 and TLSV1_2 will do, too
     ciphers:                                # for each version exactly these; by their names in OpenSSL or at IANA
       TLSv1.2: [ECDHE-RSA-AES256-GCM-SHA384]
       TLSv1.3:                              # ... and in this order; those of a list inside have equal preference
@@ -172,14 +172,12 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
     if len(documents) > 1:
         raise documents[1].wrong("is the second one: expectations are one document")
     top = _filled(documents[0], KEYS)
-    ciphers = _filled(top["ciphers"], PROTOCOLS) if "ciphers" in top else {}
+    ciphers = _by_version(top["ciphers"]) if "ciphers" in top else {}
     people = _filled(top["clients"], ("connect", "refuse", "exactly")) if "clients" in top else {}
     authentication, accepted, end = map(top.get, ("client_authentication", "client_certificate", "credential"))
     connects, exactly = _clients(people, clients)
     wanted = Expectations(
-        versions=frozenset(each.among(PROTOCOLS) for each in _not_empty(top["versions"]))
-        if "versions" in top
-        else None,
+        versions=frozenset(map(_protocol, _not_empty(top["versions"]))) if "versions" in top else None,
         ciphers={version: _listing(node, _suite) for version, node in ciphers.items()},
         groups=_listing(top["groups"], _group) if "groups" in top else None,
         alpn=_words(top.get("alpn"), lambda each: each.among(APPLICATION_PROTOCOLS)),
@@ -191,18 +189,18 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
         clients=connects,
         exactly=exactly,
     )
-    _contradictions(wanted, top)
+    _contradictions(wanted, top, ciphers)
     return wanted
 
 
-def _contradictions(wanted: Expectations, top: Mapping[str, Node]) -> None:
+def _contradictions(wanted: Expectations, top: Mapping[str, Node], ciphers: Mapping[str, Node]) -> None:
     """Refuse expectations that no server can meet together."""
     versions = frozenset(PROTOCOLS) if wanted.versions is None else wanted.versions
     for name, listing in wanted.ciphers.items():
         if listing.ranks and name not in versions:
-            raise top["ciphers"].fields()[name].wrong(f"has suites, and versions lacks {name}")
+            raise ciphers[name].wrong(f"has suites, and versions lacks {name}")
         if not listing.ranks and name in (wanted.versions or ()):
-            raise top["ciphers"].fields()[name].wrong(f"has no suite, and versions has {name}")
+            raise ciphers[name].wrong(f"has no suite, and versions has {name}")
     for name, fields in wanted.exactly.items():
         if not versions.issuperset({fields.get("protocol")} - {None}):
             node = top["clients"].fields()["exactly"].fields()[name]
@@ -217,6 +215,29 @@ def _filled(node: Node, known: Iterable[str]) -> dict[str, Node]:
     if not found:
         raise node.wrong("is empty, so that nothing is expected")
     return found
+
+
+def _protocol(node: Node) -> str:
+    """Return a version as ``protocol`` spells it, from that or from another usual spelling of it."""
+    return _SPELLINGS.get(_without_signs(str(node.value))) or node.among(PROTOCOLS)
+
+
+def _without_signs(version: str) -> str:
+    return re.sub(r"(?<=[sl])[ v]|_", lambda sign: "." * (sign[0] == "_"), version.lower())
+
+
+_SPELLINGS = {_without_signs(name): name for name in PROTOCOLS}
+
+
+def _by_version(node: Node) -> dict[str, Node]:
+    """Return what is in a mapping by version; it must not be empty."""
+    found: dict[str, Node] = {}
+    for key, value in node.fields().items():
+        name = _protocol(Node(node.file, node.where, key, value.line))
+        if name in found:
+            raise value.wrong(f"says the same as {found[name].where}: keep one of them")
+        found[name] = value
+    return found or _filled(node, PROTOCOLS)
 
 
 def _end(node: Node) -> Outcome:
@@ -342,7 +363,7 @@ def _not_empty(node: Node) -> list[Node]:
 
 def _gets(node: Node) -> dict[str, str]:
     spellings: Mapping[str, Callable[[Node], str]] = {
-        "protocol": lambda each: each.among(PROTOCOLS),
+        "protocol": _protocol,
         "cipher": lambda each: _negotiated(_known_suite(each)),
         "forward_secrecy": Node.text,
     }

@@ -142,7 +142,7 @@ def facts(profile: Profile) -> dict[str, Any]:
         "set": profile.group,
         "provenance": profile.provenance,
         "hello": "SSLv2" if profile.ssl2_format else None,
-        "record_version": None if profile.ssl2_format else str(profile.record_version),
+        "record_version": None if profile.ssl2_format else profile.record_version.value,
         "versions": [_version_name(code) for code in profile.versions],
         "session_id": profile.session_id,
         "cipher_suites": _names(profile.suites, lambda code: suite(code).name),
@@ -241,7 +241,7 @@ def _group_name(code: int) -> str:
 
 def _version_name(code: int) -> str:
     known = ProtocolVersion.from_code(code)
-    return _GREASE_NAME if code == GREASE else str(known) if known else f"0x{code:04X}"
+    return _GREASE_NAME if code == GREASE else known.value if known else f"0x{code:04X}"
 
 
 def _version_code(name: str) -> int:
