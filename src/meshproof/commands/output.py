@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from meshproof.errors import MachineError, MeshproofError
 
@@ -19,7 +19,24 @@ UNKNOWN = 14
 
 STANDARD_OUTPUT = Path("-")
 
-report = Console(highlight=False)
+_NO_WIDTH = 1 << 16  # columns; more than any line has
+
+
+class Report:
+    """Standard output. In a pipe or a file lines have no width: nothing is folded, and no line ends in blanks."""
+
+    def print(self, shown: RenderableType, *, markup: bool = True, soft_wrap: bool = False) -> None:
+        """Print; COLUMNS says how wide a line is, whatever the output is."""
+        screen = Console(highlight=False)
+        if not (screen.is_terminal or "COLUMNS" in os.environ):
+            screen = Console(highlight=False, width=_NO_WIDTH)
+        with screen.capture() as captured:
+            screen.print(shown, markup=markup, soft_wrap=soft_wrap)
+        lines = captured.get().split("\n")
+        sys.stdout.write("\n".join(lines if screen.is_terminal else map(str.rstrip, lines)))
+
+
+report = Report()
 
 
 class BadOutput(MeshproofError):
