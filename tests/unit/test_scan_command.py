@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -504,6 +506,7 @@ MISTAKES = {
     "--json {tmp}": "{tmp} is a directory, and can't be written as a file: name a file.",
     "--html {tmp}": "{tmp} is a directory",
     "--junit {tmp}/none/out.xml": "{tmp}/none/out.xml can't be written: there is no directory {tmp}/none.",
+    f"--json {{tmp}}/{'a' * 300}": f"{{tmp}}/{'a' * 300} can't be written: File name too long.",
     "--json - --junit -": "Only one thing can be printed on standard output: give the others a file instead of -.",
     "--cert {tmp}/chain": "--cert and --key go together: a certificate and its private key, both in PEM.",
     "--key {tmp}/key": "--cert and --key go together: a certificate and its private key, both in PEM.",
@@ -682,12 +685,64 @@ def test_a_diff_of_what_is_no_scan(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     """What goes wrong after the look before is the machine's fault, and leaves nothing behind."""
-    with pytest.raises(MachineError, match=r"Nothing was written\.$"):
+    with pytest.raises(MachineError, match=r"No such file or directory\. Nothing was written\.$"):
+        output.write(tmp_path / "none" / "file", "text")
+    with pytest.raises(MachineError, match=r"Is a directory\.$"):
         output.write(tmp_path, "text")
     assert list(tmp_path.iterdir()) == []
     output.write(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_what_is_no_plain_file_stays_what_it_is(tmp_path: Path) -> None:
+    """A symbolic link leads where it led, also to a file that is not there yet, and a pipe is written into."""
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to("file")
+    for text in ("first and longer", "second"):
+        output.write(link, text)
+        assert (link.readlink(), (tmp_path / "file").read_text()) == (Path("file"), text)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reader = pool.submit(pipe.read_text)
+        output.write(pipe, "text")
+        assert reader.result() == "text"
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    """A full one is told in one sentence with code 11; what is written to /dev/null is gone, and that is no error."""
+    good = save(tmp_path / "good.json", GOOD)
+    for name in ("full", "null"):
+        (tmp_path / name).symlink_to(f"/dev/{name}")  # what is tested must not be able to harm the machine
+    full = run("diff", good, good, "--junit", tmp_path / "full")
+    assert (full.code, full.err) == (11, f"Tried to write {tmp_path}/full: No space left on device.")
+    assert run("diff", good, good, "--json", tmp_path / "null").code == 0
+    assert (tmp_path / "full").is_char_device()
+    assert (tmp_path / "null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("out", "out"),
+        ("out", "./sub/../out"),
+        ("out", "{tmp}/out"),
+        ("out", "link"),
+        ("-", "/proc/self/fd/1"),
+    ],
+)
+def test_a_file_is_written_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: str, second: str) -> None:
+    """The same file for two things is refused before anything is scanned, however it is spelled."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    second = second.format(tmp=tmp_path)
+    found = run("192.0.2.1", "--json", first, "--html", second)
+    assert (found.code, found.out) == (4, "")
+    assert found.err == f"Two things can't be written to the same file: {first} and {Path(second)}. Name another."
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
