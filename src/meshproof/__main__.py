@@ -34,6 +34,10 @@ COMMANDS = {
 name; and its help, said once more here, so that the list of the commands needs none of the modules."""
 
 
+_USAGE_OF_CLICK, _USAGE = 2, 4
+"""What typer ends with after a mistake on the command line, and what we do: 2 is an interrupted run of pytest."""
+
+
 class Later(TyperCommand):
     """A command whose module is imported when it is run, or asked for its own help.
 
@@ -68,15 +72,23 @@ app = TyperGroup(
     commands=[Later(name, *where) for name, where in COMMANDS.items()],
     context_settings={"default_map": {"help": False}},  # spares it pydantic: see commands.quick
     no_args_is_help=True,
-    help="Proves on a real cluster what a service mesh promises about TLS.",
+    help="Proves on a real cluster what a service mesh promises about TLS, and tells what TLS an endpoint offers.\n\n"
+    "`meshproof --version` prints the version.",
 )
 
 
 def main() -> None:
     """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
     interrupts.raise_keyboard_interrupt()
+    if sys.argv[1:] == ["--version"]:  # as an option of typer it would cost every command the import of pydantic
+        from importlib.metadata import version  # noqa: PLC0415 - takes long
+
+        typer.echo(f"meshproof {version('meshproof')}")
+        return
     try:
         app()
+    except SystemExit as end:
+        sys.exit(_USAGE if end.code == _USAGE_OF_CLICK else end.code)
     except MeshproofError as error:
         from meshproof.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
 

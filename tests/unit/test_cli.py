@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -109,9 +110,23 @@ def test_an_unknown_version_is_one_sentence(tmp_path: Path) -> None:
 def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
     """An option that there is none of is named."""
     status, printed = command("up", "--no-such-option", cache=tmp_path)
-    assert status == 2
+    assert status == 4
     assert "No such option: --no-such-option" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("line", ["no-such-command", "scan --timeout soon", "diff", "clients show", "clients remov x"])
+def test_a_mistake_on_the_command_line_ends_with_4(tmp_path: Path, line: str) -> None:
+    """As any other mistake of a user does, whichever command it is."""
+    status, printed = command(*line.split(), cache=tmp_path)
+    assert status == 4
+    assert "Traceback" not in printed
+
+
+def test_the_version(tmp_path: Path) -> None:
+    """It can be asked for, and the help says so."""
+    assert command("--version", cache=tmp_path) == (0, f"meshproof {metadata.version('meshproof')}")
+    assert "--version" in command("--help", cache=tmp_path)[1]
 
 
 def test_the_doctor_examines_this_machine(tmp_path: Path) -> None:

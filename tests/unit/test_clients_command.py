@@ -33,7 +33,7 @@ def own_clients_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> list[str]:
     """Run the command and return its lines; an error of ours is raised."""
-    result = CliRunner().invoke(clients, arguments)
+    result = CliRunner().invoke(clients, arguments, env={"COLUMNS": "80"})
     if isinstance(result.exception, MeshproofError):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -42,7 +42,7 @@ def run(*arguments: str) -> list[str]:
 
 def test_one_line_a_client(own: Path) -> None:
     """Name, set, newest version and number of suites, within 80 columns; one's own are there too."""
-    result = CliRunner().invoke(clients, ["list"])
+    result = CliRunner().invoke(clients, ["list"], env={"COLUMNS": "80"})
     assert max(map(len, result.output.splitlines())) <= 80
     lines = run("list")
     assert lines[0] == "Client Set Newest Cipher suites"
@@ -55,7 +55,7 @@ def test_one_line_a_client(own: Path) -> None:
 def test_a_name_of_a_strangers_choosing(own: Path) -> None:
     """However long, it is one line; whatever is in it, it steers nothing and is no markup."""
     add(replace(MINE, name="[red]" + "x" * 200 + "\x1b[2J\n"), own)
-    result = CliRunner().invoke(clients, ["list"])
+    result = CliRunner().invoke(clients, ["list"], env={"COLUMNS": "80"})
     assert max(map(len, result.output.splitlines())) <= 80
     assert "\x1b" not in result.output
     assert "[red]" in result.output
@@ -150,3 +150,39 @@ def test_a_command_without_a_separator(own: Path) -> None:
     assert str(error.value).startswith("-k is neither an option of capture nor a program. ")
     assert str(error.value).endswith("meshproof clients capture 'my curl' -- curl -k {url}.")
     assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("name", ["Java 8u161", "java 8U161", "all", "seed", "modern", "user", "None"])
+def test_a_name_that_is_taken(own: Path, name: str) -> None:
+    """A client of one's own is not called like one of ours, nor like a set: the program is not even run."""
+    before = own.read_text()
+    with pytest.raises(
+        ClientsUnreadable, match=rf"A client can't be called {name}: .* Choose another name\.$"
+    ) as error:
+        run("capture", name, "--", sys.executable, "-c", LISTENS)
+    assert error.value.exit_code == 4
+    assert own.read_text() == before
+
+
+def test_a_file_with_a_client_called_like_a_set(own: Path) -> None:
+    """Nobody could ask for one of the two: it is refused, wherever it is read."""
+    add(replace(MINE, name="Seed"), own)
+    for arguments in (("list",), ("show", "mine"), ("remove", "mine", "--file", str(own))):
+        with pytest.raises(ClientsUnreadable, match="has a client called Seed, as a set is: give it another"):
+            run(*arguments)
+
+
+def test_one_that_replaces_ours_is_listed_so(own: Path) -> None:
+    """A file that was written by hand may do that; the list tells."""
+    add(replace(MINE, name="IE 6 XP"), own)
+    result = CliRunner().invoke(clients, ["list"], env={"COLUMNS": "80"})
+    assert max(map(len, result.output.splitlines())) <= 80
+    lines = run("list")
+    assert f"IE 6 XP user, replaces ours TLS 1.2 {len(MINE.suites)}" in lines
+    assert f"mine user TLS 1.2 {len(MINE.suites)}" in lines
+
+
+def test_a_name_that_is_nearly_right(own: Path) -> None:
+    """The sentence says which name was meant."""
+    with pytest.raises(ClientsUnreadable, match=r"it has mine\. Did you mean mine\?$"):
+        run("remove", "Minee")

@@ -15,6 +15,7 @@ from meshproof.posture.comparison import (
     fallback,
     gaps,
     gate,
+    gate_of_gateway,
     group_order,
     labels,
     let_in,
@@ -66,7 +67,16 @@ def test_the_gate_lets_pass_what_is_not_so_bad(worst: Severity) -> None:
             "note": "nothing broken or weak or note",
         }[worst.value]
     )
-    assert rows[0].seen == f"{'; '.join(wanted[0].what)}. {wanted[0].why}"
+    assert (rows[0].seen, rows[0].why) == ("; ".join(wanted[0].what), wanted[0].why)
+    assert gate_of_gateway(wanted, worst) == tuple(rows)
+
+
+def test_a_manifest_without_findings_passes_the_gate() -> None:
+    """So does one whose findings are not as bad."""
+    (note,) = (finding for finding in judge(WEAK) if finding.id == "dhe")
+    for findings in ((), (note,)):
+        (found,) = gate_of_gateway(findings, Severity.WEAK)
+        assert found == Row("settings", "nothing broken or weak", "nothing broken or weak", met=True)
 
 
 def test_the_gate_asks_for_the_whole_posture() -> None:
@@ -204,7 +214,7 @@ def test_what_postures_are_called() -> None:
 
 def test_rows_as_json() -> None:
     """Each with its target, and whether it is as expected or unknown."""
-    rows = [Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
+    rows = [Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
     found = as_json("t:443", rows)
     assert found[0] == {
         "target": "t:443",

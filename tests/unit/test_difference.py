@@ -57,7 +57,7 @@ def test_the_same_is_the_same(posture: Posture) -> None:
 @pytest.mark.parametrize(
     ("after", "what", "old", "new"),
     [
-        (replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_2, TLS_1_3)), "TLS 1", "not offered", "offered"),
+        (replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_2, TLS_1_3)), "TLS 1.0", "not offered", "offered"),
         (
             replace(GOOD, ciphers=(postures.suites(TLS_1_2, f"{GCM}|{CHACHA}"), GOOD.ciphers[1])),
             f"TLS 1.2 RSA {GCM_256}",
@@ -78,7 +78,7 @@ def test_the_same_is_the_same(posture: Posture) -> None:
         ),
         (
             replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_0, "AES128-SHA"))),
-            "TLS 1 RSA AES128-SHA",
+            "TLS 1.0 RSA AES128-SHA",
             "not offered",
             "offered",
         ),
@@ -236,7 +236,7 @@ def test_the_moment_when_a_lifetime_begins() -> None:
 def test_a_version_says_how_it_is_refused_now() -> None:
     """That is the reason of its row; one that is offered needs none."""
     old = replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_2, TLS_1_3))
-    lost, found = row(old, GOOD, "TLS 1"), row(GOOD, old, "TLS 1")
+    lost, found = row(old, GOOD, "TLS 1.0"), row(GOOD, old, "TLS 1.0")
     assert lost
     assert lost.reason == "not offered (alert 70 protocol_version)"
     assert found

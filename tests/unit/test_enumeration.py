@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from meshproof.tls import Address, Offer, Offered, Outcome, ProtocolVersion, offers
+from meshproof.tls import WORDLESS, Address, Offer, Offered, Outcome, ProtocolVersion, offers
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.servers import Behaviour, nobody, reset, say, serving, stay_silent, tls
 
@@ -138,16 +138,25 @@ def test_silence_is_unknown(said: bytes) -> None:
     assert set(found.values()) == {Offer(offered=Offered.UNKNOWN, refusal=Outcome.SILENT)}
 
 
-def test_an_alert_shows_that_somebody_is_there() -> None:
-    """Next to an alert, even a close is an answer: the server speaks TLS, but not that version."""
+def test_a_close_beside_answers_refuses() -> None:
+    """A server that closes on SSLv2 each time, and answers TLS in between, does not offer it."""
+    well = tls(SERVER)
 
-    def refuse_all_but_close_on_ssl2(connection: socket.socket) -> None:
-        if connection.recv(1) == b"\x16":
-            say(bytes([21, 3, 3, 0, 2, 2, 70]))(connection)
+    def close_on_ssl2(connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            well(connection)
 
-    with serving(refuse_all_but_close_on_ssl2) as address:
+    with serving(close_on_ssl2) as address:
+        offer = offers(address, sni=HOST)[SSL_2]
+    assert (offer.offered, offer.alert) == (Offered.NOT_OFFERED, None)
+    assert offer.refusal in WORDLESS
+
+
+def test_who_refuses_everything_refuses_nothing_for_certain() -> None:
+    """A server that never agrees on anything may refuse whoever comes."""
+    with serving(say(bytes([21, 3, 3, 0, 2, 2, 70]))) as address:
         found = offers(address, sni=HOST)
-    assert {offer.offered for offer in found.values()} == {Offered.NOT_OFFERED}
+    assert set(found.values()) == {Offer(offered=Offered.UNKNOWN, refusal=Outcome.PROTOCOL_VERSION, alert=70)}
 
 
 def test_a_closed_port_is_unknown() -> None:

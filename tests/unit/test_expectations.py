@@ -76,7 +76,7 @@ def test_what_is_as_expected_passes(tmp_path: Path) -> None:
     assert [row for row in found.values() if not row.met] == []
     assert all(not row.unknown and not row.deviates for row in found.values())
     assert list(found) == [
-        *("SSLv2", "SSLv3", "TLS 1", "TLS 1.1", "TLS 1.2", "TLS 1.3"),
+        *("SSLv2", "SSLv3", "TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"),
         *("SSLv3 ciphers", "TLS 1.2 ciphers", "TLS 1.2 RSA ciphers, order", "TLS 1.3 ciphers"),
         *(
             "groups",
@@ -90,7 +90,7 @@ def test_what_is_as_expected_passes(tmp_path: Path) -> None:
         *("certificate keys", "client certificate", "client certificate, handshake"),
         *("Java 8u161", "IE 6 XP", "Chrome"),
     ]
-    assert found["TLS 1"] == Row("TLS 1", "not offered", "not offered (alert 70 protocol_version)", met=True)
+    assert found["TLS 1.0"] == Row("TLS 1.0", "not offered", "not offered (alert 70 protocol_version)", met=True)
     assert found["TLS 1.2"] == Row("TLS 1.2", "offered", "offered", met=True)
     assert found["SSLv3 ciphers"] == Row("SSLv3 ciphers", "none", "none", met=True)
 
@@ -116,7 +116,7 @@ def test_the_example_is_a_file_that_can_be_read(tmp_path: Path) -> None:
             f"AES128-SHA, {GCM}",
             f"{GCM}, {GCM_256}, {CHACHA}",
         ),
-        (f"ciphers: {{TLSv1.0: [{GCM}]}}", "TLS 1 ciphers", GCM, "none"),
+        (f"ciphers: {{TLSv1.0: [{GCM}]}}", "TLS 1.0 ciphers", GCM, "none"),
         ("ciphers: {TLSv1.2: []}", "TLS 1.2 ciphers", "none", f"{GCM}, {GCM_256}, {CHACHA}"),
         (
             f"ciphers: {{TLSv1.2: {{order: true, names: [{GCM}, {CHACHA}, {GCM_256}]}}}}",
@@ -455,7 +455,7 @@ def test_why_our_certificate_was_refused(tmp_path: Path) -> None:
     assert row == Row("client certificate", "accepted", "refused: client certificate of an unknown authority")
     assert written(tmp_path, "client_certificate: refused").of_our_certificate
     assert written(tmp_path, "credential: established").of_our_certificate
-    assert not written(tmp_path, "versions: []").of_our_certificate
+    assert not written(tmp_path, "alpn: []").of_our_certificate
 
 
 @pytest.mark.parametrize(
@@ -520,16 +520,6 @@ def test_a_set_gives_way_to_a_name(tmp_path: Path) -> None:
     assert found.exactly == {"curl": {"protocol": "TLSv1.3"}}
 
 
-def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
-    """Whoever copies the names into a Gateway is warned; those of TLS 1.3 are no setting."""
-    (warning,) = written(
-        tmp_path, "ciphers: {TLSv1.2: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256], TLSv1.3: [TLS_AES_128_GCM_SHA256]}"
-    ).warnings
-    assert warning.id == "dropped-by-istio"
-    assert "ciphers.TLSv1.2" in warning.why
-    assert GCM in warning.remedy
-
-
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -537,7 +527,7 @@ def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
             "versionen: [TLSv1.2]",
             ", line 1: the document has 'versionen', which is not known; the nearest is 'versions'.",
         ),
-        ("alpn: [h2]\n\nversions: [TLSV1_2]", ", line 3: versions has 'TLSV1_2', which is not known; the nearest is"),
+        ("alpn: [h2]\n\nversions: [TLSv1_4]", ", line 3: versions has 'TLSv1_4', which is not known; the nearest is"),
         ("versions: TLSv1.2", "versions should be a list, and is 'TLSv1.2'"),
         ("versions:", "versions should be a list, and is empty"),
         ("versions: [TLSv1.2]\nversions: [TLSv1.3]", ", line 2: the key 'versions' is there twice, first in line 1."),
@@ -546,6 +536,11 @@ def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
         ("ciphers: {TLSv1.2: {order: true}}", "ciphers.TLSv1.2 lacks the key 'names'"),
         ("ciphers: {TLSv1.2: {order: yes please, names: []}}", "ciphers.TLSv1.2.order should be true or false"),
         (f"ciphers: {{TLSv1.2: [{GCM}, [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]]}}", f"has '{GCM}' twice"),
+        (
+            "ciphers:\n  TLSv1.2: []\n  TLS 1.2: []",
+            ", line 3: ciphers.TLS 1.2 says the same as ciphers.TLSv1.2: keep one of them.",
+        ),
+        ("versions: [1.2]", "versions has 1.2, which is not known"),
         ("ciphers: {}", "ciphers is empty, so that nothing is expected"),
         ("groups: [P-265]", "The nearest is"),
         ("alpn: [2]", "alpn has 2, which is not known; the nearest is 'h2'"),
@@ -605,7 +600,8 @@ def test_a_suite_that_istio_would_drop(tmp_path: Path) -> None:
         ("{}", "the document is empty, so that nothing is expected"),
         ("", ": the file is empty, so that nothing is expected."),
         ("# versions: [TLSv1.3]\n---\n", ": the file is empty, so that nothing is expected."),
-        ("versions: []\n---\nalpn: []", ", line 3: the document is the second one: expectations are one document."),
+        ("versions: []", "versions is empty, so that nothing is expected"),
+        ("alpn: []\n---\nalpn: []", ", line 3: the document is the second one: expectations are one document."),
         ("a: [", "this is not YAML"),
     ],
 )
@@ -616,6 +612,16 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, why: str) -> None:
     assert str(error.value).startswith(str(tmp_path / "expect.yaml"))
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("spelled", ["TLSv1.2", "TLS 1.2", "TLSV1_2", "tlsv1.2", "TLS1.2", "tls 1.2"])
+def test_a_version_has_several_spellings(tmp_path: Path, spelled: str) -> None:
+    """Those of this program's tables, of testssl.sh and of a Gateway."""
+    text = f"versions: [SSLv3, '{spelled}']\nciphers: {{'{spelled}': [{GCM}]}}\n"
+    found = written(tmp_path, f"{text}clients: {{exactly: {{curl: {{protocol: '{spelled}'}}}}}}")
+    assert found.versions == frozenset({"SSLv3", "TLSv1.2"})
+    assert list(found.ciphers) == ["TLSv1.2"]
+    assert found.exactly == {"curl": {"protocol": "TLSv1.2"}}
 
 
 def test_what_goes_together(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change
 from meshproof.posture.junit import ERROR, FAILURE, Case, junit
+from meshproof.posture.verdict import finding
 
 EVIL = "\x00\x1b[2J<b>&\"'\ud800\ufffe\u202e\n"
 
@@ -16,6 +17,7 @@ def test_a_row_is_a_test() -> None:
     assert Case.of_row(Row("ALPN", "h2", "h2", met=True)) == Case("ALPN")
     assert Case.of_row(Row("ALPN", "h2", "none")) == Case("ALPN", FAILURE, "expected: h2; seen: none")
     unknown = Row("ALPN", "h2", "none", unknown=True)
+    assert Case.of_row(Row("a", "b", "c", why="Why.")).text == "expected: b; seen: c (Why.)"
     assert Case.of_row(unknown) == Case("ALPN", ERROR, "expected: h2; seen: unknown: none")
 
 
@@ -27,6 +29,17 @@ def test_a_change_is_a_test() -> None:
     )
     assert Case.of_change(Change("ALPN", None, "h2")).text == "before: unknown; after: h2"
     assert Case.of_change(Change("RSA certificate", "a", "b", renewed=True)) == Case("RSA certificate")
+
+
+def test_a_finding_about_a_manifest_is_a_test() -> None:
+    """It fails where it is to; else it passes, and its sentence is there all the same."""
+    found = finding("gateway-api", ["g.yaml"], "look", where="g.yaml", fact="Why.")
+    text = "g.yaml: nothing of it was checked. Why."
+    assert Case.of_finding(found, fails=True) == Case("note: gateway-api", FAILURE, text)
+    passes = Case.of_finding(found, fails=False)
+    assert passes == Case("note: gateway-api", None, text)
+    (test,) = ET.fromstring(junit([("g.yaml", [passes])]))[0]  # noqa: S314 - it is our own
+    assert [(end.tag, end.text) for end in test] == [("system-out", text)]
 
 
 def test_a_file() -> None:

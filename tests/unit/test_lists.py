@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from meshproof.tls import enumeration, questions
 from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.enumeration import Version
+from meshproof.tls.enumeration import Choice, Version
 from meshproof.tls.hello import ALPN, SERVER_NAME
 from meshproof.tls.outcome import Outcome, outcome_of_alert
 from meshproof.tls.profile import Profile
@@ -172,11 +172,11 @@ def test_a_server_without_suites_of_a_kind() -> None:
 
 
 def test_suites_with_an_ecdsa_certificate() -> None:
-    """Only those of its kind are offered, with signatures of its kind; before TLS 1.2 there are no such."""
+    """Only those of its kind are offered; the signatures are left alone, for they bind its authorities too."""
     paper = Paper(suites=[[GCM], [ECDSA_GCM_256], [ECDSA_GCM]])
     order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "ECDSA"))
     assert names(order.preference) == [[ECDSA_GCM_256], [ECDSA_GCM]]
-    assert {hello.signature_algorithms for hello, _ in paper.asked} == {questions.SIGNATURES["ECDSA"]}
+    assert {hello.signature_algorithms for hello, _ in paper.asked} == {questions.ALL_SIGNATURES}
     assert all(suite_of(code).authentication == "ECDSA" for hello, _ in paper.asked for code in hello.suites[:-1])
     bare = questions.bare(TLS_1_2)
     done(enumeration.suite_order(paper, bare, None, "ECDSA"))
@@ -197,7 +197,7 @@ def test_the_control_of_a_list() -> None:
     paper = Paper(suites=[[RSA_256], [RSA_128]])
     [first, *_] = questions.portions(HELLO, questions.suites(TLS_1_2, "RSA"), HOST)
     _, listing = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
-    asking = questions.for_certificate(HELLO, "RSA")
+    asking = HELLO
     rest = [suite.code for suite in first]
     with_known = [code for code in rest if code != suite_named(GCM).code] + [suite_named(GCM).code]
     assert paper.asked[0] == (questions.with_suites(asking, rest), questions.with_suites(HELLO, with_known))
@@ -441,35 +441,29 @@ def test_whether_a_downgrade_is_noticed(
 @pytest.mark.parametrize(
     ("alpn", "last", "listed", "complete"),
     [
-        (("http/1.1", "h2"), None, ["http/1.1", "h2"], True),
-        (("istio", "h2", "istio-h2"), None, ["istio", "h2", "istio-h2"], True),
-        (questions.PROTOCOLS, None, list(questions.PROTOCOLS), True),
-        ((), None, [], True),
-        (("h2",), alert(120), ["h2"], True),
-        (("h2",), SILENT, ["h2"], False),
-        (("h2",), alert(112), ["h2"], False),
-        (("h2",), Answer(outcome=Outcome.NEGOTIATED, alpn="spdy/1"), ["h2"], False),
-        (("h2",), confirmed(RESET), ["h2"], True),
+        (("http/1.1", "h2"), Choice(None, known=True), ["http/1.1", "h2"], True),
+        (("istio", "h2", "istio-h2"), Choice(None, known=True), ["istio", "h2", "istio-h2"], True),
+        (questions.PROTOCOLS, Choice(None, known=True), list(questions.PROTOCOLS), True),
+        ((), Choice(None, known=True), [], True),
+        (("h2",), Choice(None, known=False), ["h2"], False),
+        (("h2",), Choice("spdy/1", known=True), ["h2"], False),
     ],
-    ids=["two", "of Istio", "all", "none", "refused", "silent", "another end", "made up", "confirmed end"],
+    ids=["two", "of Istio", "all", "none", "silent", "made up"],
 )
 def test_application_protocols_are_listed(
-    alpn: tuple[str, ...], last: Answer | None, listed: list[str], *, complete: bool
+    alpn: tuple[str, ...], last: Choice, listed: list[str], *, complete: bool
 ) -> None:
-    """In the server's order; complete where it goes on without any, or refuses (RFC 7301 3.2)."""
-    paper = Paper(alpn=alpn, instead=lambda hello: None if "h2" in hello.alpn or not last else last)
-    listing = done(enumeration.protocols(paper, HELLO))
+    """In the server's order; complete where it says that there is no more."""
+    offered: list[tuple[str, ...]] = []
+
+    async def choose(protocols: Sequence[str]) -> Choice:
+        offered.append(tuple(protocols))
+        return next((Choice(each, known=True) for each in alpn if each in protocols), last)
+
+    listing = done(enumeration.protocols(choose))
     assert (listing.items, listing.complete) == (listed, complete)
-    assert all(control == HELLO for _, control in paper.asked)
-    assert paper.asked[0][0] == questions.with_alpn(HELLO, questions.PROTOCOLS)
-
-
-def test_a_hello_with_application_protocols_is_asked_without_them_first() -> None:
-    """Where they are needed for any answer, the list is still taken away one by one."""
-    hello = questions.with_alpn(HELLO, ["h2"])
-    paper = Paper(alpn=("h2",))
-    assert done(enumeration.protocols(paper, hello)).items == ["h2"]
-    assert [hello.extensions.count(ALPN) for hello, _ in paper.asked] == [1, 1]
+    assert listing.rest == [each for each in questions.PROTOCOLS if each not in listed]
+    assert offered[0] == questions.PROTOCOLS
 
 
 @pytest.mark.parametrize("answer", [None, alert(40), SILENT])

@@ -71,4 +71,11 @@ def test_a_fault_of_our_own_is_no_alert() -> None:
 
 def test_versions_are_spelled_as_testssl_does() -> None:
     """Reports can be laid side by side."""
-    assert [str(version) for version in ProtocolVersion] == ["SSLv2", "SSLv3", "TLS 1", "TLS 1.1", "TLS 1.2", "TLS 1.3"]
+    assert [str(version) for version in ProtocolVersion] == [
+        "SSLv2",
+        "SSLv3",
+        "TLS 1.0",
+        "TLS 1.1",
+        "TLS 1.2",
+        "TLS 1.3",
+    ]

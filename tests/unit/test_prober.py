@@ -666,6 +666,12 @@ def test_an_end_when_the_time_is_up_is_no_refusal() -> None:
     assert (seen.outcome, seen.refused, seen.conclusive) == (Outcome.RESET, False, False)
 
 
+def _requested(prober: Prober) -> bool | None:
+    """Say whether a client certificate was asked for; None while nothing is known."""
+    seen = set().union(*prober.requests.values())
+    return any(seen) if seen else None
+
+
 def test_what_is_agreed_on_is_remembered_once() -> None:
     """Version, suite and group of each answer, and its chain; not what else was in it."""
 
@@ -673,7 +679,7 @@ def test_what_is_agreed_on_is_remembered_once() -> None:
         for _ in range(2):
             await prober.ask(GOOD)
             await prober.ask(OLD)
-        return list(prober.negotiated), prober.chains, prober.client_cert_requested
+        return list(prober.negotiated), prober.chains, _requested(prober)
 
     agreed, chains, requested = probing(ending(say(alert(70))), work)
     assert [(each.outcome, each.version, str(each.suite), str(each.group)) for each in agreed] == [
@@ -688,7 +694,7 @@ def test_only_what_names_the_server_is_remembered() -> None:
 
     async def work(prober: Prober) -> tuple[int, int, bool | None]:
         await prober.ask_once(nameless(GOOD))
-        return len(prober.negotiated), len(prober.chains), prober.client_cert_requested
+        return len(prober.negotiated), len(prober.chains), _requested(prober)
 
     async def in_ssl(prober: Prober) -> int:
         await prober.ask_once(broad(SSL_3))
@@ -720,10 +726,10 @@ def test_a_request_for_a_certificate_is_not_forgotten() -> None:
     asks = record(server_hello(ECDHE_AES_128_GCM), ecdhe(X25519), CERTIFICATE_REQUEST, DONE)
 
     async def work(prober: Prober) -> list[bool | None]:
-        seen = [prober.client_cert_requested]
+        seen = [_requested(prober)]
         for _ in range(3):
             await prober.ask(GOOD)
-            seen.append(prober.client_cert_requested)
+            seen.append(_requested(prober))
         return seen
 
     assert probing(in_turn(WELL, say(asks), WELL), work) == [None, False, True, True]
@@ -779,7 +785,7 @@ def test_what_is_encrypted_is_read_after_an_accident(times: int) -> None:
         assert (await prober.ask(GOOD)).negotiated
         answer, flight = await prober.ask_encrypted(hello)
         assert flight.certificates == prober.chains[-1]
-        return answer, prober.connections, len(prober.negotiated), prober.client_cert_requested, len(prober.chains)
+        return answer, prober.connections, len(prober.negotiated), _requested(prober), len(prober.chains)
 
     server = numbered(lambda number: number in spoilt, reset, tls(SERVER, clients=OURS))
     answer, connections, agreed, requested, chains = probing(server, work)

@@ -186,13 +186,15 @@ def test_a_broad_hello_can_be_narrowed() -> None:
 
 
 def test_signatures_by_kind() -> None:
-    """RSA in all its forms; ECDSA with EdDSA; together with DSA they are all."""
-    rsa, ecdsa = questions.SIGNATURES["RSA"], questions.SIGNATURES["ECDSA"]
-    assert len(set(rsa)) == len(rsa) == 10
-    assert len(set(ecdsa)) == len(ecdsa) == 6
-    assert {signature_code("rsa_pkcs1_sha1"), signature_code("rsa_pss_pss_sha512")} <= set(rsa)
-    assert {signature_code("ed25519"), signature_code("ed448"), signature_code("ecdsa_sha1")} <= set(ecdsa)
-    assert ecdsa + rsa + (signature_code("dsa_sha256"), signature_code("dsa_sha1")) == questions.ALL_SIGNATURES
+    """Each kind of key has its own; together with DSA they are all."""
+    kinds = questions.CERTIFICATES
+    assert list(kinds) == ["RSA", "RSA-PSS", "P-256", "P-384", "P-521", "Ed25519", "Ed448"]
+    assert [len(schemes) for schemes in kinds.values()] == [7, 3, 2, 1, 1, 1, 1]
+    assert signature_code("rsa_pss_rsae_sha256") in kinds["RSA"]
+    assert signature_code("ecdsa_sha1") in kinds["P-256"]
+    every = [scheme for schemes in kinds.values() for scheme in schemes]
+    every += [signature_code("dsa_sha256"), signature_code("dsa_sha1")]
+    assert sorted(every) == sorted(questions.ALL_SIGNATURES)
 
 
 @pytest.mark.parametrize("version", [TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3])
@@ -300,15 +302,13 @@ def test_a_hello_that_fell_back() -> None:
 
 
 def test_a_hello_for_one_kind_of_certificate() -> None:
-    """RSA goes with DSA, ECDSA with EdDSA; nothing else changes."""
-    rsa, ecdsa = (questions.for_certificate(broad(TLS_1_2), kind) for kind in ("RSA", "ECDSA"))
-    assert rsa.signature_algorithms == (
-        *questions.SIGNATURES["RSA"],
-        signature_code("dsa_sha256"),
-        signature_code("dsa_sha1"),
-    )
-    assert ecdsa.signature_algorithms == questions.SIGNATURES["ECDSA"]
-    assert (rsa.suites, ecdsa.suites) == (broad(TLS_1_2).suites,) * 2
+    """The server signs with a key of that kind; its authorities may sign with any."""
+    hello = questions.for_certificate(broad(TLS_1_2), "P-384")
+    assert hello.signature_algorithms == (signature_code("ecdsa_secp384r1_sha384"),)
+    assert hello.signature_algorithms_cert == questions.ALL_SIGNATURES
+    assert hello.extensions == (*broad(TLS_1_2).extensions, extension_code("signature_algorithms_cert"))
+    assert questions.for_certificate(hello, "P-384").extensions == hello.extensions
+    assert hello.suites == broad(TLS_1_2).suites
 
 
 def test_the_extension_of_rfc_7627() -> None:

@@ -83,7 +83,7 @@ def test_a_client_that_gets_in() -> None:
         (Answer(outcome=Outcome.REFUSED), "TCP connection refused"),
         (
             Answer(outcome=Outcome.VERSION_NOT_OFFERED, version=TLS_1_0),
-            "version not offered: the server chose TLS 1",
+            "version not offered: the server chose TLS 1.0",
         ),
         (Answer(outcome=Outcome.VERSION_NOT_OFFERED), "version not offered"),
         (
@@ -113,9 +113,9 @@ def test_an_end_is_told_first(answer: Answer, words: str) -> None:
 def test_no_version_in_common(answer: Answer) -> None:
     """However the server says so: what the client speaks, and what the server offers."""
     old = client(CBC, versions=(TLS_1_1, TLS_1_0))
-    assert why(old, answer) == "it speaks TLS 1.1, TLS 1, the server offers TLS 1.2, TLS 1.3"
+    assert why(old, answer) == "it speaks TLS 1.1, TLS 1.0, the server offers TLS 1.2, TLS 1.3"
     nothing = replace(GOOD, versions=postures.versions())
-    assert why(old, answer, nothing) == "it speaks TLS 1.1, TLS 1, the server offers none"
+    assert why(old, answer, nothing) == "it speaks TLS 1.1, TLS 1.0, the server offers none"
 
 
 def test_a_version_that_is_unknown_explains_nothing() -> None:

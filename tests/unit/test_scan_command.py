@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,15 @@ def credential(directory: Path, leaf: Leaf) -> tuple[object, ...]:
     return ("--cert", directory / "client.pem", "--key", directory / "client.key")
 
 
+def manifest(directory: Path, suite: str = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256") -> Path:
+    """Write a Gateway with a cipher suite; by its name at IANA Istio drops it."""
+    path = directory / "gateway.yaml"
+    tls = f"{{mode: SIMPLE, credentialName: x, cipherSuites: [ECDHE-RSA-AES256-GCM-SHA384, {suite}]}}"
+    server = f"{{hosts: [x], port: {{name: https, number: 443, protocol: HTTPS}}, tls: {tls}}}"
+    path.write_text(f"apiVersion: networking.istio.io/v1\nkind: Gateway\nspec: {{servers: [{server}]}}\n")
+    return path
+
+
 def saved(path: Path) -> dict[str, Any]:
     """Return a document that is as its schema says."""
     found: dict[str, Any] = json.loads(path.read_text())
@@ -116,7 +127,10 @@ def suites(path: Path) -> dict[str, dict[str, tuple[str, str] | None]]:
     """Return of a JUnit file by suite and test how it ended: None when it passed."""
     found = {}
     for suite in ET.parse(path).getroot():  # noqa: S314 - it is our own
-        ends = {str(test.get("name")): [(end.tag, str(end.get("message"))) for end in test] for test in suite}
+        ends = {
+            str(test.get("name")): [(end.tag, str(end.get("message"))) for end in test if end.get("message")]
+            for test in suite
+        }
         found[str(suite.get("name"))] = {name: end[0] if end else None for name, end in ends.items()}
     return found
 
@@ -130,8 +144,8 @@ def test_the_example_of_the_readme_holds_on_a_healthy_server(tmp_path: Path) -> 
     file = expected(tmp_path, example[1])
     with serving(speak(context)) as address:
         found = run(address, "--sni", HOST, "--expect", file, "--json", tmp_path / "out.json")
-    assert "All is as expected." in found.err
-    assert found.code == 0
+    assert re.search(r"^All is as expected\. \d+ things were compared\.$", found.out, re.MULTILINE)
+    assert (found.code, found.err) == (0, "")
     clients = [client["name"] for client in saved(tmp_path / "out.json")["targets"][0]["clients"]]
     known = built_in()
     assert set(clients) == {profile.name for profile in known.of("seed", "modern")}
@@ -147,6 +161,35 @@ def test_only_what_is_expected_is_simulated(server: Address, tmp_path: Path) -> 
     found = run(server, *FINE, "--expect", expected(tmp_path, text), "--json", file)
     assert found.code == 0
     assert {client["name"] for client in saved(file)["targets"][0]["clients"]} == {"Java 8u161", "IE 8 XP", name}
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("Java 8u161", ["Java 8u161"]),
+        ("java 8u161,IE 6 XP", ["Java 8u161", "IE 6 XP"]),
+        (".NET 8.0.4 (Linux, OpenSSL 3.0), IE 6 XP", [".NET 8.0.4 (Linux, OpenSSL 3.0)", "IE 6 XP"]),
+    ],
+)
+def test_clients_can_be_named(server: Address, tmp_path: Path, words: str, names: list[str]) -> None:
+    """Beside sets, in capitals or not, and with a comma in the name."""
+    file = tmp_path / "out.json"
+    assert run(server, "--sni", HOST, "--clients", words, "--json", file).code == 0
+    assert [client["name"] for client in saved(file)["targets"][0]["clients"]] == names
+    assert run(server, "--sni", HOST, "--clients", f"{words},modern", "--json", file).code == 0
+    modern = {profile.name for profile in built_in().of("modern")}
+    assert {client["name"] for client in saved(file)["targets"][0]["clients"]} == {*modern, *names}
+
+
+def test_a_broken_file_of_ones_own(server: Address, tmp_path: Path) -> None:
+    """It is told what to do, and a scan that simulates nobody does without it."""
+    own = tmp_path / "no-clients.json"
+    own.write_text("{")
+    found = run(server, "--sni", HOST)
+    assert found.code == 4
+    assert found.err.startswith(f"The clients in {own} are no JSON: ")
+    assert "Repair that file, or move it away. `meshproof scan --clients none` does not read it" in found.err
+    assert run(server, *FINE).code == 0
 
 
 def test_a_client_of_a_file_goes_before_ours(server: Address, tmp_path: Path) -> None:
@@ -165,13 +208,17 @@ def test_a_client_of_a_file_goes_before_ours(server: Address, tmp_path: Path) ->
 
 
 def test_a_deviation_ends_with_1(server: Address, tmp_path: Path) -> None:
-    """It is told on standard error, in the JSON and in JUnit's form."""
+    """It is told below the posture, in the JSON and in JUnit's form."""
     file = expected(tmp_path, "versions: [TLSv1.3]\nclient_authentication: not requested\n")
     files = ("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml")
     found = run(server, *FINE, "--expect", file, *files)
     assert found.code == 1
-    assert re.search(r"TLS 1\.2 +not offered +offered", found.err)
-    assert "client authentication" not in found.err
+    assert re.search(r"TLS 1\.2 +not offered +offered", found.out)
+    assert "client authentication" not in found.out
+    assert found.err == ""
+    printed = run(server, *FINE, "--expect", file, "--json", "-")
+    assert re.search(r"TLS 1\.2 +not offered +offered", printed.err)
+    assert json.loads(printed.out)["comparison"]
     comparison = saved(tmp_path / "out.json")["comparison"]
     assert (comparison["expectations"], comparison["fail_on"]) == (str(file), None)
     target = f"{server} ({HOST})"
@@ -214,16 +261,17 @@ def test_a_target_that_does_not_answer(tmp_path: Path) -> None:
         both = run(
             address,
             *FINE,
-            *("--expect", expected(tmp_path, "versions: []"), "--fail-on", "note"),
+            *("--expect", expected(tmp_path, "versions: [TLSv1.3]"), "--fail-on", "note"),
             *("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml"),
         )
-        alone = run(address, *FINE, "--junit", tmp_path / "alone.xml")
+        gateway = ("--gateway", manifest(tmp_path))
+        alone = run(address, *FINE, *gateway, "--junit", tmp_path / "alone.xml")
     assert (plain.code, both.code, alone.code) == (14, 14, 14)
     (row,) = saved(tmp_path / "out.json")["comparison"]["rows"]
     assert (row["what"], row["unknown"], row["seen"]) == ("target", True, "TCP connection refused")
     (tests,) = suites(tmp_path / "out.xml").values()
     assert tests == {"target": ("error", "expected: an answer; seen: unknown: TCP connection refused")}
-    (tests,) = suites(tmp_path / "alone.xml").values()
+    tests, _ = suites(tmp_path / "alone.xml").values()
     assert tests == {"the target": ("error", "expected: known; seen: unknown: TCP connection refused")}
 
 
@@ -251,7 +299,7 @@ def test_the_gate(server: Address, old_server: Address, tmp_path: Path) -> None:
             assert (comparison["expectations"], comparison["fail_on"]) == (None, severity)
             failures = {name for tests in suites(tmp_path / "out.xml").values() for name, end in tests.items() if end}
             assert bool(failures) is bool(code)
-            assert ("All is as expected." in found.err) is not bool(code)
+            assert ("All is as expected." in found.out) is not bool(code)
     assert "broken: expired" in failures
     (tests,) = suites(tmp_path / "out.xml").values()
     assert tests["broken: expired"]
@@ -259,13 +307,47 @@ def test_the_gate(server: Address, old_server: Address, tmp_path: Path) -> None:
 
 
 def test_without_a_gate_nothing_is_compared(old_server: Address, tmp_path: Path) -> None:
-    """What is weak is shown, and ends with 0; a JUnit file says that all could be found out."""
-    files = ("--json", tmp_path / "out.json", "--junit", tmp_path / "out.xml")
-    found = run(old_server, *FINE, *files)
+    """What is weak is shown, and ends with 0."""
+    found = run(old_server, *FINE, "--json", tmp_path / "out.json")
     assert (found.code, found.err) == (0, "")
     assert "tls-1.0" in found.out
-    assert saved(tmp_path / "out.json")["comparison"] is None
-    assert list(suites(tmp_path / "out.xml").values()) == [{"posture": None}]
+    assert "All is as expected" not in found.out
+    document = saved(tmp_path / "out.json")
+    assert (document["comparison"], document["gateway"]) == (None, None)
+
+
+@pytest.mark.parametrize(("options", "code"), [("", 0), ("--fail-on broken", 0), ("--fail-on weak", 1)])
+def test_a_manifest(server: Address, tmp_path: Path, options: str, code: int) -> None:
+    """What would not do as it says warns, or is a deviation with `--fail-on`; each file that is written has it."""
+    file = manifest(tmp_path)
+    out = {name: tmp_path / f"out.{name}" for name in ("json", "junit", "html")}
+    where = (each for name, path in out.items() for each in (f"--{name}", path))
+    found = run(server, *FINE, "--gateway", file, *options.split(), *where)
+    assert found.code == code
+    assert "dropped-by-istio" in found.out
+    assert ("weak: dropped-by-istio" in found.out) is bool(code)
+    assert ("All is as expected." in found.out) is (options == "--fail-on broken")
+    document = saved(out["json"])
+    (finding,) = document["gateway"]
+    assert (finding["id"], finding["severity"]) == ("dropped-by-istio", "weak")
+    rows = (document["comparison"] or {"rows": []})["rows"]
+    about_file = [row for row in rows if row["target"] == str(file) and not row["as_expected"]]
+    assert [row["what"] for row in about_file] == ["weak: dropped-by-istio"] * code
+    assert list(suites(out["junit"])) == [f"{server} ({HOST})", str(file)]
+    end = ("failure", finding["why"]) if code else None
+    assert suites(out["junit"])[str(file)] == {"weak: dropped-by-istio": end}
+    assert finding["why"] in ET.parse(out["junit"]).getroot()[1].itertext()  # noqa: S314 - it is our own
+    assert "<h2>Gateway</h2>" in out["html"].read_text()
+    assert "dropped-by-istio" in out["html"].read_text()
+
+
+def test_a_manifest_that_nothing_is_wrong_with(server: Address, tmp_path: Path) -> None:
+    """It is said that nothing was found."""
+    file = manifest(tmp_path, "ECDHE-RSA-AES128-GCM-SHA256")
+    found = run(server, *FINE, "--gateway", file, "--fail-on", "note", "--junit", tmp_path / "out.xml")
+    assert f"{file}: nothing in it would be refused or left out." in found.out
+    assert suites(tmp_path / "out.xml")[str(file)] == {"settings": None}
+    assert found.code == 1  # the server itself has something to note
 
 
 @pytest.mark.parametrize(("leaf", "code"), [(TRUSTED, 0), (UNKNOWN, 1), (EXPIRED, 1)])
@@ -345,9 +427,14 @@ def test_many_targets(server: Address, old_server: Address, tmp_path: Path) -> N
     file = expected(tmp_path, "versions: [TLSv1.2, TLSv1.3]")
     found = run(old_server, server, old_server, *FINE, "--expect", file, "--json", tmp_path / "out.json")
     assert found.code == 1
-    assert f"{old_server} ({HOST})" in found.err
-    assert f"{server} ({HOST})" not in found.err
-    assert "All is as expected." not in found.err
+    _, _, told = found.out.partition("`meshproof scan TARGET` shows all of one; --html and --json save all of each.")
+    assert f"{old_server} ({HOST})" in told
+    assert f"{server} ({HOST})" not in told
+    assert "All is as expected." not in told
+    both = expected(tmp_path, "versions: [TLSv1.0, TLSv1.1, TLSv1.2, TLSv1.3]")
+    assert "All is as expected. 12 things were compared." not in run(old_server, server, *FINE, "--expect", both).out
+    both = expected(tmp_path, "alpn: [h2, http/1.1]")
+    assert "All is as expected. 2 things were compared." in run(old_server, server, *FINE, "--expect", both).out
     ports = [target["port"] for target in saved(tmp_path / "out.json")["targets"]]
     assert ports == [old_server.port, server.port]
 
@@ -365,17 +452,42 @@ def test_each_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--json", "--junit"])
 def test_what_is_printed_is_all_that_is_printed(server: Address, option: str) -> None:
     """`-` prints a document, and no table around it."""
-    found = run(server, *FINE, option, "-")
+    found = run(server, *FINE, "--fail-on", "broken", option, "-")
     assert found.code == 0
+    assert found.err == "All is as expected. 1 thing was compared.\n"
     if option == "--json":
-        assert json.loads(found.out)["comparison"] is None
+        assert json.loads(found.out)["comparison"]["fail_on"] == "broken"
     else:
         assert ET.fromstring(found.out).tag == "testsuites"  # noqa: S314 - it is our own
+
+
+def test_a_pipe_is_not_folded(server: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody says how wide a line is, a client is one line, with its reason, and none ends in blanks."""
+    monkeypatch.delenv("COLUMNS")
+    out = run(server, "--sni", HOST).out
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
+    lines = [line for profile in built_in().of("seed") for line in out.splitlines() if line.startswith(profile.name)]
+    assert len(lines) == len(built_in().of("seed"))
+    assert [
+        line for line in lines if not re.search(r" TLSv1\.[23] .* \d+ bit ECDH | No connection .* alert ", line)
+    ] == []
 
 
 MISTAKES = {
     "--expect {tmp}/of-ours": "{tmp}/of-ours says what becomes of a client certificate: give one with --cert",
     "--expect {tmp}/end-of-ours": "{tmp}/end-of-ours says what becomes of a client certificate: give one with",
+    "--junit {tmp}/out.xml": "--junit writes what was compared, and nothing is: add --expect, --fail-on or --gateway.",
+    "--sni foo --no-sni": "--sni sends a server name and --no-sni sends none: give one of them.",
+    "--sni=": "--sni '' is no server name: write a name without blanks, or --no-sni to send none.",
+    "--clients modren": "--clients modren is neither seed, modern, user, all or none, nor the name of a client, nor a "
+    "file. Did you mean modern? `meshproof clients list` lists the clients.",
+    "--clients seed,none": "--clients none is neither",
+    "--clients java-8u161": "--clients java-8u161 is neither seed, modern, user, all or none, nor the name of a "
+    "client, nor a file. Did you mean Java 8u161",
+    "--clients {tmp}/scan": "{tmp}/scan has what a scan found, and no clients: `meshproof diff` reads it.",
+    "--clients {tmp}/empty": "The clients in {tmp}/empty are no JSON: ",
+    "--clients {tmp}/lacks": "The clients in {tmp}/lacks lack the key 'data'.",
+    "--clients {tmp}/shape": "The clients in {tmp}/shape are not of the shape that they should be: ",
     "--fail-on bad": "--fail-on bad is no severity: write broken or weak or note.",
     "--timeout nan": "--timeout nan can't be: write seconds, more than 0 and at most 86400.",
     "--timeout 0": "--timeout 0.0 can't be",
@@ -394,6 +506,7 @@ MISTAKES = {
     "--json {tmp}": "{tmp} is a directory, and can't be written as a file: name a file.",
     "--html {tmp}": "{tmp} is a directory",
     "--junit {tmp}/none/out.xml": "{tmp}/none/out.xml can't be written: there is no directory {tmp}/none.",
+    f"--json {{tmp}}/{'a' * 300}": f"{{tmp}}/{'a' * 300} can't be written: File name too long.",
     "--json - --junit -": "Only one thing can be printed on standard output: give the others a file instead of -.",
     "--cert {tmp}/chain": "--cert and --key go together: a certificate and its private key, both in PEM.",
     "--key {tmp}/key": "--cert and --key go together: a certificate and its private key, both in PEM.",
@@ -423,6 +536,9 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
         "old": key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked),
         "octets": b"\xff\xfe",
         "empty": b"",
+        "scan": b'{"format": 1, "targets": []}',
+        "lacks": b'{"format": 1}',
+        "shape": b"[]",
         "of-ours": b"client_certificate: accepted",
         "end-of-ours": b"credential: client certificate expired",
         "rotten": TRUSTED.chain_pem + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
@@ -441,6 +557,8 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
     ("target", "why"),
     [
         ("host:0", "host:0: there is no port 0."),
+        ("::1", "::1 is no target: write [::1] or [::1]:PORT."),
+        ("x@fe80::1", "x@fe80::1 is no target: write [fe80::1] or [fe80::1]:PORT."),
         ("a b", "a b is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT."),
         (f"{'b' * 64}@127.0.0.1", "can't be the name of a host"),
         ("\N{SNOWMAN}" * 70 + "@127.0.0.1", "can't be the name of a host"),
@@ -451,6 +569,13 @@ def test_a_target_that_cannot_be(target: str, why: str) -> None:
     found = run(target)
     assert found.code == 4
     assert why in found.err
+
+
+def test_a_server_name_with_a_blank() -> None:
+    """It is told before anything is scanned; no server can have it."""
+    found = run("192.0.2.1", "--sni", "a b")
+    assert (found.code, found.out) == (4, "")
+    assert found.err == "--sni 'a b' is no server name: write a name without blanks, or --no-sni to send none."
 
 
 def test_text_of_standard_input() -> None:
@@ -560,12 +685,64 @@ def test_a_diff_of_what_is_no_scan(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     """What goes wrong after the look before is the machine's fault, and leaves nothing behind."""
-    with pytest.raises(MachineError, match=r"Nothing was written\.$"):
+    with pytest.raises(MachineError, match=r"No such file or directory\. Nothing was written\.$"):
+        output.write(tmp_path / "none" / "file", "text")
+    with pytest.raises(MachineError, match=r"Is a directory\.$"):
         output.write(tmp_path, "text")
     assert list(tmp_path.iterdir()) == []
     output.write(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_what_is_no_plain_file_stays_what_it_is(tmp_path: Path) -> None:
+    """A symbolic link leads where it led, also to a file that is not there yet, and a pipe is written into."""
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to("file")
+    for text in ("first and longer", "second"):
+        output.write(link, text)
+        assert (link.readlink(), (tmp_path / "file").read_text()) == (Path("file"), text)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reader = pool.submit(pipe.read_text)
+        output.write(pipe, "text")
+        assert reader.result() == "text"
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    """A full one is told in one sentence with code 11; what is written to /dev/null is gone, and that is no error."""
+    good = save(tmp_path / "good.json", GOOD)
+    for name in ("full", "null"):
+        (tmp_path / name).symlink_to(f"/dev/{name}")  # what is tested must not be able to harm the machine
+    full = run("diff", good, good, "--junit", tmp_path / "full")
+    assert (full.code, full.err) == (11, f"Tried to write {tmp_path}/full: No space left on device.")
+    assert run("diff", good, good, "--json", tmp_path / "null").code == 0
+    assert (tmp_path / "full").is_char_device()
+    assert (tmp_path / "null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("out", "out"),
+        ("out", "./sub/../out"),
+        ("out", "{tmp}/out"),
+        ("out", "link"),
+        ("-", "/proc/self/fd/1"),
+    ],
+)
+def test_a_file_is_written_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: str, second: str) -> None:
+    """The same file for two things is refused before anything is scanned, however it is spelled."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    second = second.format(tmp=tmp_path)
+    found = run("192.0.2.1", "--json", first, "--html", second)
+    assert (found.code, found.out) == (4, "")
+    assert found.err == f"Two things can't be written to the same file: {first} and {Path(second)}. Name another."
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +14,12 @@ from meshproof.posture import table
 from meshproof.posture.advice import nothing_known
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change, difference
-from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge, other_server
 from meshproof.tls.outcome import Outcome
 from meshproof.tls.posture import ClientAuthentication, Posture, Target
 from meshproof.tls.stream import Address
 from tests.unit import postures
-from tests.unit.postures import CERTIFICATE, GOOD, SILENT, WEAK
+from tests.unit.postures import CERTIFICATE, GOOD, SILENT, TLS_1_2, WEAK
 
 EVIL = "\x1b[2J[red]\u202e\x07\r\nowned[/]"
 
@@ -45,6 +46,51 @@ def test_a_row_is_as_in_the_seed() -> None:
     )
     assert connected in lines
     assert "IE 6 XP No connection It has no suite in common." in lines
+
+
+SAFARI = postures.connected("Safari 12.1 (iOS 12.2)", TLS_1_2, "ECDHE-ECDSA-AES256-GCM-SHA384", "x25519")
+EVERY_KIND = (
+    replace(SAFARI, reason="first hello accepted"),
+    replace(SAFARI, name="x", reason="after a HelloRetryRequest for P-256"),
+    replace(
+        postures.refused("IE 6 XP"), reason=f"alert 40 handshake_failure: {'no cipher suite in common ' * 3}at all"
+    ),
+    postures.refused("curl", unknown=True),
+)
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80, 100, 120, 160, 300])
+def test_no_name_of_a_suite_is_cut(width: int) -> None:
+    """At any width: the reason goes below the client, and the client's own line above the rest, where room is short."""
+    lines = shown(table.clients(EVERY_KIND), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert text.count("ECDHE-ECDSA-AES256-GCM-SHA384") == 2
+    assert text.count("No connection") == text.count("Unknown") == 1
+    assert "first hello accepted" not in text
+    assert "after a HelloRetryRequest for P-256" in " ".join(text.split())
+    for client in EVERY_KIND:
+        assert client.name.split()[0] in text
+    if width >= 80:
+        assert [line for line in lines if "TLSv1.2" in line and "253 bit ECDH (X25519)" in line and len(line) > 60]
+    if width == 80:
+        assert "  after a HelloRetryRequest for P-256" in map(str.rstrip, lines)
+
+
+def test_the_last_line_counts() -> None:
+    """How many findings there are of each severity; nothing is said of none."""
+    assert shown(table.picture(WEAK)).rstrip().endswith("\n\n7 broken, 12 weak, 6 notes")
+    assert words(table.picture(replace(GOOD, certificates=()))).endswith("Nothing weak was found.")
+    expired = replace(CERTIFICATE, not_after=postures.BEGAN - timedelta(days=1))
+    assert shown(table.picture(replace(GOOD, certificates=(expired,)))).rstrip().endswith("\n\n1 broken")
+
+
+def test_a_server_that_is_no_envoy() -> None:
+    """One sentence says so for all findings, in place of the word on PASSTHROUGH."""
+    assert other_server(WEAK)
+    printed = words(table.picture(WEAK), width=400)
+    assert printed.count(other_server(WEAK) or "") == 1
+    assert BEHIND_PASSTHROUGH not in printed
 
 
 def test_the_unknown_is_no_refusal() -> None:
@@ -179,7 +225,7 @@ def test_a_verdict_is_a_list() -> None:
 def test_many_targets_are_a_row_each() -> None:
     """With versions, how many clients connect, and how much is wrong."""
     lines = [" ".join(line.split()) for line in shown(table.summary([GOOD, WEAK, SILENT])).splitlines()]
-    assert lines[0] == "Target SSLv2 SSLv3 TLS 1 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
+    assert lines[0] == "Target SSLv2 SSLv3 TLS 1.0 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
     good, weak, silent = (line.removeprefix("127.0.0.1:443 (example.test) ") for line in lines[-3:])
     assert good == "no no no no yes yes 2/3 good"
     assert weak.startswith("yes yes yes yes yes no 1/1 ")
@@ -189,13 +235,15 @@ def test_many_targets_are_a_row_each() -> None:
 
 def test_deviations_and_changes_have_their_tables() -> None:
     """What was expected and seen; before and after; and a word when there is nothing to tell."""
-    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1", "offered", "?", unknown=True)]))
+    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True)]))
     assert "ALPN h2 none" in printed
-    assert "TLS 1 offered unknown: ?" in printed
-    assert words(table.deviations([])) == "All is as expected."
+    assert "TLS 1.0 offered unknown: ?" in printed
+    assert words(table.deviations([])) == "All is as expected. 0 things were compared."
     met = Row("ALPN", "h2", "h2", met=True)
-    assert words(table.deviations([met])) == "All is as expected."
-    assert words(table.deviations([met, Row("TLS 1", "a", "b")])) == words(table.deviations([Row("TLS 1", "a", "b")]))
+    assert words(table.deviations([met])) == "All is as expected. 1 thing was compared."
+    assert words(table.deviations([met, Row("TLS 1.0", "a", "b")])) == words(
+        table.deviations([Row("TLS 1.0", "a", "b")])
+    )
     printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
     assert "ALPN h2 unknown Why." in printed
     assert words(table.changes(())) == "Nothing changed."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +21,7 @@ from meshproof.posture.istio import (
     accepted,
     dropped_by_istio,
 )
-from meshproof.posture.verdict import OTHER_SERVER, Finding, Severity, judge
+from meshproof.posture.verdict import Finding, Severity, judge, other_server
 from meshproof.tls.posture import UNREADABLE, Certificate, Posture, Target
 from meshproof.tls.registry import suite_named
 from meshproof.tls.version import ProtocolVersion
@@ -93,7 +94,8 @@ def test_a_finding_says_all(finding: Finding) -> None:
     assert "{" not in finding.why
     assert finding.source
     assert finding.what
-    assert finding.remedy == OTHER_SERVER
+    assert finding.remedy
+    assert not re.search(r"servers\[\]|meshConfig|[{}.]$", finding.remedy)
 
 
 def test_much_is_wrong_with_what_is_weak() -> None:
@@ -154,8 +156,31 @@ EXPIRED = replace(CERTIFICATE, not_after=BEGAN - timedelta(days=1))
 def test_what_envoy_never_does_is_not_for_a_gateway_to_fix(sign: Posture) -> None:
     """One sign is enough: what answers is another server, and no field of Istio changes even its certificate."""
     posture = replace(sign, certificates=(EXPIRED,))
-    assert found(posture, "expired").remedy == OTHER_SERVER
-    assert {finding.remedy for finding in judge(posture)} == {OTHER_SERVER}
+    assert found(posture, "expired").remedy == "issue a new certificate"
+    assert not [finding for finding in judge(posture) if re.search(r"servers\[\]|meshConfig", finding.remedy)]
+    assert re.fullmatch(
+        r"It is not an Envoy: it (offers|ignores) \S.*\. No field of Istio changes that: the fixes are for the server "
+        r"that answers, such as a backend behind PASSTHROUGH\.",
+        other_server(posture) or "",
+    )
+
+
+def test_the_sign_is_named() -> None:
+    """One, in words that can be checked."""
+    for sign, words in (
+        (replace(GOOD, dh_bits=(2048,)), "it offers DHE."),
+        (WEAK, "it offers SSLv2."),
+        (replace(GOOD, groups=(postures.groups(TLS_1_3, "x448"),)), "it offers the group X448."),
+        (replace(GOOD, ciphers=(postures.suites(TLS_1_2, "RC4-SHA"),)), "it offers the cipher suite RC4-SHA."),
+        (replace(GOOD, fallback_scsv=False), "it ignores TLS_FALLBACK_SCSV."),
+    ):
+        assert words in (other_server(sign) or "")
+    assert other_server(GOOD) is None
+
+
+def test_every_prime_is_judged() -> None:
+    """Also one that was sent to no client."""
+    assert found(replace(GOOD, dh_bits=(2048, 1024)), "small-dh").what == ("1024 bit DH",)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +218,8 @@ def test_what_envoy_can_do_is_no_sign_of_another_server(names: list[str]) -> Non
         all_of_it = replace(all_of_it, ciphers=(postures.suites(TLS_1_2, *names, "0xFADE"),))
     else:
         all_of_it = replace(all_of_it, groups=(postures.groups(TLS_1_2, *names, "0xFADE"),))
-    assert OTHER_SERVER not in {finding.remedy for finding in judge(all_of_it)}
+    assert other_server(all_of_it) is None
+    assert found(all_of_it, "expired").remedy.startswith("servers[].tls.")
 
 
 def test_triple_des_of_sslv2_is_no_des() -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshproof.commands.output import report
-from meshproof.commands.users import add, own_clients, own_file
+from meshproof.commands.users import add, check_name, own_clients, own_file
 from meshproof.commands.users import remove as remove_from
 from meshproof.errors import MeshproofError
 from meshproof.posture.spelling import plain
@@ -41,13 +41,19 @@ class NoProgram(MeshproofError):
 
 @clients.command("list")
 def list_clients() -> None:
-    """List the clients: ours, and those that you captured. `show` tells where one is from."""
-    table = Table("Client", "Set", "Newest", "Cipher suites", box=box.SIMPLE_HEAD, show_edge=False)
+    """List the clients: ours, and those that you captured. `show` tells where one is from.
+
+    One in your own file that is called like one of ours replaces it.
+    """
+    table = Table("Client", "Set", "Newest", "Cipher suites", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for column in table.columns:
         column.no_wrap = True
+    ours = {profile.name for profile in built_in().profiles}
+    own = {profile.name for profile in own_clients().profiles}
     for profile in built_in().with_own(own_clients()).profiles:
+        group = f"{profile.group}, replaces ours" if profile.name in ours & own else profile.group
         newest = max(profile.accepted_versions, key=lambda version: version.code)
-        table.add_row(Text(plain(profile.name)), Text(plain(profile.group)), str(newest), str(len(profile.suites)))
+        table.add_row(Text(plain(profile.name)), Text(plain(group)), str(newest), str(len(profile.suites)))
     report.print(table)
 
 
@@ -74,6 +80,7 @@ def capture(
     from meshproof.tls.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
     from meshproof.tls.capture import capture as captured  # noqa: PLC0415 - as above
 
+    check_name(name)
     if command[0].startswith("-"):
         raise NoProgram(
             f"{command[0]} is neither an option of capture nor a program. "

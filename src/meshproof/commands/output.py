@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from meshproof.errors import MachineError, MeshproofError
 
@@ -19,7 +19,24 @@ UNKNOWN = 14
 
 STANDARD_OUTPUT = Path("-")
 
-report = Console(highlight=False)
+_NO_WIDTH = 1 << 16  # columns; more than any line has
+
+
+class Report:
+    """Standard output. In a pipe or a file lines have no width: nothing is folded, and no line ends in blanks."""
+
+    def print(self, shown: RenderableType, *, markup: bool = True, soft_wrap: bool = False) -> None:
+        """Print; COLUMNS says how wide a line is, whatever the output is."""
+        screen = Console(highlight=False)
+        if not (screen.is_terminal or "COLUMNS" in os.environ):
+            screen = Console(highlight=False, width=_NO_WIDTH)
+        with screen.capture() as captured:
+            screen.print(shown, markup=markup, soft_wrap=soft_wrap)
+        lines = captured.get().split("\n")
+        sys.stdout.write("\n".join(lines if screen.is_terminal else map(str.rstrip, lines)))
+
+
+report = Report()
 
 
 class BadOutput(MeshproofError):
@@ -37,21 +54,34 @@ def check(files: Iterable[Path | None]) -> Sequence[Path]:
     """Return the files to be written that are asked for, before a scan whose result could not be kept.
 
     Raises:
-        BadOutput: One is a directory, or in none; or two are standard output.
+        BadOutput: One is a directory, or in none; or two are the same.
     """
     wanted = [file for file in files if file is not None]
     if wanted.count(STANDARD_OUTPUT) > 1:
         raise BadOutput("Only one thing can be printed on standard output: give the others a file instead of -.")
+    spellings: dict[str, Path] = {}
     for file in wanted:
-        if file != STANDARD_OUTPUT and file.is_dir():
-            raise BadOutput(f"{file} is a directory, and can't be written as a file: name a file.")
-        if not file.parent.is_dir():
-            raise BadOutput(f"{file} can't be written: there is no directory {file.parent}.")
+        place = os.path.realpath("/dev/stdout" if file == STANDARD_OUTPUT else file)
+        if place in spellings:
+            raise BadOutput(
+                f"Two things can't be written to the same file: {spellings[place]} and {file}. Name another."
+            )
+        spellings[place] = file
+    for file in wanted:
+        try:
+            if file != STANDARD_OUTPUT and file.is_dir():
+                raise BadOutput(f"{file} is a directory, and can't be written as a file: name a file.")
+            if not file.parent.is_dir():
+                raise BadOutput(f"{file} can't be written: there is no directory {file.parent}.")
+        except OSError as error:
+            raise BadOutput(f"{file} can't be written: {error.strerror}.") from error
     return wanted
 
 
 def write(path: Path, text: str) -> None:
     """Write a file as a whole or not at all; ``-`` is standard output.
+
+    A device, a pipe or a symbolic link stays what it is: the text is written to it, or to where it leads, as it comes.
 
     Raises:
         MachineError: It can't be written.
@@ -59,12 +89,16 @@ def write(path: Path, text: str) -> None:
     if path == STANDARD_OUTPUT:
         sys.stdout.write(text)
         return
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    replaceable = not path.is_symlink() and (path.is_file() or not path.exists())
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}") if replaceable else path
     try:
         try:
             unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(path)
+            if replaceable:
+                unfinished.replace(path)
         finally:
-            unfinished.unlink(missing_ok=True)
+            if replaceable:
+                unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise MachineError(f"Tried to write {path}: {error.strerror}. Nothing was written.") from error
+        nothing = " Nothing was written." if replaceable else ""
+        raise MachineError(f"Tried to write {path}: {error.strerror}.{nothing}") from error

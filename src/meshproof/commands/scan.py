@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import math
@@ -19,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
-from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
+from meshproof.commands.output import STANDARD_OUTPUT, Report, check, exit_code, report, write
 from meshproof.commands.users import own_clients
 from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
@@ -30,12 +31,14 @@ from meshproof.posture.spelling import plain
 from meshproof.posture.verdict import Severity
 from meshproof.tls import Address, Options, Outcome, Posture, Target
 from meshproof.tls import scan as scan_targets
-from meshproof.tls.clients import SETS, Clients, built_in
+from meshproof.tls.clients import ALL, NONE, SETS, Clients, built_in
 from meshproof.tls.clients import read as read_clients
 from meshproof.tls.probe import DEFAULT_TIMEOUT
 from meshproof.tls.profile import Profile
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from meshproof.posture.expectations import Expectations
     from meshproof.posture.verdict import Finding
 
@@ -80,11 +83,16 @@ class Asked:
         """Whether a client certificate was given of which no expectation says what becomes of it."""
         return self.certificate and not (self.expectations and self.expectations.of_our_certificate)
 
+    @property
+    def clients(self) -> Iterable[str]:
+        """The clients that are to be simulated for it."""
+        return self.expectations.clients if self.expectations else ()
+
     def rows(self, posture: Posture) -> list[Row]:
         """Return a row for each thing that was asked of a posture."""
         rows: list[Row] = []
         if self.expectations:
-            from meshproof.posture.expectations import compare  # noqa: PLC0415 - as for _expectations
+            from meshproof.posture.expectations import compare  # noqa: PLC0415 - as for _asked
 
             rows += compare(self.expectations, posture)
         if self.of_our_certificate and posture.unreachable is None:
@@ -94,10 +102,81 @@ class Asked:
         return list(dict.fromkeys(rows))  # a target that did not answer is one row, whoever asks
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A file of Gateways.
+
+    Attributes:
+        file: The file.
+        findings: What would not do as it says.
+        rows: What ``--fail-on`` makes of them; none without it.
+    """
+
+    file: str
+    findings: Sequence[Finding]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came out of it all.
+
+    Attributes:
+        asked: What the postures were compared with.
+        postures: What was found.
+        rows: Of each posture what was asked of it.
+        manifest: The file of Gateways, if there is one.
+    """
+
+    asked: Asked
+    postures: Sequence[Posture]
+    rows: Sequence[Sequence[Row]]
+    manifest: Manifest | None
+
+    @property
+    def names(self) -> list[str]:
+        """What the targets are called."""
+        return comparison.labels(self.postures)
+
+    @property
+    def compared(self) -> list[tuple[str, Sequence[Row]]]:
+        """The rows by what they are about: a target, or the file of Gateways where ``--fail-on`` asks for it."""
+        about_manifest = [(self.manifest.file, self.manifest.rows)] if self.manifest and self.asked.fail_on else []
+        return [*zip(self.names, self.rows, strict=True), *about_manifest]
+
+    @property
+    def code(self) -> int:
+        """How the command ends. Where no file says what counts, all that is unknown does."""
+        rows = [row for _, rows in self.compared for row in rows]
+        unasked = not self.asked.expectations and any(posture.unknown for posture in self.postures)
+        return exit_code(
+            deviates=any(row.deviates for row in rows), unknown=unasked or any(row.unknown for row in rows)
+        )
+
+    def document(self, clients: str) -> document.Json:
+        """Return all of it as JSON, which says of which date the clients are."""
+        asked = self.asked
+        compared = {
+            "expectations": asked.expect,
+            "fail_on": str(asked.fail_on) if asked.fail_on else None,
+            "rows": [row for name, rows in self.compared for row in comparison.as_json(name, rows)],
+        }
+        return document.to_json(
+            self.postures,
+            clients=clients,
+            aes=document.machine_has_aes(),
+            comparison=None if asked.nothing else compared,
+            gateway=self.manifest.findings if self.manifest else None,
+        )
+
+
 def scan(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME@]HOST[:PORT]…", help="What to scan, NAME being the server name; - reads them."),
+        typer.Argument(
+            metavar="[NAME@]HOST[:PORT]…",
+            help="What to scan, NAME being the server name, port 443 by default; - reads targets from standard input.",
+        ),
     ] = None,
     targets_file: Annotated[
         str | None, typer.Option("--targets", metavar="FILE", help="Targets, one a line; # begins a comment.")
@@ -108,7 +187,10 @@ def scan(
         bool, typer.Option("--all-addresses", help="Scan each address that a name has, not only one.")
     ] = False,
     clients: Annotated[
-        str, typer.Option("--clients", metavar="SET", help="Simulate seed, modern, user, all, none or a file.")
+        str,
+        typer.Option(
+            "--clients", metavar="SET", help="Simulate seed, modern, user, all, none, named clients, or a file's."
+        ),
     ] = "seed",
     cert: Annotated[
         str | None,
@@ -134,50 +216,42 @@ def scan(
         typer.Option("--fail-on", metavar="SEVERITY", help="1 where anything is broken, weak or a note, or worse."),
     ] = None,
     gateway: Annotated[
-        str | None, typer.Option("--gateway", metavar="FILE", help="Warn of suites that Istio drops from a Gateway.")
+        str | None,
+        typer.Option("--gateway", metavar="FILE", help="Warn of settings in a Gateway that are refused or left out."),
     ] = None,
 ) -> None:
     """Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
 
     Exit codes: 0; 1 where --expect, --fail-on or --cert deviates; 4 for what can't be understood; 14 when something
-    that was asked for could not be found out.
+    that was asked for could not be found out. --fail-on counts what --gateway finds, too.
     """
     files = check((json_file, html_file, junit_file))
-    known = built_in().with_own(own_clients())
+    known = built_in() if clients == NONE and not expect else built_in().with_own(own_clients())
     chosen = _simulated(clients, known)
     everyone = {profile.name: profile for profile in (*known.profiles, *chosen)}
-    wanted = _expectations(expect, everyone.values())
-    warnings = (*(wanted.warnings if wanted else ()), *_gateway_warnings(gateway))
     credential = _credential(cert, key)
-    asked = Asked(expect, wanted, _severity(fail_on), certificate=credential is not None)
-    if wanted and wanted.of_our_certificate and not credential:
-        raise BadTarget(f"{expect} says what becomes of a client certificate: give one with --cert and --key.")
+    asked = _asked(expect, everyone.values(), _severity(fail_on), certificate=credential is not None)
+    manifest = _manifest(gateway, asked.fail_on)
+    if junit_file and asked.nothing and not manifest:
+        raise BadTarget("--junit writes what was compared, and nothing is: add --expect, --fail-on or --gateway.")
     options = Options(
-        clients=_each_once(chosen, (everyone[name] for name in (wanted.clients if wanted else ()))),
+        clients=_each_once(chosen, (everyone[name] for name in asked.clients)),
         timeout=_seconds("--timeout", timeout),
         credential=credential,
         max_time=_seconds("--max-time", max_time),
         all_addresses=all_addresses,
     )
-    scanned = [_target(word, sni, no_sni=no_sni) for word in _words(targets or [], targets_file)]
-    if not scanned:
-        raise BadTarget("Nothing is to be scanned: name a HOST:PORT, a file of them with --targets, or -.")
-    postures = _scan(scanned, options)
+    postures = _scan(_targets(_words(targets or [], targets_file), sni, no_sni=no_sni), options)
+    found = Found(asked, postures, [asked.rows(posture) for posture in postures], manifest)
+    if json_file or html_file:
+        _save(found.document(known.version), json_file, html_file)
+    if junit_file:
+        _save_junit(junit_file, found)
     if STANDARD_OUTPUT not in files:
         _show(postures)
-    rows = [(name, asked.rows(posture)) for name, posture in zip(comparison.labels(postures), postures, strict=True)]
-    if json_file or html_file:
-        _save(postures, known.version, json_file, html_file, _comparison(asked, rows))
-    if junit_file:
-        _save_junit(junit_file, asked, postures, rows)
-    if warnings:
-        console.print(table.verdict(warnings))
-    _tell(asked, rows)
-    found = [row for _, each in rows for row in each]
-    unasked = not asked.expectations and any(posture.unknown for posture in postures)  # no file says what counts
-    code = exit_code(deviates=any(row.deviates for row in found), unknown=unasked or any(row.unknown for row in found))
-    if code:
-        raise typer.Exit(code)
+    _tell(found, console if STANDARD_OUTPUT in files else report)
+    if found.code:
+        raise typer.Exit(found.code)
 
 
 def _each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
@@ -188,14 +262,7 @@ def _each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
     return tuple(found.values())
 
 
-def _save(
-    postures: Sequence[Posture],
-    clients: str,
-    json_file: Path | None,
-    html_file: Path | None,
-    compared: document.Json | None,
-) -> None:
-    found = document.to_json(postures, clients=clients, aes=document.machine_has_aes(), comparison=compared)
+def _save(found: document.Json, json_file: Path | None, html_file: Path | None) -> None:
     if json_file:
         write(json_file, json.dumps(found, indent=1) + "\n")
     if html_file:
@@ -204,64 +271,66 @@ def _save(
         write(html_file, page(found))
 
 
-def _comparison(asked: Asked, rows: Sequence[tuple[str, Sequence[Row]]]) -> document.Json | None:
-    if asked.nothing:
-        return None
-    return {
-        "expectations": asked.expect,
-        "fail_on": str(asked.fail_on) if asked.fail_on else None,
-        "rows": [row for name, each in rows for row in comparison.as_json(name, each)],
-    }
-
-
-def _save_junit(
-    file: Path, asked: Asked, postures: Sequence[Posture], rows: Sequence[tuple[str, Sequence[Row]]]
-) -> None:
-    """Write what was compared; where nothing was asked, whether all could be found out."""
+def _save_junit(file: Path, found: Found) -> None:
+    """Write what was compared; where nothing was asked of the targets, whether all could be found out."""
     from meshproof.posture.junit import Case, junit  # noqa: PLC0415 - most scans write none
 
-    if asked.nothing:
-        known = (Row("posture", "known", "known", met=True),)
-        rows = [(name, comparison.gaps(each) or known) for (name, _), each in zip(rows, postures, strict=True)]
-    write(file, junit((name, [*map(Case.of_row, each)]) for name, each in rows))
+    known = (Row("posture", "known", "known", met=True),)
+    suites = [
+        (name, [*map(Case.of_row, comparison.gaps(posture) or known if found.asked.nothing else rows)])
+        for name, posture, rows in zip(found.names, found.postures, found.rows, strict=True)
+    ]
+    if found.manifest:
+        bad = comparison.at_least(found.asked.fail_on) if found.asked.fail_on else ()
+        cases = [Case.of_finding(each, fails=each.severity in bad) for each in found.manifest.findings]
+        suites.append((found.manifest.file, cases or [Case("settings")]))
+    write(file, junit(suites))
 
 
-def _tell(asked: Asked, rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
-    """Say on standard error what is not as it should be."""
-    for name, each in rows:
-        if asked.expectations or asked.fail_on:
-            if any(not row.met for row in each) and rows[1:]:
-                console.print(escape(plain(name)))
-            if any(not row.met for row in each) or not rows[1:]:
-                console.print(table.deviations(each))
-        for row in each:
-            if asked.certificate and row.what == comparison.CLIENT_CERTIFICATE:
-                _tell_of_certificate(plain(name), row)
+def _tell(found: Found, printed: Console | Report) -> None:
+    """Say what is not as it should be, below the name of the target where there are several."""
+    if found.manifest:
+        printed.print(table.gateway(found.manifest.file, found.manifest.findings))
+    if found.asked.expectations or found.asked.fail_on:
+        together = [row for _, rows in found.compared for row in rows]
+        wrong = [(name, rows) for name, rows in found.compared if any(not row.met for row in rows)]
+        for name, rows in wrong or [("", together)]:
+            if wrong and found.compared[1:]:
+                printed.print(escape(plain(name)))
+            printed.print(table.deviations(rows))
+    if found.asked.certificate:
+        _tell_of_certificate(found.compared)
 
 
-def _tell_of_certificate(name: str, row: Row) -> None:
+def _tell_of_certificate(rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
     """Say what became of the client certificate, where it is not what the user had in mind."""
-    if row.seen == Outcome.CLIENT_CERT_NOT_REQUESTED.value:
-        complain(f"{name} asked for no client certificate, so that the one of --cert was not sent.")
-    elif row.expected == comparison.ACCEPTED and not row.met:
-        end = f"it is not known what {name} makes of it" if row.unknown else f"{name} refuses it"
-        complain(f"Tried the client certificate (--cert): {end}: {row.seen.removeprefix('refused: ')}.")
+    ours = [(plain(name), row) for name, each in rows for row in each if row.what == comparison.CLIENT_CERTIFICATE]
+    for name, row in ours:
+        if row.seen == Outcome.CLIENT_CERT_NOT_REQUESTED.value:
+            complain(f"{name} asked for no client certificate, so that the one of --cert was not sent.")
+        elif row.expected == comparison.ACCEPTED and not row.met:
+            end = f"it is not known what {name} makes of it" if row.unknown else f"{name} refuses it"
+            complain(f"Tried the client certificate (--cert): {end}: {row.seen.removeprefix('refused: ')}.")
 
 
-def _expectations(file: str | None, clients: Iterable[Profile]) -> Expectations | None:
-    if file is None:
-        return None
+def _asked(expect: str | None, clients: Iterable[Profile], fail_on: Severity | None, *, certificate: bool) -> Asked:
+    if expect is None:
+        return Asked(fail_on=fail_on, certificate=certificate)
     from meshproof.posture.expectations import read  # noqa: PLC0415 - YAML takes time that most scans can save
 
-    return read(Path(file), {profile.name: profile.group for profile in clients})
+    wanted = read(Path(expect), {profile.name: profile.group for profile in clients})
+    if wanted.of_our_certificate and not certificate:
+        raise BadTarget(f"{expect} says what becomes of a client certificate: give one with --cert and --key.")
+    return Asked(expect, wanted, fail_on, certificate)
 
 
-def _gateway_warnings(file: str | None) -> tuple[Finding, ...]:
+def _manifest(file: str | None, fail_on: Severity | None) -> Manifest | None:
     if file is None:
-        return ()
+        return None
     from meshproof.posture.gateway import gateway_warnings  # noqa: PLC0415 - as above
 
-    return gateway_warnings(Path(file))
+    findings = gateway_warnings(Path(file))
+    return Manifest(file, findings, comparison.gate_of_gateway(findings, fail_on) if fail_on else ())
 
 
 def _severity(word: str | None) -> Severity | None:
@@ -291,20 +360,48 @@ def _show(postures: Sequence[Posture]) -> None:
         report.print(table.picture(postures[0]))
     else:
         report.print(table.summary(postures))
+        report.print("[dim]`meshproof scan TARGET` shows all of one; --html and --json save all of each.[/]")
 
 
 def _simulated(wanted: str, known: Clients) -> tuple[Profile, ...]:
-    """Return the clients of some sets, or those of a file."""
-    if wanted == "none":
+    """Return the clients of some sets and names, with commas between them, or those of a file."""
+    if wanted == NONE:
         return ()
-    if wanted == "all":
-        return known.profiles
-    sets = wanted.split(",")
-    if set(sets) <= set(SETS):
-        return known.of(*sets)
-    if not Path(wanted).is_file():
-        raise BadTarget(f"--clients {wanted} is neither seed, modern, user, all or none, nor a file.")
-    return read_clients(Path(wanted)).profiles
+    names = {profile.name.lower(): profile for profile in known.profiles}
+    words, found = wanted.split(","), list[Profile]()
+    while words:
+        # A name may have a comma itself: the longest one counts.
+        heads = [",".join(words[:end]).strip() for end in range(len(words), 0, -1)]
+        head = next((head for head in heads if head.lower() in {*names, *SETS, ALL}), None)
+        if head is None:
+            return _of_a_file(wanted, heads[-1], names.values())
+        words = words[head.count(",") + 1 :]
+        own = names.get(head.lower())
+        found += [own] if own else known.profiles if head.lower() == ALL else known.of(head.lower())
+    return _each_once(found)
+
+
+def _of_a_file(wanted: str, word: str, clients: Iterable[Profile]) -> tuple[Profile, ...]:
+    if Path(wanted).is_file():
+        return read_clients(Path(wanted)).profiles
+    names = {name.lower(): name for name in (*SETS, ALL, NONE, *(profile.name for profile in clients))}
+    near = difflib.get_close_matches(word.lower(), names, n=2)
+    hint = f"Did you mean {' or '.join(names[name] for name in near)}? " if near else ""
+    raise BadTarget(
+        f"--clients {word} is neither {', '.join(SETS)}, {ALL} or {NONE}, nor the name of a client, nor a file. "
+        f"{hint}`meshproof clients list` lists the clients."
+    )
+
+
+def _targets(words: Iterable[str], sni: str | None, *, no_sni: bool) -> list[Target]:
+    if sni is not None and no_sni:
+        raise BadTarget("--sni sends a server name and --no-sni sends none: give one of them.")
+    if sni is not None and (not sni or any(letter.isspace() for letter in sni)):
+        raise BadTarget(f"--sni {sni!r} is no server name: write a name without blanks, or --no-sni to send none.")
+    found = [_target(word, sni, no_sni=no_sni) for word in words]
+    if not found:
+        raise BadTarget("Nothing is to be scanned: name a HOST:PORT, a file of them with --targets, or -.")
+    return found
 
 
 def _words(targets: Iterable[str], file: str | None) -> Iterator[str]:
@@ -335,7 +432,11 @@ def _lines(lines: Iterable[str]) -> Iterator[str]:
 def _target(word: str, sni: str | None, *, no_sni: bool) -> Target:
     match = _TARGET.fullmatch(word)
     if match is None:
-        raise BadTarget(f"{word} is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT.")
+        address = word.rpartition("@")[2]
+        write = (
+            f"[{address}] or [{address}]:PORT" if _is_address(address) else "HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT"
+        )
+        raise BadTarget(f"{word} is no target: write {write}.")
     host, port = match["ip6"] or match["host"], int(match["port"] or HTTPS)
     if port not in _PORTS:
         raise BadTarget(f"{word}: there is no port {port}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,9 +12,11 @@ from platformdirs import user_config_path
 
 from meshproof.commands.output import write
 from meshproof.errors import MachineError
-from meshproof.tls.clients import Clients, ClientsUnreadable, built_in, read
+from meshproof.tls.clients import Clients, ClientsUnreadable, built_in, is_set, read
 from meshproof.tls.clients import write as text_of
 from meshproof.tls.profile import Profile
+
+WITHOUT = "`meshproof scan --clients none` does not read it, unless there is --expect."
 
 
 def own_file() -> Path:
@@ -28,7 +31,24 @@ def own_clients(file: Path | None = None) -> Clients:
         ClientsUnreadable: The file is not what it should be.
     """
     file = file or own_file()
-    return read(file) if file.exists() else Clients("", ())
+    if not file.exists():
+        return Clients("", ())
+    try:
+        return read(file)
+    except ClientsUnreadable as error:
+        raise ClientsUnreadable(f"{error} Repair that file, or move it away. {WITHOUT}") from error
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that a client of one's own can't have.
+
+    Raises:
+        ClientsUnreadable: A set is called so, or a client that comes with meshproof.
+    """
+    ours = next((profile.name for profile in built_in().profiles if profile.name.lower() == name.lower()), None)
+    if ours or is_set(name):
+        whose = f"the client {ours} comes with meshproof" if ours else f"{name.lower()} is a set of clients"
+        raise ClientsUnreadable(f"A client can't be called {name}: {whose}. Choose another name.")
 
 
 def add(profile: Profile, file: Path) -> None:
@@ -57,11 +77,14 @@ def remove(name: str, file: Path) -> str:
     removed = next((profile.name for profile in own.profiles if profile.name.lower() == name.lower()), None)
     if removed is None:
         ours = {profile.name.lower() for profile in built_in().profiles}
-        has = ", ".join(profile.name for profile in own.profiles)
+        names = {profile.name.lower(): profile.name for profile in own.profiles}
+        near = [names[word] for word in difflib.get_close_matches(name.lower(), names, n=2)]
+        has = f"it has {', '.join(names.values())}" if names else "there is no client in it"
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ClientsUnreadable(
             f"{name} comes with meshproof and can't be removed: only the clients in {file} can."
             if name.lower() in ours
-            else f"Tried to remove {name} from {file}: {f'it has {has}' if has else 'there is no client in it'}."
+            else f"Tried to remove {name} from {file}: {has}.{hint}"
         )
     _write(file, [profile for profile in own.profiles if profile.name != removed])
     return removed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from meshproof.posture.spelling import connection
-from meshproof.posture.verdict import Severity, judge
+from meshproof.posture.verdict import Finding, Severity, judge
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
 from meshproof.tls.posture import UNREADABLE, ClientResult, GroupOrder, Posture
@@ -38,6 +38,7 @@ class Row:
         seen: What it is.
         unknown: Whether it may yet be as expected: that could not be found out.
         met: Whether it is as expected.
+        why: What more there is to say of it; empty where tables say it elsewhere, or there is nothing.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Row:
     seen: str
     unknown: bool = False
     met: bool = False
+    why: str = ""
 
     @property
     def deviates(self) -> bool:
@@ -159,14 +161,33 @@ def gate(posture: Posture, worst: Severity) -> tuple[Row, ...]:
     gone = unreachable(posture)
     if gone:
         return (gone,)
-    severities = list(Severity)[: list(Severity).index(worst) + 1]
-    expected = f"nothing {' or '.join(map(str, severities))}"
-    found = [
-        Row(f"{each.severity}: {each.id}", expected, f"{'; '.join(each.what)}. {each.why}")
-        for each in judge(posture)
-        if each.severity in severities
-    ]
-    return (*found, *gaps(posture)) or (Row("verdict", expected, expected, met=True),)
+    return (*_bad(judge(posture), worst), *gaps(posture)) or (_nothing("verdict", worst),)
+
+
+def gate_of_gateway(findings: Iterable[Finding], worst: Severity) -> tuple[Row, ...]:
+    """Return what ``--fail-on`` makes of the findings about a manifest."""
+    return _bad(findings, worst) or (_nothing("settings", worst),)
+
+
+def at_least(worst: Severity) -> tuple[Severity, ...]:
+    """Return a severity and those that are worse."""
+    return tuple(Severity)[: list(Severity).index(worst) + 1]
+
+
+def _bad(findings: Iterable[Finding], worst: Severity) -> tuple[Row, ...]:
+    return tuple(
+        Row(f"{each.severity}: {each.id}", _expected(worst), "; ".join(each.what), why=each.why)
+        for each in findings
+        if each.severity in at_least(worst)
+    )
+
+
+def _nothing(what: str, worst: Severity) -> Row:
+    return Row(what, _expected(worst), _expected(worst), met=True)
+
+
+def _expected(worst: Severity) -> str:
+    return f"nothing {' or '.join(map(str, at_least(worst)))}"
 
 
 def gaps(posture: Posture) -> tuple[Row, ...]:

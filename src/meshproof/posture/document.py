@@ -13,7 +13,7 @@ from meshproof.posture.reading import Unreadable, json_document
 from meshproof.posture.spelling import PROTOCOLS, connection, protocol
 from meshproof.posture.spelling import group as spelled
 from meshproof.posture.spelling import offer as spelled_offer
-from meshproof.posture.verdict import judge
+from meshproof.posture.verdict import Finding, judge
 from meshproof.tls import registry
 from meshproof.tls.answer import Answer, Offer, Offered
 from meshproof.tls.outcome import Outcome
@@ -42,7 +42,12 @@ _MOMENTS = ("not_before", "not_after")
 
 
 def to_json(
-    postures: Sequence[Posture], *, clients: str, aes: bool | None = None, comparison: Json | None = None
+    postures: Sequence[Posture],
+    *,
+    clients: str,
+    aes: bool | None = None,
+    comparison: Json | None = None,
+    gateway: Sequence[Finding] | None = None,
 ) -> Json:
     """Return the document of a scan.
 
@@ -53,6 +58,7 @@ def to_json(
         clients: The version of the clients' data.
         aes: Whether this machine, and so a server on it, computes AES in hardware; None when it is not known.
         comparison: What was expected and is, or is not; None when nothing was expected.
+        gateway: What was found in a file of ``--gateway``; None when there was none.
     """
     from importlib.metadata import version  # noqa: PLC0415 - takes long, and most scans are shown only
 
@@ -64,6 +70,7 @@ def to_json(
         "machine": {"aes": aes},
         "targets": [_target(posture) for posture in postures],
         "comparison": comparison,
+        "gateway": None if gateway is None else [_finding(finding) for finding in gateway],
     }
 
 
@@ -152,8 +159,12 @@ def _target(posture: Posture) -> Json:
         "clients": [_client(client) for client in posture.clients],
         "contradictions": posture.contradictions,
         "notes": posture.notes,
-        "verdict": [asdict(finding) | {"severity": str(finding.severity)} for finding in judge(posture)],
+        "verdict": [_finding(finding) for finding in judge(posture)],
     }
+
+
+def _finding(finding: Finding) -> Json:
+    return asdict(finding) | {"severity": str(finding.severity)}
 
 
 def _name(outcome: Outcome | None) -> str | None:

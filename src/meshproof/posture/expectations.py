@@ -1,8 +1,9 @@
 """What a posture should be, from a YAML file, and where it is not so.
 
-All keys are optional, but nothing may be empty that is there::
+All keys are optional. An empty list of suites, groups, protocols or names says that there are none; nothing else may be
+empty::
 
-    versions: [TLSv1.2, TLSv1.3]            # exactly these are offered
+    versions: [TLSv1.2, TLSv1.3]            # exactly these are offered; TLS 1.2 and TLSV1_2 will do, too
     ciphers:                                # for each version exactly these; by their names in OpenSSL or at IANA
       TLSv1.2: [ECDHE-RSA-AES256-GCM-SHA384]
       TLSv1.3:                              # ... and in this order; those of a list inside have equal preference
@@ -59,11 +60,9 @@ from meshproof.posture.comparison import (
     verdict_of_certificate,
     was_read,
 )
-from meshproof.posture.istio import dropped_by_istio
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
 from meshproof.posture.spelling import PROTOCOLS, connection, group, protocol, result
 from meshproof.posture.spelling import offer as spelled
-from meshproof.posture.verdict import Finding, finding
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, Outcome
 from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, Posture
@@ -137,7 +136,6 @@ class Expectations:
         certificate: What each certificate of the server is.
         clients: By name whether a client connects.
         exactly: By name what a client gets, by field.
-        warnings: Suites in the file that a Gateway of Istio cannot be given by that name.
     """
 
     versions: frozenset[str] | None = None
@@ -151,7 +149,6 @@ class Expectations:
     certificate: ExpectedCertificate = ExpectedCertificate()
     clients: Mapping[str, bool] = field(default_factory=dict)
     exactly: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    warnings: tuple[Finding, ...] = ()
 
     @property
     def of_our_certificate(self) -> bool:
@@ -175,12 +172,12 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
     if len(documents) > 1:
         raise documents[1].wrong("is the second one: expectations are one document")
     top = _filled(documents[0], KEYS)
-    ciphers = _filled(top["ciphers"], PROTOCOLS) if "ciphers" in top else {}
+    ciphers = _by_version(top["ciphers"]) if "ciphers" in top else {}
     people = _filled(top["clients"], ("connect", "refuse", "exactly")) if "clients" in top else {}
     authentication, accepted, end = map(top.get, ("client_authentication", "client_certificate", "credential"))
     connects, exactly = _clients(people, clients)
     wanted = Expectations(
-        versions=_words(top.get("versions"), lambda each: each.among(PROTOCOLS)),
+        versions=frozenset(map(_protocol, _not_empty(top["versions"]))) if "versions" in top else None,
         ciphers={version: _listing(node, _suite) for version, node in ciphers.items()},
         groups=_listing(top["groups"], _group) if "groups" in top else None,
         alpn=_words(top.get("alpn"), lambda each: each.among(APPLICATION_PROTOCOLS)),
@@ -191,20 +188,19 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
         certificate=_certificate(top),
         clients=connects,
         exactly=exactly,
-        warnings=tuple(warning for version, node in ciphers.items() for warning in _dropped(version, node)),
     )
-    _contradictions(wanted, top)
+    _contradictions(wanted, top, ciphers)
     return wanted
 
 
-def _contradictions(wanted: Expectations, top: Mapping[str, Node]) -> None:
+def _contradictions(wanted: Expectations, top: Mapping[str, Node], ciphers: Mapping[str, Node]) -> None:
     """Refuse expectations that no server can meet together."""
     versions = frozenset(PROTOCOLS) if wanted.versions is None else wanted.versions
     for name, listing in wanted.ciphers.items():
         if listing.ranks and name not in versions:
-            raise top["ciphers"].fields()[name].wrong(f"has suites, and versions lacks {name}")
+            raise ciphers[name].wrong(f"has suites, and versions lacks {name}")
         if not listing.ranks and name in (wanted.versions or ()):
-            raise top["ciphers"].fields()[name].wrong(f"has no suite, and versions has {name}")
+            raise ciphers[name].wrong(f"has no suite, and versions has {name}")
     for name, fields in wanted.exactly.items():
         if not versions.issuperset({fields.get("protocol")} - {None}):
             node = top["clients"].fields()["exactly"].fields()[name]
@@ -219,6 +215,29 @@ def _filled(node: Node, known: Iterable[str]) -> dict[str, Node]:
     if not found:
         raise node.wrong("is empty, so that nothing is expected")
     return found
+
+
+def _protocol(node: Node) -> str:
+    """Return a version as ``protocol`` spells it, from that or from another usual spelling of it."""
+    return _SPELLINGS.get(_without_signs(str(node.value))) or node.among(PROTOCOLS)
+
+
+def _without_signs(version: str) -> str:
+    return re.sub(r"(?<=[sl])[ v]|_", lambda sign: "." * (sign[0] == "_"), version.lower())
+
+
+_SPELLINGS = {_without_signs(name): name for name in PROTOCOLS}
+
+
+def _by_version(node: Node) -> dict[str, Node]:
+    """Return what is in a mapping by version; it must not be empty."""
+    found: dict[str, Node] = {}
+    for key, value in node.fields().items():
+        name = _protocol(Node(node.file, node.where, key, value.line))
+        if name in found:
+            raise value.wrong(f"says the same as {found[name].where}: keep one of them")
+        found[name] = value
+    return found or _filled(node, PROTOCOLS)
 
 
 def _end(node: Node) -> Outcome:
@@ -317,22 +336,12 @@ def _listing(node: Node, read_one: Callable[[Node], str]) -> Listing:
     return Listing(tuple(map(frozenset, ranks)), order)
 
 
-def _dropped(version: str, node: Node) -> Iterator[Finding]:
-    if PROTOCOLS[version] is ProtocolVersion.TLS_1_3:
-        return
-    names = [name.text() for each in _names(node).items() for name in _alike(each)]
-    for each in dropped_by_istio(names):
-        remedy = f"servers[].tls.cipherSuites: [{each.instead}]" if each.instead else "leave it out"
-        facts = {"where": f"{node.file}: {node.where}", "cipher": each.name, "fault": each.why, "applies": each.applies}
-        yield finding("dropped-by-istio", [each.name], remedy, **facts)
-
-
 def _clients(people: Mapping[str, Node], known: Mapping[str, str]) -> tuple[dict[str, bool], dict[str, dict[str, str]]]:
     """Return which clients must connect and which must not, and what some of them must get."""
     by_set: dict[str, bool] = {}
     by_name: dict[str, bool] = {}
     for key, connects in (("connect", True), ("refuse", False)):
-        for node in _someone(people[key]) if key in people else ():
+        for node in _not_empty(people[key]) if key in people else ():
             word = node.among([*known, *sorted({_ALL, *known.values()})])
             chosen = by_name if word in known else by_set
             for name in [word] if word in known else [n for n, its in known.items() if word in (_ALL, its)]:
@@ -345,7 +354,7 @@ def _clients(people: Mapping[str, Node], known: Mapping[str, str]) -> tuple[dict
     return by_set | by_name, {name: _gets(node) for name, node in exactly.items()}
 
 
-def _someone(node: Node) -> list[Node]:
+def _not_empty(node: Node) -> list[Node]:
     found = node.items()
     if not found:
         raise node.wrong("is empty, so that nothing is expected")
@@ -354,7 +363,7 @@ def _someone(node: Node) -> list[Node]:
 
 def _gets(node: Node) -> dict[str, str]:
     spellings: Mapping[str, Callable[[Node], str]] = {
-        "protocol": lambda each: each.among(PROTOCOLS),
+        "protocol": _protocol,
         "cipher": lambda each: _negotiated(_known_suite(each)),
         "forward_secrecy": Node.text,
     }

@@ -1,5 +1,7 @@
 """What was compared as a JUnit file, for continuous integration: one suite for each target, one test for each row.
 
+A file of ``--gateway`` is a suite too, with a test for each finding.
+
 A row that is known to be other than it should be is a failure, and one that is unknown an error. The form is that of
 Ant's JUnit task, with what Jenkins, GitHub and GitLab read of it.
 """
@@ -14,6 +16,7 @@ from xml.etree import ElementTree as ET
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change
 from meshproof.posture.spelling import plain
+from meshproof.posture.verdict import Finding
 
 FAILURE, ERROR = "failure", "error"
 
@@ -25,7 +28,7 @@ class Case:
     Attributes:
         name: What it is about.
         fault: FAILURE, ERROR, or None when it passed.
-        text: One sentence: why it did not pass.
+        text: One sentence: why it did not pass, or what there is to say though it did.
     """
 
     name: str
@@ -38,7 +41,13 @@ class Case:
         if row.met:
             return cls(row.what)
         seen = f"unknown: {row.seen}" if row.unknown else row.seen
-        return cls(row.what, ERROR if row.unknown else FAILURE, f"expected: {row.expected}; seen: {seen}")
+        why = f" ({row.why})" if row.why else ""
+        return cls(row.what, ERROR if row.unknown else FAILURE, f"expected: {row.expected}; seen: {seen}{why}")
+
+    @classmethod
+    def of_finding(cls, finding: Finding, *, fails: bool) -> Self:
+        """Return the test that a finding about a manifest is; one that only warns passes, with its sentence."""
+        return cls(f"{finding.severity}: {finding.id}", FAILURE if fails else None, finding.why)
 
     @classmethod
     def of_change(cls, change: Change) -> Self:
@@ -56,7 +65,7 @@ def junit(suites: Iterable[tuple[str, Sequence[Case]]]) -> str:
     What XML cannot have, such as a control character in the name of a server, becomes U+FFFD.
 
     Args:
-        suites: For each target its name, and its tests.
+        suites: For each target, or file, its name and its tests.
     """
     top = ET.Element("testsuites", name="meshproof")
     for name, cases in suites:
@@ -67,5 +76,7 @@ def junit(suites: Iterable[tuple[str, Sequence[Case]]]) -> str:
             test = ET.SubElement(suite, "testcase", classname=plain(name), name=plain(case.name))
             if case.fault:
                 ET.SubElement(test, case.fault, message=plain(case.text)).text = plain(case.text)
+            elif case.text:
+                ET.SubElement(test, "system-out").text = plain(case.text)
     ET.indent(top)
     return ET.tostring(top, encoding="unicode") + "\n"

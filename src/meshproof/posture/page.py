@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
 from meshproof.posture.document import Json, from_json
 from meshproof.posture.spelling import PROTOCOLS, fallback_scsv, plain
-from meshproof.posture.verdict import BEHIND_PASSTHROUGH
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH, other_server
 from meshproof.tls.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -21,7 +21,7 @@ def page(document: Json) -> str:
     return _template().render(
         document,
         protocols=list(PROTOCOLS),
-        footnote=BEHIND_PASSTHROUGH,
+        footnotes=[other_server(posture) or BEHIND_PASSTHROUGH for posture in from_json(document)],
         not_absent=NOT_ABSENT,
         nothing_known=[nothing_known(posture) for posture in from_json(document)],
         short=short,

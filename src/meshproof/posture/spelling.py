@@ -12,8 +12,8 @@ from meshproof.tls.version import ProtocolVersion
 
 
 def protocol(version: ProtocolVersion) -> str:
-    """Return the version as in a table of clients: ``TLSv1.0``, where that of protocols has ``TLS 1``."""
-    return "TLSv1.0" if version is ProtocolVersion.TLS_1_0 else str(version).replace("TLS ", "TLSv")
+    """Return the version as in a table of clients: ``TLSv1.0``."""
+    return str(version).replace("TLS ", "TLSv")
 
 
 PROTOCOLS: Mapping[str, ProtocolVersion] = {protocol(version): version for version in ProtocolVersion}

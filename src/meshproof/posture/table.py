@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,11 +19,16 @@ from meshproof.posture.difference import Change
 from meshproof.posture.spelling import connection, group, plain, preference
 from meshproof.posture.spelling import fallback_scsv as spelled_fallback
 from meshproof.posture.spelling import offer as spelled
-from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge
+from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge, other_server
 from meshproof.tls.answer import Offer, Offered
 from meshproof.tls.posture import ClientAuthentication, ClientResult, Posture
+from meshproof.tls.reason import FIRST_HELLO
 from meshproof.tls.version import ProtocolVersion
 
+_OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy")
+_SHORT_NAME = 12  # columns; a client's name has no room in fewer
+_REASON = 60  # columns; in so many a reason can be read
+_NO_LIMIT = 1 << 20  # columns; more than any table has
 _GOOD, _BAD, _UNSURE, _DIM = "green", "red", "yellow", "dim"
 _MODERN = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
 _SEVERITIES = {Severity.BROKEN: "bold red", Severity.WEAK: "red", Severity.NOTE: "yellow"}
@@ -38,27 +47,80 @@ def picture(posture: Posture) -> RenderableType:
     parts += ["", _protocols(posture), "", _facts(posture), ""]
     if posture.clients:
         parts += [clients(posture.clients), ""]
-    parts.append(verdict(judge(posture), unknown=posture.unknown))
+    found = judge(posture)
+    parts.append(verdict(found, unknown=posture.unknown, other_server=other_server(posture)))
     if posture.gaps and posture.unreachable is None:
         parts.append(_text("\n  ".join(("Could not be found out:", *short(posture.gaps))), _UNSURE))
+    if found:
+        parts += ["", Text(_by_severity(found), _SEVERITIES[found[0].severity])]
     return Group(*parts)
 
 
-def clients(results: Iterable[ClientResult]) -> Table:
-    """Return what each client would get."""
-    table = _table("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy", "Reason")
-    table.columns[0].min_width, table.columns[1].min_width, table.columns[4].ratio = 12, 8, 1
-    for client in results:
-        got = connection(client.answer)
-        if client.unknown:
-            row = ("Unknown", "", ""), _UNSURE
-        elif got:
-            row = got, _BAD if got[2] == "No FS" or client.answer.version not in _MODERN else _GOOD
+def clients(results: Iterable[ClientResult]) -> RenderableType:
+    """Return what each client would get: a row each, or two where the reason has no room beside it."""
+    return _Clients(tuple(results))
+
+
+class _Clients:
+    """The table of clients, which is laid out by the room that there is: no name of a suite is ever cut."""
+
+    def __init__(self, results: Sequence[ClientResult]) -> None:
+        self._rows = [(_text(each.name), _got(each), _reason(each)) for each in results]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        room = options.max_width
+        wide = _table(*_OF_A_CLIENT, "Reason")
+        for column in wide.columns[:-1]:
+            column.no_wrap = True
+        for name, cells, reason in self._rows:
+            wide.add_row(name, *cells, reason)
+        measured = Measurement.get(console, options.update(max_width=_NO_LIMIT), wide)
+        reasons = max((reason.cell_len for *_, reason in self._rows), default=0)
+        if measured.maximum - reasons + min(reasons, _REASON) <= room:
+            yield wide
         else:
-            row = ("No connection", "", ""), _BAD
-        cells, style = row
-        table.add_row(_text(client.name), *(Text(cell, style) for cell in cells), _text(client.reason, _DIM))
-    return table
+            yield from self._narrow(room)
+
+    def _narrow(self, room: int) -> Iterator[RenderableType]:
+        """Give a row for each client, and below it its reason; only names of clients are folded, between words."""
+        connected = [[cell.cell_len for cell in cells] for _, cells, _ in self._rows if cells[1]]
+        widths = [max(lengths) for lengths in zip(map(cell_len, _OF_A_CLIENT[1:]), *connected, strict=True)]
+        rest = sum(widths) + len(widths) - 1
+        longest = max((name.cell_len for name, *_ in self._rows), default=0)
+        first = min(max(longest, _SHORT_NAME), room - rest - 1)
+        head = [Text(word, "bold") for word in _OF_A_CLIENT]
+        yield from self._row(head[0], head[1:], widths, first)
+        yield Text("─" * min(room, first + 1 + rest))
+        for name, cells, reason in self._rows:
+            yield from self._row(name, cells if cells[1] else cells[:1], widths if cells[1] else [rest], first)
+            if reason:
+                yield Padding(reason, (0, 0, 0, 2))
+
+    def _row(self, name: Text, cells: Sequence[Text], widths: Sequence[int], first: int) -> Iterator[RenderableType]:
+        """Give the cells beside the name of a client, or below it where there is no room for that."""
+        if first < _SHORT_NAME:
+            yield from (name, Padding(Text(" ").join(cells), (0, 0, 0, 2)))
+            return
+        line = Table.grid(padding=(0, 1, 0, 0))
+        for width in (first, *widths):
+            line.add_column(min_width=width, max_width=width, overflow="fold")
+        line.add_row(name, *cells)
+        yield line
+
+
+def _got(client: ClientResult) -> tuple[Text, Text, Text]:
+    """Return protocol, cipher and forward secrecy; a word and nothing else where there is no connection."""
+    got = connection(client.answer)
+    if client.unknown or not got:
+        return Text("Unknown", _UNSURE) if client.unknown else Text("No connection", _BAD), Text(), Text()
+    style = _BAD if got[2] == "No FS" or client.answer.version not in _MODERN else _GOOD
+    protocol, cipher, secrecy = (Text(cell, style) for cell in got)
+    return protocol, cipher, secrecy
+
+
+def _reason(client: ClientResult) -> Text:
+    """Return why it gets in or does not, if that says anything."""
+    return Text() if client.reason == FIRST_HELLO else _text(client.reason, _DIM)
 
 
 def summary(postures: Iterable[Posture]) -> Table:
@@ -68,9 +130,7 @@ def summary(postures: Iterable[Posture]) -> Table:
         offers = (_offer(version, posture.versions.get(version), ("yes", "no", "?")) for version in ProtocolVersion)
         connected = sum(connection(client.answer) is not None for client in posture.clients)
         found = judge(posture)
-        counts = ((sum(finding.severity is each for finding in found), each) for each in Severity)
-        words = ", ".join(f"{count} {each}" for count, each in counts if count) or "good"
-        worst = Text(words, _SEVERITIES[found[0].severity] if found else _GOOD)
+        worst = Text(_by_severity(found) or "good", _SEVERITIES[found[0].severity] if found else _GOOD)
         if posture.unknown:
             worst = Text(
                 f"unknown: {posture.unreachable.value}" if posture.unreachable else f"{worst}, part unknown", _UNSURE
@@ -79,11 +139,35 @@ def summary(postures: Iterable[Posture]) -> Table:
     return table
 
 
-def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> RenderableType:
-    """Return what is weak, why, and what fixes it."""
+def _by_severity(findings: Iterable[Finding]) -> str:
+    """Return how many there are of each severity, such as ``3 weak, 1 note``; empty when there are none."""
+    count = Counter(finding.severity for finding in findings)
+    words = {Severity.NOTE: ("note", "notes")}
+    return ", ".join(_count(count[each], *words.get(each, (str(each), str(each)))) for each in Severity if count[each])
+
+
+def verdict(findings: Sequence[Finding], *, unknown: bool = False, other_server: str | None = None) -> RenderableType:
+    """Return what is weak, why, and what fixes it.
+
+    Args:
+        findings: What is weak.
+        unknown: Whether anything could not be found out.
+        other_server: The sentence that says why the server can't be Envoy, if it can't.
+    """
     if not findings:
         known = Text("Nothing weak was found in what is known.", _UNSURE)
         return known if unknown else Text("Nothing weak was found.", _GOOD)
+    return Group(_findings(findings), _text(other_server or BEHIND_PASSTHROUGH, _DIM))
+
+
+def gateway(file: str, findings: Sequence[Finding]) -> RenderableType:
+    """Return what would not do as it says in a file of Gateways."""
+    if not findings:
+        return _text(f"{file}: nothing in it would be refused or left out.", _GOOD)
+    return _findings(findings)
+
+
+def _findings(findings: Iterable[Finding]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in findings:
         lines = (
@@ -92,13 +176,13 @@ def verdict(findings: Sequence[Finding], *, unknown: bool = False) -> Renderable
             Text("fix: ", _DIM).append_text(_text(each.remedy)),
         )
         table.add_row(Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines))
-    return Group(table, Text(BEHIND_PASSTHROUGH, _DIM))
+    return table
 
 
 def deviations(rows: Sequence[Row]) -> RenderableType:
     """Return what is not as expected."""
     if all(row.met for row in rows):
-        return Text("All is as expected.", _GOOD)
+        return Text(f"All is as expected. {_count(len(rows), 'thing was', 'things were')} compared.", _GOOD)
     table = _table("What", "Expected", "Seen")
     for row in rows:
         style = _UNSURE if row.unknown else _BAD
@@ -106,6 +190,10 @@ def deviations(rows: Sequence[Row]) -> RenderableType:
         if not row.met:
             table.add_row(*cells)
     return table
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def changes(found: Sequence[Change]) -> RenderableType:

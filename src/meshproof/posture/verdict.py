@@ -1,7 +1,7 @@
 """What is weak about a posture: why, who says so, and which field of an Istio Gateway fixes it.
 
 Only what was seen is judged: where a posture is unknown, that nothing was found means nothing. The texts are in
-``weaknesses.json``, by the name of the finding: how bad, why, who says so.
+``weaknesses.json``, by the name of the finding: how bad, why, who says so, and what fixes it on any server.
 
 A field of Istio is named only if it can do it. A server that does what Envoy, with BoringSSL, never does is not Envoy:
 then no field of Istio changes anything about it.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
@@ -62,11 +62,10 @@ class Finding:
 BEHIND_PASSTHROUGH = "Behind PASSTHROUGH the gateway ends no TLS: there the backend itself has to be fixed."
 """Goes with every list of findings, for a scan cannot tell who ends TLS."""
 
-OTHER_SERVER = (
-    "the settings of the server that answers, such as a backend behind PASSTHROUGH: "
-    "it does what Envoy never does, so that no field of Istio changes it"
+_OTHER_SERVER = (
+    "It is not an Envoy: it {sign}. No field of Istio changes that: the fixes are for the server that answers, "
+    "such as a backend behind PASSTHROUGH."
 )
-"""The remedy where the server can't be Envoy."""
 
 _NEWER = "servers[].tls.minProtocolVersion: TLSV1_2"
 _CERTIFICATE = "servers[].tls.credentialName: a Secret with another certificate"
@@ -79,8 +78,8 @@ _STRONG_PRIME, _STRONG_CURVE = 2048, 224  # bits: 112 of strength
 _BROKEN_HASH = re.compile(r"md[245]|sha-?1(?!\d)", re.IGNORECASE)
 
 _OLD_VERSIONS = {
-    ProtocolVersion.SSL_2: ("ssl-2", OTHER_SERVER),
-    ProtocolVersion.SSL_3: ("ssl-3", OTHER_SERVER),
+    ProtocolVersion.SSL_2: ("ssl-2", None),
+    ProtocolVersion.SSL_3: ("ssl-3", None),
     ProtocolVersion.TLS_1_0: ("tls-1.0", _NEWER),
     ProtocolVersion.TLS_1_1: ("tls-1.1", _NEWER),
 }
@@ -115,38 +114,47 @@ _WEAK_SUITES: Mapping[str, Callable[[CipherSuite], bool]] = {
 }
 
 
-def finding(name: str, what: Iterable[str], remedy: str, **facts: str) -> Finding:
-    """Return the finding of that name; the facts go into its sentence."""
-    severity, why, source = _texts()[name]
-    return Finding(name, Severity(severity), tuple(what), why.format(**facts), source, remedy)
+def finding(name: str, what: Iterable[str], remedy: str | None = None, **facts: str) -> Finding:
+    """Return the finding of that name; the facts go into its sentence. Without a remedy it has that of any server."""
+    severity, why, source, *fix = _texts()[name]
+    return Finding(name, Severity(severity), tuple(what), why.format(**facts), source, remedy or fix[0])
 
 
 def judge(posture: Posture) -> tuple[Finding, ...]:
     """Return what is weak about a posture, the worst first."""
     parts = (_versions, _suites, _groups, _certificates)
     found = dict.fromkeys(finding for part in parts for finding in part(posture))
-    if _is_another_server(posture):
-        found = dict.fromkeys(replace(finding, remedy=OTHER_SERVER) for finding in found)
+    if other_server(posture):
+        found = dict.fromkeys(replace(finding, remedy=_texts()[finding.id][3]) for finding in found)
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 
 @cache
-def _texts() -> Mapping[str, tuple[str, str, str]]:
-    texts: Mapping[str, tuple[str, str, str]] = json.loads(Path(__file__).with_name("weaknesses.json").read_bytes())
+def _texts() -> Mapping[str, Sequence[str]]:
+    texts: Mapping[str, Sequence[str]] = json.loads(Path(__file__).with_name("weaknesses.json").read_bytes())
     return texts
 
 
-def _is_another_server(posture: Posture) -> bool:
-    """Say whether the server does anything that Envoy, with BoringSSL, never does."""
+def other_server(posture: Posture) -> str | None:
+    """Return the sentence that names what the server does and Envoy, with BoringSSL, never does; None if nothing."""
+    sign = next(_signs_of_another_server(posture), None)
+    return _OTHER_SERVER.format(sign=sign) if sign else None
+
+
+def _signs_of_another_server(posture: Posture) -> Iterator[str]:
+    """Give what Envoy never does, each as the end of a sentence."""
     suites = {suite.label for order in posture.ciphers for suite in order.suites if suite.encryption}
     groups = {spelled(group) for order in posture.groups for group in order.groups if group.kind != "unknown"}
-    return (
-        not {ProtocolVersion.SSL_2, ProtocolVersion.SSL_3}.isdisjoint(posture.offered)
-        or not suites <= BORINGSSL_SUITES
-        or not groups <= BORINGSSL_GROUPS
-        or any(client.answer.dh_bits for client in posture.clients)
-        or posture.fallback_scsv is False
-    )
+    for version in (ProtocolVersion.SSL_2, ProtocolVersion.SSL_3):
+        if version in posture.offered:
+            yield f"offers {version}"
+    if posture.dh_bits or any(client.answer.dh_bits for client in posture.clients):
+        yield "offers DHE"
+    for what, names in (("cipher suite", suites - BORINGSSL_SUITES), ("group", groups - BORINGSSL_GROUPS)):
+        if names:
+            yield f"offers the {what} {min(names)}"
+    if posture.fallback_scsv is False:
+        yield "ignores TLS_FALLBACK_SCSV"
 
 
 def _versions(posture: Posture) -> Iterator[Finding]:
@@ -159,7 +167,7 @@ def _versions(posture: Posture) -> Iterator[Finding]:
         remedy = "servers[].tls.maxProtocolVersion: TLSV1_3, or leave it out"
         yield finding("no-tls-1.3", [str(ProtocolVersion.TLS_1_3)], remedy)
     if posture.fallback_scsv is False:
-        yield finding("no-fallback-scsv", map(str, posture.fallback_versions), OTHER_SERVER)
+        yield finding("no-fallback-scsv", map(str, posture.fallback_versions))
 
 
 def _suites(posture: Posture) -> Iterator[Finding]:
@@ -181,12 +189,12 @@ def _groups(posture: Posture) -> Iterator[Finding]:
     groups = {group for order in posture.groups for group in order.groups}
     small = sorted(spelled(group) for group in groups if group.kind == "ECDH" and _is_short(group.bits, _STRONG_CURVE))
     if small:
-        yield finding("small-group", small, OTHER_SERVER)
+        yield finding("small-group", small)
     primes = {group.bits for group in groups if group.kind == "DH"}
     primes |= {*posture.dh_bits, *(client.answer.dh_bits for client in posture.clients)}
     short = sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME))
     if short:
-        yield finding("small-dh", [f"{bits} bit DH" for bits in short], OTHER_SERVER)
+        yield finding("small-dh", [f"{bits} bit DH" for bits in short])
     for order in posture.groups:
         if order.version is ProtocolVersion.TLS_1_3 and order.complete and all(g.kind != "KEM" for g in order.groups):
             names = [spelled(group) for group in order.groups]

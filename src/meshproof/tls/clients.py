@@ -31,6 +31,7 @@ from meshproof.tls.version import ProtocolVersion
 
 FORMAT = 1
 SETS = ("seed", "modern", "user")
+ALL, NONE = "all", "none"
 _BUILT_IN = Path(__file__).with_name("clients.json")
 _POINT_FORMATS = ("uncompressed", "ansiX962_compressed_prime", "ansiX962_compressed_char2")
 _PSK_MODES = ("psk_ke", "psk_dhe_ke")
@@ -99,14 +100,27 @@ def read(path: Path) -> Clients:
         raise ClientsUnreadable(f"Tried to read the clients in {path}: {error.strerror}.") from error
     except ValueError as error:
         raise ClientsUnreadable(f"The clients in {path} are no JSON: {error}.") from error
+    if isinstance(document, dict) and "targets" in document:
+        raise ClientsUnreadable(f"{path} has what a scan found, and no clients: `meshproof diff` reads it.")
     try:
         if document["format"] != FORMAT:
             raise ClientsUnreadable(f"The clients in {path} have format {document['format']}; this reads {FORMAT}.")
-        return Clients(str(document["data"]), tuple(map(profile_of, document["clients"])))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ClientsUnreadable(f"The clients in {path} lack something: {error!r}.") from error
+        clients = Clients(str(document["data"]), tuple(map(profile_of, document["clients"])))
+    except KeyError as error:
+        raise ClientsUnreadable(f"The clients in {path} lack the key {error}.") from error
+    except (TypeError, AttributeError) as error:
+        raise ClientsUnreadable(f"The clients in {path} are not of the shape that they should be: {error}.") from error
     except ValueError as error:
         raise ClientsUnreadable(f"The clients in {path} have something unknown: {error}") from error
+    for profile in clients.profiles:
+        if is_set(profile.name):
+            raise ClientsUnreadable(f"{path} has a client called {profile.name}, as a set is: give it another name.")
+    return clients
+
+
+def is_set(name: str) -> bool:
+    """Say whether a name is that of a set of clients, in capitals or not."""
+    return name.lower() in (*SETS, ALL, NONE)
 
 
 def write(clients: Clients) -> str:
@@ -128,7 +142,7 @@ def facts(profile: Profile) -> dict[str, Any]:
         "set": profile.group,
         "provenance": profile.provenance,
         "hello": "SSLv2" if profile.ssl2_format else None,
-        "record_version": None if profile.ssl2_format else str(profile.record_version),
+        "record_version": None if profile.ssl2_format else profile.record_version.value,
         "versions": [_version_name(code) for code in profile.versions],
         "session_id": profile.session_id,
         "cipher_suites": _names(profile.suites, lambda code: suite(code).name),
@@ -227,7 +241,7 @@ def _group_name(code: int) -> str:
 
 def _version_name(code: int) -> str:
     known = ProtocolVersion.from_code(code)
-    return _GREASE_NAME if code == GREASE else str(known) if known else f"0x{code:04X}"
+    return _GREASE_NAME if code == GREASE else known.value if known else f"0x{code:04X}"
 
 
 def _version_code(name: str) -> int:

@@ -92,10 +92,13 @@ def _contradicted(posture: Posture, what: str) -> Posture:
 def without_refusals(posture: Posture) -> Posture:
     """Return a posture of a target that contradicts itself: what was refused may be offered at another time.
 
-    Several servers answer under one address, or the server changed during the scan. What was negotiated stays.
+    Several servers answer under one address, or the server changed during the scan. What was negotiated stays. Nor does
+    a target that never agreed on anything refuse for certain: it may refuse whoever comes, whatever is offered.
     """
-    if not posture.contradictions:
+    agreed = bool(posture.offered) or any(client.answer.negotiated for client in posture.clients)
+    if agreed and not posture.contradictions:
         return posture
+    posture = _with_missing_groups(posture)
     wanted = posture.client_authentication
     known = (ClientAuthentication.NOT_REQUESTED, ClientAuthentication.UNKNOWN)
     return replace(
@@ -114,6 +117,19 @@ def without_refusals(posture: Posture) -> Posture:
             replace(client, unknown=client.unknown or not client.answer.negotiated) for client in posture.clients
         ),
     )
+
+
+def _with_missing_groups(posture: Posture) -> Posture:
+    """Add what is not known of the groups of the versions that would have a list, so that none goes without a word."""
+    if not posture.listed:
+        return posture
+    listed = {order.version for order in posture.groups}
+    before = [version for version in posture.offered if version in WITH_KINDS]
+    newest = [*before[-1:], *(version for version in posture.offered if version is ProtocolVersion.TLS_1_3)]
+    if listed & set(before):
+        newest = newest[-1:]
+    missing = [GroupOrder(version=version, groups=(), complete=False) for version in newest if version not in listed]
+    return replace(posture, groups=(*posture.groups, *missing))
 
 
 def should_connect(profile: Profile, posture: Posture) -> bool:

@@ -14,11 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from meshproof.tls import questions, registry
 from meshproof.tls.answer import Answer, Offer, Offered
+from meshproof.tls.certificate import certificate_of
 from meshproof.tls.outcome import WORDLESS, Alert, Outcome
 from meshproof.tls.posture import GroupOrder, SuiteOrder
 from meshproof.tls.profile import Profile
@@ -77,11 +75,13 @@ class Listing(Generic[Item]):
         items: The choices, best first.
         complete: Whether a refusal ended the list.
         ends: The hellos that were refused, each with its control: they must be refused later as well.
+        rest: What was offered at last, and not chosen.
     """
 
     items: list[Item] = field(default_factory=list)
     complete: bool = True
     ends: list[tuple[Profile, Profile]] = field(default_factory=list)
+    rest: list[Item] = field(default_factory=list)
 
 
 async def version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Version:
@@ -216,10 +216,9 @@ async def suite_order(
         certificate: ``RSA`` (all that is not ECDSA) or ``ECDSA``; None for TLS 1.3.
     """
     wanted = hello.accepted_versions[0]
-    asking = questions.for_certificate(hello, certificate) if certificate and hello.signature_algorithms else hello
 
     async def choose(suites: Sequence[CipherSuite], back: CipherSuite | None) -> tuple[CipherSuite | None, Answer]:
-        part = questions.with_suites(asking, [suite.code for suite in suites])
+        part = questions.with_suites(hello, [suite.code for suite in suites])
         return _suite_of(await asker.ask(part, control=control(suites, back)))
 
     def control(suites: Sequence[CipherSuite], back: CipherSuite | None) -> Profile | None:
@@ -227,15 +226,15 @@ async def suite_order(
         if known is None:
             return None
         codes = [suite.code for suite in suites if suite != known]
-        return questions.with_suites(asking if back else hello, [*codes, known.code])
+        return questions.with_suites(hello, [*codes, known.code])
 
     def ended(suites: Sequence[CipherSuite], back: CipherSuite | None) -> tuple[Profile, Profile]:
-        part = questions.with_suites(asking, [suite.code for suite in suites])
+        part = questions.with_suites(hello, [suite.code for suite in suites])
         return part, control(suites, back) or hello
 
     parts: list[list[CipherSuite]] = []
     listing: Listing[CipherSuite] = Listing()
-    for portion in questions.portions(asking, questions.suites(wanted, certificate), asker.sni):
+    for portion in questions.portions(hello, questions.suites(wanted, certificate), asker.sni):
         part = await _choices(choose, ended, portion, listing.items[-1] if listing.items else None)
         parts.append(part.items)
         listing.items += part.items
@@ -245,6 +244,8 @@ async def suite_order(
             break
     merged = await _merged(choose, [part for part in parts if part])
     preference = await _classes(choose, merged) if merged is not None else None
+    if preference and not await _top_wins(choose, preference):
+        preference = None
     order = SuiteOrder(
         version=wanted,
         certificate=certificate,
@@ -308,20 +309,22 @@ async def group_order(
         first, _ = await choose(listing.items[::-1], None)
         decides = None if first is None else first == listing.items[0]
     by_client = pinned is None or decides is False
+    if any(suite.key_exchange == "ECDH" and suite.authentication == "anonymous" for suite in suites):
+        listing.complete = listing.complete and by_client  # these need no certificate, and so can use any group
     complete = listing.complete and (by_client or not _left(wanted_groups, listing.items))
     order = GroupOrder(version=wanted, groups=tuple(listing.items), server_decides=decides, complete=complete)
     return order, listing
 
 
 def _certificate_group(answer: Answer) -> Group | None:
-    """Return the group of the key in the certificate that was shown; None when it is on no curve."""
+    """Return the group of the key in the certificate that was shown; None when it is on no curve that is known."""
     if not answer.certificates:
         return None
     try:
-        key = x509.load_der_x509_certificate(answer.certificates[0]).public_key()
+        kind, _, curve = certificate_of(answer.certificates).key.partition(" ")
+        return registry.group_named(curve) if kind == "EC" else None
     except ValueError:
         return None
-    return registry.group_named(key.curve.name) if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 async def _choose_beside(
@@ -345,21 +348,33 @@ def _left(wanted: Iterable[Item], chosen: Sequence[Item]) -> list[Item]:
     return [item for item in wanted if item not in chosen]
 
 
-async def protocols(asker: Asker, hello: Profile) -> Listing[str]:
-    """List the application protocols that a server accepts, its first choice first; in TLS 1.2 or older.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a server made of a list of application protocols.
 
-    It is complete when the server goes on without any (RFC 7301 3.2 allows that), or refuses.
+    Attributes:
+        protocol: The one that it chose; None when it chose none.
+        known: Whether it said so: it went on without any (RFC 7301 3.2 allows that), or refused.
     """
-    plain = questions.with_alpn(hello, ())
-    listing: Listing[str] = Listing()
-    left = list(questions.PROTOCOLS)
-    while left:
-        answer = await asker.ask(questions.with_alpn(plain, left), control=hello)
-        if not answer.negotiated or answer.alpn not in left:
-            listing.complete = answer.refused or (answer.negotiated and answer.alpn is None)
+
+    protocol: str | None
+    known: bool
+
+
+ChooseProtocol = Callable[[Sequence[str]], Awaitable[Choice]]
+"""Offers application protocols."""
+
+
+async def protocols(choose: ChooseProtocol) -> Listing[str]:
+    """List the application protocols that a server accepts of those that are asked for, its first choice first."""
+    listing: Listing[str] = Listing(rest=list(questions.PROTOCOLS))
+    while listing.rest:
+        choice = await choose(listing.rest)
+        if choice.protocol not in listing.rest:
+            listing.complete = choice.known and choice.protocol is None
             break
-        listing.items.append(answer.alpn)
-        left.remove(answer.alpn)
+        listing.items.append(choice.protocol)
+        listing.rest.remove(choice.protocol)
     return listing
 
 
@@ -423,6 +438,22 @@ async def _merged(choose: Choose[Item], parts: Sequence[list[Item]]) -> list[Ite
         queues[heads.index(item)].pop(0)
         queues = [queue for queue in queues if queue]
     return merged + queues[0]
+
+
+async def _top_wins(choose: Choose[CipherSuite], classes: Sequence[Sequence[CipherSuite]]) -> bool:
+    """Say whether the best class is chosen also when a client puts one of the others first.
+
+    Some servers take ChaCha20 from a client that puts it first, and keep to their own order for all others (OpenSSL's
+    SSL_OP_PRIORITIZE_CHACHA): then there is no single order.
+    """
+    top, *others = classes
+    chacha = [suite for other in others for suite in other if (suite.encryption or "").startswith("CHACHA20")]
+    for first in dict.fromkeys((*(other[0] for other in others[:1]), *chacha[:1])):
+        rest = [suite for equals in classes for suite in equals if suite != first]
+        suite, _ = await choose([first, *rest], None)
+        if suite not in top:
+            return False
+    return True
 
 
 async def _classes(choose: Choose[Item], chosen: Sequence[Item]) -> list[list[Item]] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import struct
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 
 from meshproof.tls.answer import Answer
@@ -116,6 +118,11 @@ def _connection(endpoint: Endpoint) -> socket.socket:
     connection.setblocking(False)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if secrets.randbits(1):
+        # Linux takes even ports for connect() and odd ones for bind(): a balancer that looks at the client's port must
+        # not show us one of its servers only.
+        with suppress(OSError):
+            connection.bind(("", 0))
     return connection
 
 

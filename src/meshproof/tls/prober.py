@@ -42,6 +42,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.05  # seconds between two looks at whether 
 _CALM = 16  # answers in a row after which the rests become shorter again
 _ENOUGH_SILENCE = 2  # deadlines that pass without an answer before others like them are left alone
 _MOST_CHAINS = 8
+_INSTANT = 0.001  # seconds; what is left for a connection that begins at the very end
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Prober:
         connections: How many there were.
         chains: The chains of certificates that were shown, leaf first, in DER; each once, and only the first few.
         more_chains: Whether there were more than those.
-        client_cert_requested: Whether a client certificate was asked for; None while that is not known.
+        requests: For each version whether a client certificate was asked for, and whether it was not: what was seen.
         negotiated: All answers that agreed on something, each once.
         witness: What is known to be answered; None until something is.
         gone: How the target ended for good; None while it answers.
@@ -148,7 +149,7 @@ class Prober:
         self.connections = 0
         self.chains: list[tuple[bytes, ...]] = []
         self.more_chains = False
-        self.client_cert_requested: bool | None = None
+        self.requests: dict[ProtocolVersion, set[bool]] = {}
         self.negotiated: dict[Answer, None] = {}
         self.witness: Control | None = None
         self.gone: Outcome | None = None
@@ -175,6 +176,11 @@ class Prober:
     def time_left(self) -> float:
         """The seconds that are left for the target."""
         return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def _time_for_one(self) -> float:
+        """The seconds that one connection may take: no more than are left."""
+        return max(min(self._timeout, self.time_left), _INSTANT)
 
     @property
     def out_of_time(self) -> bool:
@@ -238,9 +244,8 @@ class Prober:
             async with self._court, self._alone():
                 if await self._answers_again():
                     answer, flight = await self._read_encrypted(profile, alone=True)
-        self._remember(replace(answer, certificates=flight.certificates))
-        if flight.client_cert_requested is not None:
-            self._remember_request(requested=flight.client_cert_requested)
+        asked = flight.client_cert_requested
+        self._remember(replace(answer, certificates=flight.certificates, client_cert_requested=asked))
         return answer, flight
 
     async def answers(self) -> bool:
@@ -257,9 +262,7 @@ class Prober:
         await self._wait_a_turn()
         async with self._slots:
             self.connections += 1
-            return await ask_encrypted(
-                self.endpoint, profile, sni=self.sni, timeout=min(self._timeout, self.time_left or self._timeout)
-            )
+            return await ask_encrypted(self.endpoint, profile, sni=self.sni, timeout=self._time_for_one / 2)
 
     async def _connect(
         self, profile: Profile, *, follow: bool = False, length: int | None = None, rest: bool = True
@@ -285,7 +288,7 @@ class Prober:
 
     async def _send(self, profile: Profile, *, follow: bool = False, length: int | None = None) -> Answer:
         self.connections += 1
-        timeout = min(self._timeout, self.time_left or self._timeout)
+        timeout = self._time_for_one
         if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
             return await probe.ask_ssl2(self.endpoint, profile, timeout=timeout)
         return await probe.ask(self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length)
@@ -301,8 +304,8 @@ class Prober:
                 self.chains.append(chain)
             else:
                 self.more_chains = True
-        if answer.client_cert_requested is not None:
-            self._remember_request(requested=answer.client_cert_requested)
+        if answer.client_cert_requested is not None and answer.version is not None:
+            self.requests.setdefault(answer.version, set()).add(answer.client_cert_requested)
         if answer.negotiated:
             self.negotiated[Answer(
                 outcome=answer.outcome,
@@ -311,9 +314,6 @@ class Prober:
                 group=answer.group,
                 dh_bits=answer.dh_bits,
             )] = None  # fmt: skip
-
-    def _remember_request(self, *, requested: bool) -> None:
-        self.client_cert_requested = requested or bool(self.client_cert_requested)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from meshproof.tls.hello import (
     PSK_MODES,
     SERVER_NAME,
     SIGNATURE_ALGORITHMS,
+    SIGNATURE_ALGORITHMS_CERT,
     SUPPORTED_GROUPS,
     SUPPORTED_VERSIONS,
     Hello,
@@ -44,30 +45,35 @@ _RENEGOTIATION = suite_named("TLS_EMPTY_RENEGOTIATION_INFO_SCSV").code
 _FALLBACK = suite_named("TLS_FALLBACK_SCSV").code
 _SHARED = (group_named("x25519").code, group_named("secp256r1").code)
 
-SIGNATURES: Mapping[str, tuple[int, ...]] = {
-    RSA: tuple(
-        map(
-            signature_code,
-            (
-                *("rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"),
-                *("rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512"),
-                *("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "rsa_pkcs1_sha1"),
-            ),
-        )
-    ),
-    ECDSA: tuple(
-        map(
-            signature_code,
-            (
-                *("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384", "ecdsa_secp521r1_sha512"),
-                *("ed25519", "ed448", "ecdsa_sha1"),
-            ),
-        )
-    ),
+CERTIFICATES: Mapping[str, tuple[int, ...]] = {
+    name: tuple(map(signature_code, schemes))
+    for name, schemes in {
+        "RSA": (
+            *("rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"),
+            *("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "rsa_pkcs1_sha1"),
+        ),
+        "RSA-PSS": ("rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512"),
+        "P-256": ("ecdsa_secp256r1_sha256", "ecdsa_sha1"),
+        "P-384": ("ecdsa_secp384r1_sha384",),
+        "P-521": ("ecdsa_secp521r1_sha512",),
+        "Ed25519": ("ed25519",),
+        "Ed448": ("ed448",),
+    }.items()
 }
-DSA_SIGNATURES = (signature_code("dsa_sha256"), signature_code("dsa_sha1"))
-ALL_SIGNATURES = SIGNATURES[ECDSA] + SIGNATURES[RSA] + DSA_SIGNATURES
+"""The kinds of keys that a certificate may have, each with the algorithms that such a key signs with in TLS 1.3."""
 
+ALL_SIGNATURES = tuple(
+    map(
+        signature_code,
+        (
+            *("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384", "ecdsa_secp521r1_sha512", "ed25519", "ed448"),
+            *("ecdsa_sha1", "rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"),
+            *("rsa_pss_pss_sha256", "rsa_pss_pss_sha384", "rsa_pss_pss_sha512"),
+            *("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512", "rsa_pkcs1_sha1"),
+            *("dsa_sha256", "dsa_sha1"),
+        ),
+    )
+)
 _USUAL_SIGNATURES = tuple(
     map(
         signature_code,
@@ -265,5 +271,18 @@ def with_fallback(hello: Profile) -> Profile:
 
 
 def for_certificate(hello: Profile, kind: str) -> Profile:
-    """Return a hello that takes only one kind of certificate, ``RSA`` (with DSA) or ``ECDSA`` (with EdDSA)."""
-    return replace(hello, signature_algorithms=SIGNATURES[kind] + (DSA_SIGNATURES if kind == RSA else ()))
+    """Return a hello that takes only one kind of certificate for the server itself, whatever its authorities sign with.
+
+    Without ``signature_algorithms_cert`` the algorithms would bind the whole chain (RFC 8446 4.2.3).
+
+    Args:
+        hello: A hello of TLS 1.2 or 1.3.
+        kind: One of ``CERTIFICATES``.
+    """
+    extensions = tuple(code for code in hello.extensions if code != SIGNATURE_ALGORITHMS_CERT)
+    return replace(
+        hello,
+        signature_algorithms=CERTIFICATES[kind],
+        signature_algorithms_cert=ALL_SIGNATURES,
+        extensions=(*extensions, SIGNATURE_ALGORITHMS_CERT),
+    )

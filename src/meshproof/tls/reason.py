@@ -17,6 +17,9 @@ from meshproof.tls.profile import Profile
 from meshproof.tls.registry import CipherSuite
 from meshproof.tls.version import ProtocolVersion
 
+FIRST_HELLO = "first hello accepted"
+"""The reason of a client that gets in at once."""
+
 _ABOUT_SUITES = frozenset(
     {Alert.HANDSHAKE_FAILURE, Alert.ILLEGAL_PARAMETER, Alert.INSUFFICIENT_SECURITY, Alert.MISSING_EXTENSION}
 )
@@ -34,7 +37,7 @@ def reason(profile: Profile, answer: Answer, found: Posture) -> str:
         found: The posture, with versions, cipher suites, groups and certificates as far as they are known.
     """
     if answer.negotiated:
-        return f"after a HelloRetryRequest for {answer.group}" if answer.retried else "first hello accepted"
+        return f"after a HelloRetryRequest for {answer.group}" if answer.retried else FIRST_HELLO
     ended = (
         f"alert {answer.alert} {alert_name(answer.alert)}" if answer.alert is not None else str(answer.outcome.value)
     )

@@ -8,8 +8,10 @@ So a target that is not there costs one deadline, and nothing is believed of a t
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,7 +21,7 @@ from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.certificate import certificate_of
 from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.encrypted import SUITES
-from meshproof.tls.enumeration import Version, first_question
+from meshproof.tls.enumeration import Choice, Version, first_question
 from meshproof.tls.handshake import Observation, handshake
 from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome
 from meshproof.tls.posture import (
@@ -45,9 +47,18 @@ from meshproof.wait import pause
 TARGETS_AT_ONCE = 64
 DEFAULT_MAX_TIME = 60.0  # seconds for all that is asked of one target
 _CLEAR = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
-_X25519 = (group_named("x25519").code,)
+_ENCRYPTED = questions.broad(ProtocolVersion.TLS_1_3, suites=SUITES, key_shares=(group_named("x25519").code,))
 _PATIENCE = 1.0  # seconds for a target to say its first word, when it ends every connection at once
 _FEW = 3  # clients that are tried to get a first word
+_INSTANT = 0.001  # seconds
+_COMPLETABLE = {
+    ProtocolVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    ProtocolVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+_AUTHENTICATION = {
+    Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
+    Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
+}
 _ABOUT_THE_VERSION = frozenset({Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED})
 _TIMES = 3  # that an end has to come to be believed
 
@@ -108,18 +119,36 @@ def offers(address: Address, *, sni: str | None, timeout: float = DEFAULT_TIMEOU
 
 async def _all(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
     at_once, slots = asyncio.Semaphore(TARGETS_AT_ONCE), asyncio.Semaphore(CONNECTIONS)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TARGETS_AT_ONCE))
 
     async def one(target: Target) -> None:
-        try:
-            take(await posture(target, options, slots))
-        finally:
-            at_once.release()
+        async with at_once:
+            try:
+                take(await posture(target, options, slots))
+            except Exception as error:  # noqa: BLE001 - a fault in the scan of one target costs that target alone
+                take(_failed(target, error))
+
+    async def each(target: Target) -> None:
+        parts = await _addresses(target, options) if options.all_addresses else [target]
+        await asyncio.gather(*map(one, parts))
 
     async with asyncio.TaskGroup() as group:
         for target in targets:
-            for part in await _addresses(target, options) if options.all_addresses else [target]:
-                await at_once.acquire()
-                group.create_task(one(part))
+            group.create_task(each(target))
+
+
+def _failed(target: Target, error: Exception) -> Posture:
+    """Return the posture of a target whose scan failed by a fault of ours."""
+    unknown = Offer(offered=Offered.UNKNOWN, refusal=Outcome.LOCAL_FAULT)
+    return Posture(
+        target=target,
+        began=datetime.now(UTC),
+        seconds=0,
+        connections=0,
+        versions=dict.fromkeys(ProtocolVersion, unknown),
+        unreachable=Outcome.LOCAL_FAULT,
+        notes=(f"The scan itself failed, which is a fault of meshproof: {type(error).__name__}: {error}.",),
+    )
 
 
 async def _addresses(target: Target, options: Options) -> list[Target]:
@@ -172,6 +201,8 @@ class _Scan:
     versions: dict[ProtocolVersion, Version] = field(default_factory=dict)
     ends: list[Profile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    protocols: enumeration.Listing[str] | None = None
+    choose_protocol: enumeration.ChooseProtocol | None = None
     controlled: bool = False
 
     async def run(self) -> Posture:
@@ -258,25 +289,25 @@ class _Scan:
         tls13 = ProtocolVersion.TLS_1_3 in offered
         with_groups = {clear, ProtocolVersion.TLS_1_3}
         fallback = [self.versions[version] for version in offered if version.code >= ProtocolVersion.TLS_1_0.code]
-        lists, encrypted, alpn, noticed = await asyncio.gather(
+        lists, certificates, protocols, noticed = await asyncio.gather(
             asyncio.gather(*(self._lists_of(version, groups=version in with_groups) for version in offered)),
-            self._encrypted(alpn=clear is None) if tls13 else _nothing(),
-            enumeration.protocols(self.prober, self.versions[clear].hello) if clear else _nothing(),
+            self._certificates(clear, tls13=tls13),
+            self._protocols(clear, tls13=tls13),
             enumeration.fallback_scsv(self.prober, fallback),
         )
+        self.protocols = protocols
+        self.choose_protocol = self._choose_encrypted if tls13 or not clear else self._choose_in_clear(clear)
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
         groups = _corroborated([order for _, order in lists if order])
         in_clear = all(order.complete for orders, _ in lists for order in orders) and (bool(clear) or tls13)
-        encrypted_certificates, encrypted_alpn = encrypted or (True, None)
-        protocols = alpn or encrypted_alpn
         self.posture = replace(
             self.posture,
             ciphers=tuple(order for orders, _ in lists for order in orders),
             groups=groups,
             alpn=tuple(protocols.items) if protocols else (),
             alpn_complete=protocols.complete if protocols else all_refused,
-            certificates_complete=all_refused or (in_clear and encrypted_certificates),
+            certificates_complete=all_refused or (in_clear and certificates),
             fallback_scsv=noticed,
         )
 
@@ -305,41 +336,74 @@ class _Scan:
         self.ends += [end for end, _ in listing.ends]
         return known, _Groups(order_of_groups, listing.complete)
 
-    async def _encrypted(self, *, alpn: bool) -> tuple[bool, enumeration.Listing[str] | None]:
-        """Look at what TLS 1.3 encrypts: say whether each kind of certificate is known; list the protocols if asked."""
-        hello = questions.with_suites(questions.broad(ProtocolVersion.TLS_1_3, key_shares=_X25519), SUITES)
-        known = await asyncio.gather(
-            *(self._encrypted_is_known(questions.for_certificate(hello, kind), hello) for kind in (RSA, ECDSA))
-        )
-        listing: enumeration.Listing[str] = enumeration.Listing()
-        left = list(questions.PROTOCOLS) if alpn else []
-        while left:
-            answer, flight = await self.prober.ask_encrypted(questions.with_alpn(hello, left))
-            if flight.alpn not in left:
-                listing.complete = answer.refused or (flight.client_cert_requested is not None and flight.alpn is None)
-                break
-            listing.items.append(flight.alpn)
-            left.remove(flight.alpn)
-        return all(known) and bool(self.prober.chains), listing if alpn else None
+    async def _certificates(self, clear: ProtocolVersion | None, *, tls13: bool) -> bool:
+        """Look at the certificate for each kind of key; say whether each kind is known."""
+        if tls13:
+            known = await asyncio.gather(*map(self._is_encrypted_kind_known, questions.CERTIFICATES))
+            return all(known) and bool(self.prober.chains)
+        if clear is ProtocolVersion.TLS_1_2:
+            hello = self.versions[clear].hello
+            kinds = [questions.for_certificate(hello, kind) for kind in questions.CERTIFICATES]
+            answers = await asyncio.gather(*(self.prober.ask(kind, control=hello) for kind in kinds))
+            return all(answer.negotiated or answer.refused for answer in answers)
+        return True
 
-    async def _encrypted_is_known(self, hello: Profile, control: Profile) -> bool:
+    async def _is_encrypted_kind_known(self, kind: str) -> bool:
+        hello = questions.for_certificate(_ENCRYPTED, kind)
         answer, flight = await self.prober.ask_encrypted(hello)
         if flight.client_cert_requested is not None:
             return True
-        return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=control)).refused)
+        return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=_ENCRYPTED)).refused)
+
+    async def _protocols(self, clear: ProtocolVersion | None, *, tls13: bool) -> enumeration.Listing[str] | None:
+        """List the application protocols: of the newest version in the clear; in TLS 1.3 they have to be the same."""
+        in_clear = await enumeration.protocols(self._choose_in_clear(clear)) if clear else None
+        if not tls13:
+            return in_clear
+        if in_clear is None or not in_clear.complete:
+            return await enumeration.protocols(self._choose_encrypted)
+        for protocols, expected in _repeated(in_clear):
+            choice = await self._choose_encrypted(protocols)
+            if choice.known and choice.protocol != expected:
+                encrypted = await enumeration.protocols(self._choose_encrypted)
+                in_clear.items += [protocol for protocol in encrypted.items if protocol not in in_clear.items]
+                self._contradict("its application protocols in TLS 1.3 are not those before")
+                return in_clear
+            in_clear.complete &= choice.known
+        return in_clear
+
+    def _choose_in_clear(self, clear: ProtocolVersion) -> enumeration.ChooseProtocol:
+        known = self.versions[clear]
+        chosen = known.answer.suite
+        hello = questions.with_suites(known.hello, [chosen.code]) if chosen else known.hello  # it may not be long
+
+        async def choose(protocols: Sequence[str]) -> Choice:
+            answer = await self.prober.ask(questions.with_alpn(hello, protocols), control=hello)
+            return Choice(answer.alpn if answer.negotiated else None, answer.negotiated or answer.refused)
+
+        return choose
+
+    async def _choose_encrypted(self, protocols: Sequence[str]) -> Choice:
+        answer, flight = await self.prober.ask_encrypted(questions.with_alpn(_ENCRYPTED, protocols))
+        return Choice(flight.alpn, flight.client_cert_requested is not None or answer.refused)
 
     async def _ask_again(self) -> None:
-        """Ask once more for all that was refused, and for each version that was offered."""
+        """Ask once more for all that was refused, for each version that was offered, and for the protocols."""
         prober = self.prober
         refused = [known.hello for known in self.versions.values() if known.offer.offered is Offered.NOT_OFFERED]
         offered = [known for known in self.versions.values() if known.offer.offered is Offered.OFFERED]
-        await asyncio.gather(*map(prober.ask_once, [*refused, *self.ends]))
+        await asyncio.gather(*map(prober.ask_once, [*refused, *self.ends, *self.ends]))
         answers = await asyncio.gather(*(prober.ask(known.hello) for known in offered))
         for known, answer in zip(offered, answers, strict=True):
             if answer.refused:
                 version = known.hello.accepted_versions[0]
                 self._contradict(f"{version} was negotiated at one time and refused at another ({answer})")
         self.controlled = bool(answers) and answers[-1].negotiated
+        if self.protocols and self.choose_protocol:
+            for protocols, expected in _repeated(self.protocols):
+                choice = await self.choose_protocol(protocols)
+                if choice.known and self.protocols.complete and choice.protocol != expected:
+                    self._contradict("it chose other application protocols at another time")
 
     def _contradict(self, what: str) -> None:
         self.posture = replace(self.posture, contradictions=(*self.posture.contradictions, what))
@@ -354,49 +418,68 @@ class _Scan:
 
         async def again(place: int, profile: Profile) -> None:
             first = clients[place]
-            if not first.refused or first.confirmed or not should_connect(profile, self.posture):
+            if not first.refused or not should_connect(profile, self.posture):
                 return
+            newest = next(version for version in profile.accepted_versions if version in self.posture.offered)
             for _ in range(_TIMES - 1):
-                answer = await self.prober.ask(profile, follow=True)
-                if (answer.outcome, answer.alert) != (first.outcome, first.alert):
+                answer = await self.prober.ask(profile, control=self.versions[newest].hello, follow=True)
+                if (answer.outcome, answer.alert) != (first.outcome, first.alert) or not answer.refused:
                     clients[place] = Answer(outcome=Outcome.UNSTABLE, remark="the same hello was refused only at times")
-                    self._contradict(f"{profile.name} was refused at one time ({first}) and not at another")
+                    if answer.conclusive:
+                        self._contradict(f"{profile.name} was refused at one time ({first}) and not at another")
                     return
 
         await asyncio.gather(*(again(place, profile) for place, profile in enumerate(self.options.clients)))
 
     async def _complete_handshakes(self) -> None:
         """Find out what becomes of a client without a certificate, and of one with the one that we were given."""
-        prober = self.prober
-        wanted = {None: ClientAuthentication.UNKNOWN, False: ClientAuthentication.NOT_REQUESTED}.get(
-            prober.client_cert_requested
+        wanted = await self._client_authentication()
+        self.posture = replace(self.posture, client_authentication=wanted)
+        self.posture = replace(self.posture, credential=await self._credential())
+
+    async def _client_authentication(self) -> ClientAuthentication:
+        """Find out whether a client certificate is wanted; versions that differ in that are a contradiction."""
+        requests = [self.prober.requests.get(version, set()) for version in self._offered() if version in _COMPLETABLE]
+        others = [seen for version, seen in self.prober.requests.items() if version not in _COMPLETABLE]
+        seen = set().union(*requests, *others)
+        if len(seen) > 1:
+            self._contradict("it asks some clients for a certificate and others not")
+            return ClientAuthentication.UNKNOWN
+        if not seen or not all(requests):
+            return ClientAuthentication.UNKNOWN
+        if seen == {False}:
+            return ClientAuthentication.NOT_REQUESTED
+        versions = [_COMPLETABLE[version] for version in self._offered() if version in _COMPLETABLE]
+        outcomes = {await self._completed(None, version) for version in versions}
+        if len(outcomes) > 1 and outcomes <= _AUTHENTICATION.keys():
+            self._contradict("one version requires a client certificate, and another does not")
+        return (
+            _AUTHENTICATION.get(outcomes.pop(), ClientAuthentication.UNKNOWN)
+            if len(outcomes) == 1
+            else (ClientAuthentication.UNKNOWN)
         )
-        if wanted is None:
-            wanted = {
-                Outcome.CLIENT_CERT_REQUIRED: ClientAuthentication.REQUIRED,
-                Outcome.ESTABLISHED: ClientAuthentication.REQUESTED,
-            }.get(await self._completed(None), ClientAuthentication.UNKNOWN)
-        self.posture = replace(self.posture, client_authentication=wanted, credential=await self._credential())
 
     async def _credential(self) -> Outcome | None:
         """Find out what becomes of the client certificate that was given, if one was and the server asks for any."""
         if self.options.credential is None:
             return None
-        if self.prober.client_cert_requested is False:
+        if self.posture.client_authentication is ClientAuthentication.NOT_REQUESTED:
             return Outcome.CLIENT_CERT_NOT_REQUESTED
         outcome = await self._completed(self.options.credential)
         # A handshake of ours has TLS 1.2 and 1.3 only: where the server has neither, the certificate was never shown.
         return Outcome.NOT_ASKED if outcome in _ABOUT_THE_VERSION else outcome
 
-    async def _completed(self, credential: Leaf | None) -> Outcome:
+    async def _completed(self, credential: Leaf | None, version: ssl.TLSVersion | None = None) -> Outcome:
         """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""
         prober, ends = self.prober, set()
         for _ in range(_TIMES):
             if prober.witness is None or prober.gone or not await prober.answers():
                 return Outcome.NOT_ASKED
-            observation = await self._handshake(credential, ("h2", "http/1.1"))
+            observation = await self._handshake(credential, version, ("h2", "http/1.1"))
             if observation.outcome is Outcome.SILENT and observation.alpn == "h2":
-                observation = await self._handshake(credential, ("http/1.1",))  # some choose h2 and don't speak it
+                observation = await self._handshake(
+                    credential, version, ("http/1.1",)
+                )  # some choose h2 and don't speak it
             if observation.outcome not in UNDECIDED | WORDLESS:
                 return observation.outcome
             ends.add(observation.outcome)
@@ -404,18 +487,27 @@ class _Scan:
                 return Outcome.SILENT
         return ends.pop() if len(ends) == 1 else Outcome.UNSTABLE
 
-    async def _handshake(self, credential: Leaf | None, alpn: Sequence[str]) -> Observation:
+    async def _handshake(
+        self, credential: Leaf | None, version: ssl.TLSVersion | None, alpn: Sequence[str]
+    ) -> Observation:
         prober = self.prober
         prober.connections += 1
-        return await asyncio.to_thread(
-            handshake,
-            prober.endpoint.plain,
-            sni=prober.sni,
-            trust=None,
-            client=credential,
-            alpn=alpn,
-            timeout=min(self.options.timeout, prober.time_left or self.options.timeout),
-        )
+
+        def complete() -> Observation:
+            if prober.out_of_time:
+                return Observation(outcome=Outcome.NOT_ASKED)
+            timeout = min(self.options.timeout, prober.time_left)
+            return handshake(
+                prober.endpoint.plain,
+                sni=prober.sni,
+                trust=None,
+                client=credential,
+                version=version,
+                alpn=alpn,
+                timeout=max(timeout, _INSTANT),
+            )
+
+        return await asyncio.get_running_loop().run_in_executor(None, complete)
 
     def _read_certificates(self) -> None:
         certificates: list[Certificate] = []
@@ -447,6 +539,8 @@ class _Scan:
                 f"It answers no hello of {self.prober.too_long} octets, and shorter ones of the same content: "
                 "what becomes of clients with longer hellos is unknown."
             )
+        if not self.posture.offered and not self.prober.negotiated:
+            yield "It agreed on nothing that was offered: whether it would with others, or refuses all, is unknown."
         if self.prober.out_of_time:
             yield f"Not all was asked: the {self.options.max_time:g} s for a target were over."
 
@@ -489,8 +583,10 @@ def _later_than(version: ProtocolVersion) -> Sequence[Group]:
     return [registry.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]
 
 
-async def _nothing() -> None:
-    """Stand for what need not be asked."""
+def _repeated(protocols: enumeration.Listing[str]) -> list[tuple[Sequence[str], str | None]]:
+    """Return what has to be answered as before: the whole list with the first choice, and the rest with none."""
+    first = protocols.items[0] if protocols.items else None
+    return [(questions.PROTOCOLS, first), (protocols.rest, None)]
 
 
 def _refuses_the_name(answer: Answer) -> bool:

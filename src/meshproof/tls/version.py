@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class ProtocolVersion(Enum):
-    """A version, spelled as testssl.sh prints it; in the order of age."""
+    """A version; its value is spelled as testssl.sh prints it, and as a text it is ``TLS 1.0``. In the order of age."""
 
     SSL_2 = "SSLv2"
     SSL_3 = "SSLv3"
@@ -16,7 +16,7 @@ class ProtocolVersion(Enum):
     TLS_1_3 = "TLS 1.3"
 
     def __str__(self) -> str:
-        return self.value
+        return "TLS 1.0" if self is ProtocolVersion.TLS_1_0 else self.value
 
     @property
     def code(self) -> int:
