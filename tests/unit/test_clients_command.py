@@ -110,7 +110,7 @@ def test_a_client_that_nobody_has(own: Path) -> None:
             "The clients in {} are no JSON: Expecting value: line 1 column 2 (char 1).",
         ),
         ('{"format": 0}', "The clients in {} have format 0; this reads 1."),
-        ('{"format": 1}', "The clients in {} lack something: KeyError('data')."),
+        ('{"format": 1}', "The clients in {} lack the key 'data'."),
     ],
 )
 def test_a_file_that_is_none_of_ours(own: Path, text: str, sentence: str) -> None:
