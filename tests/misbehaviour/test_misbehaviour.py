@@ -112,7 +112,7 @@ def test_a_false_word_is_noticed() -> None:
     refused = replace(true.versions[TLS_1_0], offered=Offered.NOT_OFFERED)
     got, none = true.clients[0], next(client for client in true.clients if not client.answer.negotiated)
     lies: dict[str, dict[str, Any]] = {
-        "TLS 1 is not offered": {"versions": {**true.versions, TLS_1_0: refused}},
+        "TLS 1.0 is not offered": {"versions": {**true.versions, TLS_1_0: refused}},
         "SSLv3 is offered": {"versions": {**true.versions, SSL_3: true.versions[TLS_1_2]}},
         "4 of 5": {"groups": (replace(groups, groups=groups.groups[1:]), *true.groups[1:])},
         "3 of 4": {"ciphers": (replace(suites, preference=suites.preference[1:]), *true.ciphers[1:])},

@@ -59,34 +59,10 @@ def test_the_same_is_the_same(posture: Posture) -> None:
     [
         (replace(GOOD, versions=postures.versions(TLS_1_0, TLS_1_2, TLS_1_3)), "TLS 1.0", "not offered", "offered"),
         (
-            replace(GOOD, ciphers=(postures.suites(TLS_1_2, f"{GCM}|{CHACHA}"), GOOD.ciphers[1])),
-            f"TLS 1.2 RSA {GCM_256}",
-            "offered",
-            "not offered",
-        ),
-        (
             replace(GOOD, ciphers=(postures.suites(TLS_1_2, GCM, "AES128-SHA", CHACHA, GCM_256), GOOD.ciphers[1])),
             "TLS 1.2 RSA order",
             f"{GCM} = {CHACHA} > {GCM_256}",
             f"{GCM} > {CHACHA} > {GCM_256}",
-        ),
-        (
-            replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_2, "AES128-SHA", certificate="ECDSA"))),
-            "TLS 1.2 ECDSA AES128-SHA",
-            "not offered",
-            "offered",
-        ),
-        (
-            replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_0, "AES128-SHA"))),
-            "TLS 1.0 RSA AES128-SHA",
-            "not offered",
-            "offered",
-        ),
-        (
-            replace(GOOD, groups=(GOOD.groups[0], postures.groups(TLS_1_3, "x25519", "secp256r1"))),
-            "TLS 1.3 X25519MLKEM768",
-            "offered",
-            "not offered",
         ),
         (
             replace(GOOD, groups=(GOOD.groups[0], replace(GOOD.groups[1], server_decides=False))),
@@ -94,7 +70,6 @@ def test_the_same_is_the_same(posture: Posture) -> None:
             "X25519MLKEM768",
             "the client's",
         ),
-        (replace(GOOD, groups=GOOD.groups[1:]), "TLS 1.2 P-256", "offered", "not offered"),
         (replace(GOOD, alpn=("h2",)), "ALPN", "h2, http/1.1", "h2"),
         (replace(GOOD, alpn=("http/1.1", "h2")), "ALPN", "h2, http/1.1", "http/1.1, h2"),
         (replace(GOOD, alpn=()), "ALPN", "h2, http/1.1", "none"),
@@ -165,6 +140,50 @@ def test_what_changed_is_a_row(after: Posture, what: str, old: str, new: str) ->
         change = row(first, last, what)
         assert change
         assert (change.before, change.after, change.unknown, change.known) == (*words, False, True)
+
+
+@pytest.mark.parametrize(
+    ("after", "what", "removed", "added"),
+    [
+        (
+            replace(GOOD, ciphers=(postures.suites(TLS_1_2, f"{GCM}|{CHACHA}"), GOOD.ciphers[1])),
+            "TLS 1.2 RSA cipher suites",
+            GCM_256,
+            "none",
+        ),
+        (
+            replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, "AES256-SHA"), GOOD.ciphers[1])),
+            "TLS 1.2 RSA cipher suites",
+            f"{CHACHA}, {GCM_256}",
+            "AES128-SHA, AES256-SHA",
+        ),
+        (
+            replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_2, "AES128-SHA", certificate="ECDSA"))),
+            "TLS 1.2 ECDSA cipher suites",
+            "none",
+            "AES128-SHA",
+        ),
+        (
+            replace(GOOD, ciphers=(*GOOD.ciphers, postures.suites(TLS_1_0, "AES128-SHA"))),
+            "TLS 1.0 RSA cipher suites",
+            "none",
+            "AES128-SHA",
+        ),
+        (
+            replace(GOOD, groups=(GOOD.groups[0], postures.groups(TLS_1_3, "x25519", "secp256r1"))),
+            "TLS 1.3 groups",
+            "X25519MLKEM768",
+            "none",
+        ),
+        (replace(GOOD, groups=GOOD.groups[1:]), "TLS 1.2 groups", "X25519, P-256", "none"),
+    ],
+)
+def test_a_list_that_changed_is_one_row(after: Posture, what: str, removed: str, added: str) -> None:
+    """It has all names that came or went, and the same the other way round."""
+    for first, last, gone, new in ((GOOD, after, removed, added), (after, GOOD, added, removed)):
+        change = row(first, last, what)
+        assert change == Change(what, f"removed: {gone}", f"added: {new}")
+        assert change.known
 
 
 @pytest.mark.parametrize(
@@ -307,6 +326,10 @@ def test_a_client_changes_with_its_reason() -> None:
     assert change.after == "No connection: alert 40 handshake_failure"
     assert change.reason == "It offers the server's first choice. Now: It has no suite in common."
     assert len(difference(GOOD, lost)) == 1
+    otherwise = replace(GOOD.clients[2], answer=Answer(outcome=Outcome.PROTOCOL_VERSION, alert=70), reason="Because.")
+    assert difference(GOOD, replace(GOOD, clients=(*GOOD.clients[:2], otherwise))) == (
+        Change("IE 6 XP", "No connection: alert 40 handshake_failure", "No connection: alert 70 protocol_version"),
+    )
     reworded = replace(GOOD, clients=tuple(replace(client, reason="Because.") for client in GOOD.clients))
     assert difference(GOOD, reworded) == ()
 
@@ -392,7 +415,7 @@ def test_what_is_known_of_an_incomplete_list() -> None:
     """What came or went for certain has its row, and what may have has one for the whole list."""
     part = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, complete=False), GOOD.ciphers[1]))
     assert difference(GOOD, part) == (
-        Change("TLS 1.2 RSA AES128-SHA", "not offered", "offered"),
+        Change("TLS 1.2 RSA cipher suites, as far as known", "removed: none", "added: AES128-SHA"),
         Change(
             "TLS 1.2 RSA cipher suites",
             f"{GCM}, {CHACHA}, {GCM_256}",
@@ -402,7 +425,7 @@ def test_what_is_known_of_an_incomplete_list() -> None:
     )
     protocols = replace(GOOD, alpn=("h2", "istio"), alpn_complete=False)
     assert difference(protocols, GOOD) == (
-        Change("ALPN istio", "offered", "not offered"),
+        Change("ALPN, as far as known", "removed: istio", "added: none"),
         Change("ALPN", None, "h2, http/1.1", "Seen: h2, istio, and perhaps more. Now: h2, http/1.1."),
     )
     second = replace(CERTIFICATE, key="EC P-256")
@@ -435,8 +458,8 @@ def test_groups_below_tls_1_3() -> None:
         GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=(postures.groups(TLS_1_1, "x25519"),)
     )
     found = {change.what: change.unknown for change in difference(GOOD, older)}
-    assert found["TLS 1.1 X25519"] is False
-    assert found["TLS 1.2 P-256"] is False
+    assert found["TLS 1.1 groups"] is False
+    assert found["TLS 1.2 groups"] is False
     newest = replace(GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=GOOD.groups)
     assert "TLS 1.1 groups" in {change.what for change in difference(older, newest)}
 
@@ -469,8 +492,8 @@ def test_clients_of_one_scan_only() -> None:
 def test_a_target_that_is_gone() -> None:
     """It is one row: that it answers no more is known, and of all else nothing is."""
     silent = Outcome.SILENT.value
-    assert difference(GOOD, SILENT) == (Change("reachable", "yes", "no", f"reachable. Now: {silent}"),)
-    assert difference(SILENT, GOOD) == (Change("reachable", "no", "yes", f"{silent} Now: reachable."),)
+    assert difference(GOOD, SILENT) == (Change("reachable", "yes", "no", f"reachable. Now: {silent}."),)
+    assert difference(SILENT, GOOD) == (Change("reachable", "no", "yes", f"{silent}. Now: reachable."),)
     (both,) = difference(SILENT, SILENT)
     assert (both.what, both.before, both.after, both.unknown) == ("reachable", None, None, True)
 
@@ -484,8 +507,9 @@ def test_a_fault_of_this_machine_is_no_change(outcome: Outcome) -> None:
 
 def test_two_answers_to_one_question() -> None:
     """A scan that contradicts itself may be like another, and says what was contradictory."""
-    odd = replace(GOOD, contradictions=("It was.", "It was not."))
-    assert difference(GOOD, odd) == (Change("answers", "the same each time", None, "- Now: It was.; It was not."),)
+    odd = replace(GOOD, contradictions=("it was", "it was not"))
+    why = "the same each time. Now: it was; it was not."
+    assert difference(GOOD, odd) == (Change("answers", "the same each time", None, why),)
 
 
 def at(host: str, port: int, sni: str | None, endpoint: str | None = None) -> Posture:

@@ -13,7 +13,8 @@ import pytest
 from meshproof.posture.advice import nothing_known
 from meshproof.posture.document import Json, to_json
 from meshproof.posture.page import page
-from meshproof.posture.verdict import judge
+from meshproof.posture.verdict import finding as finding_of
+from meshproof.posture.verdict import judge, other_server
 from meshproof.tls.outcome import Outcome
 from meshproof.tls.posture import ClientAuthentication, Posture, Target
 from meshproof.tls.stream import Address
@@ -124,6 +125,8 @@ def cells(posture: Posture) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("changes", "row", "cell"),
     [
+        ({}, "DH", None),
+        ({"dh_bits": (1024, 2048)}, "DH", "1024 bits, 2048 bits"),
         ({}, "ALPN", "h2, http/1.1"),
         ({"alpn": ()}, "ALPN", "none"),
         ({"alpn": (), "alpn_complete": False}, "ALPN", "unknown"),
@@ -152,6 +155,25 @@ def test_none_is_not_unknown(changes: dict[str, Any], row: str, cell: str | None
 def test_a_chain_is_there() -> None:
     """Each intermediate with its key and its end."""
     assert "then: CN=authority, EC P-384, until 2026-12-11" in cells(GOOD)["Certificate"]
+
+
+def test_a_manifest_has_its_findings() -> None:
+    """Where a file of Gateways was given; a word says that there are none."""
+    found = finding_of("gateway-api", [EVIL], "look", where=EVIL, fact="Why.")
+    reader = Reader()
+    reader.feed(page(to_json([GOOD], clients="2026-11-21", gateway=[found])))
+    assert not {"script", "img"} & {tag for tag, _ in reader.elements}
+    assert "nothing of it was checked. Why." in reader.text
+    assert "What would not do as it says" in reader.text
+    good = page(to_json([GOOD], clients="2026-11-21", gateway=[]))
+    assert "Nothing in the manifest would be refused or left out." in good
+    assert "<h2>Gateway</h2>" not in page(document(GOOD))
+
+
+def test_a_server_that_is_no_envoy() -> None:
+    """One sentence says so below its findings."""
+    text = read(WEAK, GOOD).text
+    assert text.count(other_server(WEAK) or "?") == 1
 
 
 def test_many_targets_are_a_matrix() -> None:

@@ -85,7 +85,7 @@ def test_any_other_end_refuses_if_it_comes_three_times_between_controls(end: str
     hellos: list[Seen] = []
     seen = probing(noting(hellos, ending(ENDS[end])), both)
     assert (seen.negotiated, seen.refused, seen.confirmed, seen.conclusive) == (False, True, True, True)
-    assert order(hellos) == "CS" + "CS" + "CS" + "CCS" + "C"
+    assert order(hellos) == "CS" + "CCS" + "CCS" + "CCCS" + "C"
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -156,7 +156,7 @@ def test_a_target_that_was_slowed_down_is_asked_six_times() -> None:
         return await both(prober)
 
     assert probing(noting(hellos, ending(reset)), work).confirmed
-    assert order(hellos) == "CS" + "CS" + "CS" + "CCS" + "CCCS" + "CS" + "CCS" + "C"
+    assert order(hellos) == "CS" + "CCS" + "CCS" + "CCCS" + "CCCCS" + "CCS" + "CCCS" + "C"
 
 
 def test_the_sixth_end_counts() -> None:
@@ -268,8 +268,8 @@ def test_a_control_can_be_given() -> None:
 
     assert probing(noting(hellos, ending(reset)), work).confirmed
     given = [seen.suites == control.suites for seen in hellos if not is_old(seen)]
-    assert given == [False, False, *[True] * 5]
-    assert order(hellos) == "CS" + "CC" + "SCSCCSC"
+    assert given == [False, False, *[True] * 8]
+    assert order(hellos) == "CS" + "CC" + "CSCCSCCCSC"
 
 
 def test_a_given_control_that_ends_too_refuses_nothing() -> None:
@@ -436,7 +436,7 @@ def test_suspects_are_judged_together() -> None:
 
     answers = probing(noting(hellos, ending(reset)), work)
     assert [answer.confirmed for answer in answers] == [True] * 5
-    assert order(hellos) == "CSSSSS" + "CSSSSS" + "CSSSSS" + "CCSSSSS" + "C"
+    assert order(hellos) == "CSSSSS" + "CCSSSSS" + "CCSSSSS" + "CCCSSSSS" + "C"
 
 
 def test_no_more_than_so_many_connections_at_once() -> None:

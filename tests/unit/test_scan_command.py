@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -672,6 +673,34 @@ def test_a_diff_of_other_targets(tmp_path: Path) -> None:
     assert same.code == 0
     assert [test.get("name") for test in ET.fromstring(same.out).iter("testcase")] == ["nothing changed"]  # noqa: S314 - ours
     assert run("diff", after, before, "--json", "-").code == 1
+
+
+def test_a_diff_of_nothing_in_common(tmp_path: Path) -> None:
+    """One sentence and code 4, which names the targets; two scans of one target each are compared all the same."""
+    other = dataclasses.replace(GOOD, target=dataclasses.replace(GOOD.target, address=Address("10.9.8.7", 1), sni=None))
+    third = dataclasses.replace(other, target=dataclasses.replace(other.target, address=Address("10.9.8.6", 1)))
+    before, after = save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", other, third)
+    found = run("diff", before, after)
+    assert (found.code, found.out) == (4, "")
+    assert found.err == (
+        f"{before} has 127.0.0.1:443 (example.test), and {after} has 10.9.8.7:1, 10.9.8.6:1: no target is in both. "
+        "Compare two scans of the same targets."
+    )
+    alone = run("diff", before, save(tmp_path / "alone.json", other))
+    assert alone.code == 0
+    assert "what they have in common is that each scan has no other target." in " ".join(alone.out.split())
+    assert run("diff", before, save(tmp_path / "empty.json")).code == 4
+
+
+def test_a_diff_the_wrong_way_round(tmp_path: Path) -> None:
+    """One sentence says so, and it is compared all the same."""
+    later = dataclasses.replace(GOOD, began=GOOD.began + timedelta(seconds=1))
+    before, after = save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", later)
+    assert run("diff", before, after).err == ""
+    assert run("diff", before, before).err == ""
+    found = run("diff", after, before)
+    sentence = f"{before} was scanned before {after}: perhaps they are the wrong way round."
+    assert (found.code, " ".join(found.err.split())) == (0, f"meshproof: {sentence}")
 
 
 def test_a_diff_of_what_is_no_scan(tmp_path: Path) -> None:

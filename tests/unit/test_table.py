@@ -146,6 +146,7 @@ def rows(posture: Posture) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("changes", "row", "cell"),
     [
+        ({"dh_bits": (1024, 2048)}, "DH", "1024 bits, 2048 bits"),
         ({"alpn": ()}, "ALPN", "none"),
         ({"alpn": (), "alpn_complete": False}, "ALPN", "unknown"),
         ({"alpn": ("h2",), "alpn_complete": False}, "ALPN", "h2, and perhaps more"),

@@ -12,9 +12,17 @@ import typer
 from rich.markup import escape
 
 from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
+from meshproof.console import complain
+from meshproof.errors import MeshproofError
 from meshproof.posture import document, table
 from meshproof.posture.difference import Change, Pair, changes, pairs
 from meshproof.posture.spelling import plain
+
+
+class NothingInCommon(MeshproofError):
+    """Two scans have no target in common."""
+
+    exit_code = 4
 
 
 def diff(
@@ -31,10 +39,21 @@ def diff(
 
     A certificate that was issued anew, and is the same in all that counts, is told as renewed: that is no change.
 
-    Exit codes: 0 when nothing changed, 1 when something did, 14 when something may have.
+    Exit codes: 0 when nothing changed, 1 when something did, 4 for what can't be understood or has nothing in common,
+    14 when something may have changed.
     """
     printed = STANDARD_OUTPUT in check((json_file, junit_file))
-    found = [(pair, changes(pair)) for pair in pairs(document.read(Path(before)), document.read(Path(after)))]
+    old, new = document.read(Path(before)), document.read(Path(after))
+    found = [(pair, changes(pair)) for pair in pairs(old, new)]
+    if not any(pair.before and pair.after for pair, _ in found):
+        targets = (", ".join(dict.fromkeys(str(posture.target) for posture in side)) or "none" for side in (old, new))
+        raise NothingInCommon(
+            "{} has {}, and {} has {}: no target is in both. Compare two scans of the same targets.".format(
+                *(word for pair in zip((before, after), targets, strict=True) for word in pair)
+            )
+        )
+    if max(posture.began for posture in new) < min(posture.began for posture in old):
+        complain(f"{after} was scanned before {before}: perhaps they are the wrong way round.")
     if not printed:
         _show(found)
     if json_file:

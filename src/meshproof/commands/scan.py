@@ -189,7 +189,9 @@ def scan(
     clients: Annotated[
         str,
         typer.Option(
-            "--clients", metavar="SET", help="Simulate seed, modern, user, all, none, named clients, or a file's."
+            "--clients",
+            metavar="SET",
+            help="Simulate sets (seed, modern, user, all, none), clients by name, or a file of them.",
         ),
     ] = "seed",
     cert: Annotated[

@@ -17,7 +17,7 @@ from meshproof.posture.comparison import (
     offered,
     was_read,
 )
-from meshproof.posture.spelling import group, result
+from meshproof.posture.spelling import connection, group, result
 from meshproof.posture.spelling import offer as spelled
 from meshproof.tls.answer import Offered
 from meshproof.tls.outcome import UNDECIDED, Outcome
@@ -141,14 +141,13 @@ def _reachable(before: Posture, after: Posture) -> Change | None:
         return None
     unknown = None not in ends or not _NOT_THE_TARGETS.isdisjoint(ends)
     first, last = (("no" if not unknown else None) if end else "yes" for end in ends)
-    return Change("reachable", first, last, " Now: ".join(end.value if end else "reachable." for end in ends))
+    return Change("reachable", first, last, _then_now(*(end.value if end else "reachable" for end in ends)))
 
 
 def _consistency(before: Posture, after: Posture) -> Iterator[Change]:
     first, last = (None if side.contradictions else "the same each time" for side in (before, after))
-    yield Change(
-        "answers", first, last, " Now: ".join("; ".join(side.contradictions) or "-" for side in (before, after))
-    )
+    said = ("; ".join(side.contradictions) or "the same each time" for side in (before, after))
+    yield Change("answers", first, last, _then_now(*said))
 
 
 def _offered(posture: Posture, version: ProtocolVersion) -> str | None:
@@ -181,18 +180,26 @@ class _List:
         return (", ".join(self.names) or "none") if self.complete else None
 
 
-def _lists(what: str, before: _List, after: _List, where: str) -> Iterator[Change]:
-    """Compare two lists: a row for each name that came or went, and one for what may be missing in a list."""
-    for name in dict.fromkeys((*before.names, *after.names)):
-        first, last = before.has(name), after.has(name)
-        if first and last:
-            yield Change(f"{where} {name}", first, last)
-    if not (before.complete and after.complete):
+def _lists(what: str, before: _List, after: _List) -> Iterator[Change]:
+    """Compare two lists: a row for all names that came or went, and one for what may be missing in a list."""
+    names = dict.fromkeys((*before.names, *after.names))
+    changed = [name for name in names if None not in (ends := (before.has(name), after.has(name))) and len({*ends}) > 1]
+    complete = before.complete and after.complete
+    if changed:
+        gone, new = (", ".join(name for name in changed if name in side.names) or "none" for side in (before, after))
+        yield Change(what if complete else f"{what}, as far as known", f"removed: {gone}", f"added: {new}")
+    if not complete:
         seen = (
             f"{', '.join(each.names) or 'none'}{'' if each.complete else ', and perhaps more'}"
             for each in (before, after)
         )
         yield Change(what, before.text, after.text, "Seen: {}. Now: {}.".format(*seen))
+
+
+def _then_now(before: str, after: str) -> str:
+    """Return two things that were said of a row as sentences; what is the same is said once."""
+    first, last = (text if text.endswith(".") else f"{text}." for text in (before, after))
+    return first if first == last else f"{first} Now: {last}"
 
 
 def _suites_of(posture: Posture, version: ProtocolVersion, certificate: str | None) -> SuiteOrder:
@@ -211,7 +218,7 @@ def _ciphers(before: Posture, after: Posture) -> Iterator[Change]:
         old, new = _suites_of(before, version, kind), _suites_of(after, version, kind)
         where = f"{version} {kind}" if kind else str(version)
         first, last = (_List(tuple(map(str, order.suites)), order.complete) for order in (old, new))
-        yield from _lists(f"{where} cipher suites", first, last, where)
+        yield from _lists(f"{where} cipher suites", first, last)
         if old.complete and new.complete:
             common = set(old.suites) & set(new.suites)
             best, now = (
@@ -230,7 +237,7 @@ def _groups(before: Posture, after: Posture) -> Iterator[Change]:
     for version in dict.fromkeys((*(order.version for order in (*before.groups, *after.groups)), *offering)):
         old, new = group_order(before, version), group_order(after, version)
         first, last = (_List(tuple(map(group, order.groups)), order.complete) for order in (old, new))
-        yield from _lists(f"{version} groups", first, last, str(version))
+        yield from _lists(f"{version} groups", first, last)
         if old.complete and new.complete and old.groups and new.groups:
             yield Change(f"{version} preferred group", _preferred(old), _preferred(new))
 
@@ -246,7 +253,7 @@ def _protocols(before: Posture, after: Posture) -> Iterator[Change]:
     if old.complete and new.complete:
         yield Change("ALPN", old.text, new.text)
     else:
-        yield from _lists("ALPN", old, new, "ALPN")
+        yield from _lists("ALPN", old, new)
 
 
 def _certificates(before: Posture, after: Posture) -> Iterator[Change]:
@@ -357,7 +364,9 @@ def _clients(before: Posture, after: Posture) -> Iterator[Change]:
     for name in [name for name in old if name in new]:
         sides = [old[name], new[name]]
         first, last = (result(side) if concluded(side) else None for side in sides)
-        yield Change(name, first, last, " Now: ".join(dict.fromkeys(side.reason for side in sides)))
+        refused = all(concluded(side) and connection(side.answer) is None for side in sides)
+        reason = "" if refused else _then_now(*(side.reason for side in sides))  # how it is refused is in the row
+        yield Change(name, first, last, reason)
     only = [", ".join(name for name in side if name not in other) for side, other in ((old, new), (new, old))]
     if any(only):
         first, last = (None if all(only) else names or None for names in only)

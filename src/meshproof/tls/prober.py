@@ -31,9 +31,9 @@ CONNECTIONS = 64  # to all targets together
 _NO_ANSWER = frozenset({Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_FAULT})
 _NEVER_ASKED = frozenset({Outcome.NOT_ASKED, Outcome.NAME_NOT_RESOLVED})
 
-# How many controls go before each try. The numbers differ, so that no server that answers only every second or third
-# connection can answer just the controls.
-_CONTROLS = (1, 1, 2, 3, 1, 2)
+# How many controls go before each try. Two at least: the last of them comes as soon after another connection as the try
+# does. And the numbers differ, so that no server that answers only some of its connections in turn answers just these.
+_CONTROLS = (2, 2, 3, 4, 2, 3)
 _TRIES = 3  # and all of them, once a target has ended hellos without a word that it answered at another time
 _ATTEMPTS = 6  # to get through all tries with every control answered
 _LENGTHS = (250, 500, 1000, 1390, 2000, 4000)  # octets of a control: just below what stacks and networks limit
