@@ -40,7 +40,19 @@ LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesi
 FAILURES = ("FAILED ", "ERROR ")
 FORKS = multiprocessing.get_context("forkserver")  # a process that has imported what takes long, and forks
 IMPORTED = [
-    *("pytest", "hypothesis.strategies", "httpx", "jsonschema", "rich.table", "typer.testing", "trustme", "yaml"),
+    *(
+        "pytest",
+        "hypothesis.strategies",
+        "httpx",
+        "jsonschema",
+        "rich.table",
+        "typer.testing",
+        "trustme",
+        "yaml",
+        "hypothesis",
+        "pytest_kind",
+    ),
+    *("anyio.pytest_plugin", "_hypothesis_pytestplugin", "xdist.plugin", "h2.connection", "kubernetes.client"),
     *("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.mlkem", "asyncio", "tenacity", "jinja2"),
 ]
 BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
@@ -361,16 +373,22 @@ def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test], *, quick: bool
     if not mutant.function or not near:  # it is in force wherever the module is imported
         near = set(tests)
 
+    own = f"tests/unit/test_{Path(mutant.file).stem}.py"
+    stages = [
+        ([test for test in near if test.startswith(own)], []),
+        ([test for test in near if test.startswith("tests/unit") and not test.startswith(own)], []),
+        ([test for test in near if test.startswith("tests/misbehaviour")], ["-n", "4"]),
+    ]
+
     def rank(test: str) -> tuple[bool, float]:
         return not any(each.startswith(mutant.file) for each in tests[test].functions), tests[test].seconds
 
     file.write_text(mutated(mutant, whole))
     try:
-        for part, more in (("tests/unit", []), ("tests/misbehaviour", ["-n", "4"])):
-            only = sorted((test for test in near if test.startswith(part)), key=rank)
+        for only, more in stages:
             files = sorted({test.split("::")[0] for test in only})
             limit = BASE_LIMIT + LIMIT_FACTOR * sum(tests[test].seconds for test in only)
-            failed = run(checkout, "-x", *more, *files, timeout=limit, only=only) if only else []
+            failed = run(checkout, "-x", *more, *files, timeout=limit, only=sorted(only, key=rank)) if only else []
             if failed:
                 return became(mutant, failed[0])
         if quick or near == set(tests):
