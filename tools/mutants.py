@@ -13,27 +13,48 @@ import ast
 import compileall
 import copy
 import json
+import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 from typing import Any
 
-from meshproof import process
-from meshproof.errors import CommandFailed
 from meshproof.settings import ARTIFACTS, ROOT
+
+sys.path.insert(0, str(ROOT))
+from tools import mutants_tests
 
 SOURCE = Path("src/meshproof")
 PARTS = ("tls", "posture")
 LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tools.mutants_tests"]
+FAILURES = ("FAILED ", "ERROR ")
+FORKS = multiprocessing.get_context("forkserver")  # a process that has imported what takes long, and forks
+IMPORTED = [
+    *(
+        "pytest",
+        "hypothesis.strategies",
+        "httpx",
+        "jsonschema",
+        "rich.table",
+        "typer.testing",
+        "trustme",
+        "yaml",
+        "hypothesis",
+        "pytest_kind",
+    ),
+    *("anyio.pytest_plugin", "_hypothesis_pytestplugin", "xdist.plugin", "h2.connection", "kubernetes.client"),
+    *("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.mlkem", "asyncio", "tenacity", "jinja2"),
+]
 BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
 TIMEOUT = "timeout"
 WHOLE_LIMIT = 900  # seconds for all tests without a mutant
@@ -302,20 +323,21 @@ def run(checkout: Path, *arguments: str, timeout: float, **choice: Sequence[str]
     Returns:
         Those that failed, or why none ran to the end.
     """
-    listed = checkout / "chosen-tests.json"
-    listed.write_text(json.dumps(choice))
-    failed: list[str] = []
-
-    def note(line: str) -> None:
-        if line.startswith(("FAILED ", "ERROR ")):
-            failed.append(line.split(" - ", maxsplit=1)[0].split(" ", 1)[1])
-
-    env = {"PYTHONPATH": os.pathsep.join(map(str, (checkout / "src", checkout))), "CHOSEN_TESTS": str(listed)}
-    try:
-        process.run([*PYTEST, *arguments], timeout=timeout, env=env, cwd=checkout, on_line=note)
-    except CommandFailed as error:
-        return [TIMEOUT] if "no end within" in str(error) else failed or ["no test could run"]
-    return []
+    (checkout / mutants_tests.CHOSEN).write_text(json.dumps(choice))
+    output = checkout / "output.txt"
+    worker = FORKS.Process(target=mutants_tests.run, args=(str(checkout), ["-q", *arguments], str(output)))
+    worker.start()
+    assert worker.pid
+    worker.join(timeout)
+    late = worker.is_alive()
+    with suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)  # it leads a group of its own
+    worker.join()
+    if late:
+        return [TIMEOUT]
+    lines = output.read_text(errors="replace").splitlines()
+    failed = [line.split(" - ", maxsplit=1)[0].split(" ", 1)[1] for line in lines if line.startswith(FAILURES)]
+    return failed or ["no test could run"] if worker.exitcode else []
 
 
 def entered(checkout: Path) -> dict[str, tuple[float, list[str]]]:
@@ -351,16 +373,22 @@ def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test], *, quick: bool
     if not mutant.function or not near:  # it is in force wherever the module is imported
         near = set(tests)
 
+    own = f"tests/unit/test_{Path(mutant.file).stem}.py"
+    stages = [
+        ([test for test in near if test.startswith(own)], []),
+        ([test for test in near if test.startswith("tests/unit") and not test.startswith(own)], []),
+        ([test for test in near if test.startswith("tests/misbehaviour")], ["-n", "4"]),
+    ]
+
     def rank(test: str) -> tuple[bool, float]:
         return not any(each.startswith(mutant.file) for each in tests[test].functions), tests[test].seconds
 
     file.write_text(mutated(mutant, whole))
     try:
-        for part, more in (("tests/unit", []), ("tests/misbehaviour", ["-n", "4"])):
-            only = sorted((test for test in near if test.startswith(part)), key=rank)
+        for only, more in stages:
             files = sorted({test.split("::")[0] for test in only})
             limit = BASE_LIMIT + LIMIT_FACTOR * sum(tests[test].seconds for test in only)
-            failed = run(checkout, "-x", *more, *files, timeout=limit, only=only) if only else []
+            failed = run(checkout, "-x", *more, *files, timeout=limit, only=sorted(only, key=rank)) if only else []
             if failed:
                 return became(mutant, failed[0])
         if quick or near == set(tests):
@@ -388,6 +416,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out tests that don't enter the mutant's function")
     parser.add_argument("--list", action="store_true", help="show the sample and try none")
     options = parser.parse_args()
+    FORKS.set_forkserver_preload(IMPORTED)
     everything = all_mutants()
     drawn = random.Random(options.seed).sample(everything, options.count)  # noqa: S311 - the same each time
     sample = [replace(mutant, number=number) for number, mutant in enumerate(drawn)]

@@ -1,4 +1,4 @@
-"""A plugin of pytest for `mutants.py`: notes which functions each test enters, and runs tests in a given order."""
+"""Runs tests for `mutants.py`: a plugin of pytest that notes which functions each test enters, and keeps an order."""
 
 from __future__ import annotations
 
@@ -18,6 +18,37 @@ import pytest
 
 _entered: dict[str, tuple[float, list[str]]] = {}
 _caches: list[Any] = []
+
+
+OURS = {"meshproof", "tests", "tools", "fixtures", "conftest", "__main__", "__mp_main__"}
+PLUGINS = ["-p", "no:cacheprovider", "-p", "tools.mutants_tests", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+
+def run(checkout: str, arguments: list[str], output: str) -> None:
+    """Run tests in a copy of the checkout, in a fork of a process that has imported all but the copy.
+
+    Args:
+        checkout: The copy.
+        arguments: For pytest.
+        output: The file for what is printed.
+
+    Raises:
+        SystemExit: Always, with the exit code of pytest.
+    """
+    os.setsid()
+    os.chdir(checkout)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
+        del sys.modules[name]
+    ours = [f"{checkout}/src", checkout]
+    sys.path[:] = [*ours, *(path for path in sys.path if "site-packages" in path or "/lib/python" in path)]
+    os.environ |= {"PYTHONPATH": os.pathsep.join(ours), "CHOSEN_TESTS": f"{checkout}/{CHOSEN}"}
+    raise SystemExit(int(pytest.main([*PLUGINS, *arguments])))
+
+
+CHOSEN = "chosen-tests.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -75,3 +75,23 @@ def test_a_program_that_says_something_else() -> None:
     with pytest.raises(CaptureFailed, match="sent no ClientHello") as error:
         capture([sys.executable, "-c", script], "x", provenance="", timeout=PATIENCE)
     assert "b'GET /'" in str(error.value)
+
+
+def test_a_client_that_takes_its_time() -> None:
+    """Its hello may come in pieces, as long as it is there in time; then it need not wait for an answer."""
+    script = """
+import os, socket, ssl, time
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+session = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+try:
+    session.do_handshake()
+except ssl.SSLWantReadError:
+    hello = outgoing.read()
+with socket.create_connection(("127.0.0.1", int(os.environ["MESHPROOF_PORT"]))) as plain:
+    plain.sendall(hello[:20])
+    time.sleep(0.3)
+    plain.sendall(hello[20:])
+    assert plain.recv(100) == bytes([21, 3, 3, 0, 2, 2, 40])
+"""
+    profile = capture([sys.executable, "-c", script], "slow", provenance="", timeout=PATIENCE)
+    assert ProtocolVersion.TLS_1_2 in profile.accepted_versions

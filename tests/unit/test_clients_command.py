@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from meshproof.commands.clients import clients
 from meshproof.commands.users import add, own_clients, own_file, remove
 from meshproof.errors import MeshproofError
-from meshproof.tls.clients import ClientsUnreadable, built_in
+from meshproof.tls.clients import ClientsUnreadable, built_in, read
 
 MINE = replace(built_in().profiles[0], name="mine", group="user", provenance="a test")
 LISTENS = (
@@ -92,6 +92,33 @@ def test_one_that_is_not_there(own: Path) -> None:
         run("remove", "yours")
     with pytest.raises(ClientsUnreadable, match=r"Tried to remove mine from .*none\.json: there is no client in it"):
         run("remove", "mine", "--file", str(own.with_name("none.json")))
+
+
+def test_a_client_that_nobody_has(own: Path) -> None:
+    """The sentence names those that are spelled like it, and how to see all."""
+    with pytest.raises(ClientsUnreadable) as error:
+        built_in().named("Java 8u162")
+    assert str(error.value).startswith("There is no client Java 8u162. Did you mean Java 8u161")
+    assert str(error.value).endswith("? `meshproof clients list` lists them.")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "[",
+            "The clients in {} are no JSON: Expecting value: line 1 column 2 (char 1).",
+        ),
+        ('{"format": 0}', "The clients in {} have format 0; this reads 1."),
+        ('{"format": 1}', "The clients in {} lack the key 'data'."),
+    ],
+)
+def test_a_file_that_is_none_of_ours(own: Path, text: str, sentence: str) -> None:
+    """What is wrong with it is one sentence, with its path."""
+    own.write_text(text)
+    with pytest.raises(ClientsUnreadable) as error:
+        read(own)
+    assert str(error.value) == sentence.format(own)
 
 
 def test_another_file(own: Path, tmp_path: Path) -> None:

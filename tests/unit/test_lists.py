@@ -259,6 +259,35 @@ def test_an_order_that_changes_is_not_the_servers() -> None:
     assert (names(order.preference), order.complete, order.ordered) == ([[RSA_128], [RSA_256]], True, False)
 
 
+def first_wins(paper: Paper, suite: str) -> None:
+    """Let a server take a suite from a client that puts it first."""
+    code = suite_named(suite).code
+    answer = Answer(outcome=Outcome.NEGOTIATED, version=TLS_1_2, suite=suite_named(suite), group=group_named("x25519"))
+    paper.instead = lambda hello: answer if hello.suites[0] == code else None
+
+
+@pytest.mark.parametrize(
+    ("suites", "first"),
+    [
+        ([[GCM], [CHACHA], [RSA_128]], CHACHA),
+        ([[GCM], [RSA_128], [CHACHA], [RSA_256]], CHACHA),
+        ([[GCM], [RSA_128], [RSA_256]], RSA_128),
+    ],
+    ids=["ChaCha20 second", "ChaCha20 third", "another one"],
+)
+def test_a_server_that_takes_what_a_client_puts_first_has_no_order(suites: list[list[str]], first: str) -> None:
+    """Some keep to their own order, but for a client that has ChaCha20 first (SSL_OP_PRIORITIZE_CHACHA)."""
+    paper = Paper(suites=suites)
+    steady, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    assert (names(steady.preference), steady.ordered) == (suites, True)
+    last = paper.asked[-1][0].suites
+    assert sorted(last) == sorted(codes(*(name for alike in suites for name in alike)))
+    assert last[0] == suite_named(first).code
+    first_wins(paper, first)
+    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    assert (set(order.suites), order.complete, order.ordered) == (set(steady.suites), True, False)
+
+
 @pytest.mark.parametrize("strange", [alert(40), Answer(outcome=Outcome.NEGOTIATED, suite=suite_named(GCM_256))])
 def test_portions_that_can_not_be_put_together_have_no_order(strange: Answer) -> None:
     """The server does not choose among the first of each portion: all are known, the order is not."""

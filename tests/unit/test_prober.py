@@ -285,6 +285,31 @@ def test_a_given_control_that_ends_too_refuses_nothing() -> None:
     assert (seen.outcome, seen.refused, seen.remark) == (Outcome.RESET, False, "")
 
 
+def test_a_control_that_is_answered_at_times_is_one() -> None:
+    """It has three chances, each beside the witness; then the hello is judged by it."""
+    control = with_suites(GOOD, [RSA_AES_128, ECDHE_AES_128_GCM])
+    server = when(lambda seen: seen.suites == control.suites, numbered(lambda number: number == 1, reset, WELL), WELL)
+    hellos: list[Seen] = []
+
+    async def work(prober: Prober) -> Answer:
+        await prober.ask(GOOD)
+        return await prober.ask(OLD, control=control)
+
+    assert probing(noting(hellos, when(is_old, reset, server)), work).confirmed
+
+
+def test_a_control_is_not_believed_to_fail_while_the_witness_does() -> None:
+    """What both don't get may be an outage."""
+    control = with_suites(GOOD, [RSA_AES_128, ECDHE_AES_128_GCM])
+    server = numbered(lambda number: number in (4, 5), reset, ending(reset))
+
+    async def work(prober: Prober) -> Answer:
+        await prober.ask(GOOD)
+        return await prober.ask(OLD, control=control)
+
+    assert probing(server, work).confirmed
+
+
 def test_a_client_is_judged_by_the_witness_as_it_is() -> None:
     """Where a HelloRetryRequest is followed, the control is no more than what was answered."""
     hellos: list[Seen] = []
@@ -363,6 +388,21 @@ def test_when_a_control_holds() -> None:
     other = Answer(outcome=Outcome.HANDSHAKE_FAILURE, alert=40)
     assert [Control(GOOD).holds(each) for each in (yes, no, other)] == [True, False, False]
     assert [Control(GOOD, 70).holds(each) for each in (yes, no, other)] == [False, True, False]
+
+
+def test_an_answer_can_be_judged_later() -> None:
+    """What came before is taken as it is; the control offers all that is judged, here too."""
+    hellos: list[Seen] = []
+    judged = replace(OLD, suites=(*OLD.suites, NULL_SUITE))
+
+    async def work(prober: Prober) -> Answer:
+        assert (await prober.ask(GOOD)).negotiated
+        return await prober.judged(judged, Answer(outcome=Outcome.RESET))
+
+    assert probing(noting(hellos, ending(reset)), work).confirmed
+    assert order(hellos) == "C" + "CC" + "S" + "CS" + "CCS" + "C"
+    with_it = [NULL_SUITE in seen.suites for seen in hellos if not is_old(seen)]
+    assert with_it == [False, False, True, True, True, True, True]
 
 
 def test_silence_is_never_a_refusal() -> None:
@@ -519,9 +559,19 @@ def test_whether_it_answers() -> None:
 
     assert probing(WELL, work) == (True, None)
     assert probing(until_then(1, WELL, reset), work, timeout=IMPATIENT) == (False, Outcome.RESET)
-    began = time.monotonic()
     assert probing(until_then(1, WELL, reset), work, timeout=IMPATIENT, max_time=0.1) == (False, None)
-    assert time.monotonic() - began < 1
+
+
+def test_how_long_a_target_is_waited_for() -> None:
+    """Twice the time for a connection."""
+
+    async def work(prober: Prober) -> float:
+        await prober.ask(GOOD)
+        began = time.monotonic()
+        assert not await prober.answers()
+        return time.monotonic() - began
+
+    assert 0.6 <= probing(until_then(1, WELL, reset), work, timeout=0.3) < 0.85
 
 
 @pytest.mark.parametrize(("silent", "gone"), [(AT_ONCE - 1, None), (AT_ONCE, Outcome.SILENT)])
@@ -537,6 +587,19 @@ def test_a_target_that_answers_nothing_has_gone(silent: int, gone: Outcome | Non
     assert before is gone
     assert (last.outcome is Outcome.NOT_ASKED) is (gone is not None)
     assert connections == 16
+
+
+@pytest.mark.parametrize(("dead", "gone"), [(stay_silent, Outcome.SILENT), (WELL, None)], ids=["silent", "well"])
+def test_a_target_that_was_known_is_asked_for_what_it_answers(dead: Behaviour, gone: Outcome | None) -> None:
+    """After so many that were not answered: if that is not answered either, it has gone."""
+
+    async def work(prober: Prober) -> tuple[Outcome | None, int]:
+        assert (await prober.ask(GOOD)).negotiated
+        await asyncio.gather(*[prober.ask_once(OLD) for _ in range(AT_ONCE)])
+        return prober.gone, prober.connections
+
+    server = until_then(1, WELL, when(is_old, stay_silent, dead))
+    assert probing(server, work, timeout=IMPATIENT) == (gone, 1 + AT_ONCE + 1)
 
 
 def test_answers_in_between_keep_a_target_alive() -> None:

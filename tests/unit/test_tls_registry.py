@@ -187,6 +187,8 @@ def test_the_strongest_suites_come_first() -> None:
     order = [
         "ECDHE-ECDSA-AES256-GCM-SHA384",
         "DHE-RSA-AES256-GCM-SHA384",
+        "DHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES256-SHA",
         "AES128-GCM-SHA256",
