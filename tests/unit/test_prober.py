@@ -400,7 +400,7 @@ def test_an_answer_can_be_judged_later() -> None:
         return await prober.judged(judged, Answer(outcome=Outcome.RESET))
 
     assert probing(noting(hellos, ending(reset)), work).confirmed
-    assert order(hellos) == "C" + "CC" + "S" + "CS" + "CCS" + "C"
+    assert order(hellos) == "C" + "CCC" + "S" + "CCS" + "CCCS" + "C"
     with_it = [NULL_SUITE in seen.suites for seen in hellos if not is_old(seen)]
     assert with_it == [False, False, True, True, True, True, True]
 

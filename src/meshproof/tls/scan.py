@@ -467,7 +467,7 @@ class _Scan:
             return Outcome.CLIENT_CERT_NOT_REQUESTED
         outcome = await self._completed(self.options.credential)
         # A handshake of ours has TLS 1.2 and 1.3 only: where the server has neither, the certificate was never shown.
-        return Outcome.NOT_ASKED if outcome in _ABOUT_THE_VERSION else outcome
+        return Outcome.CLIENT_CERT_NOT_SHOWN if outcome in _ABOUT_THE_VERSION else outcome
 
     async def _completed(self, credential: Leaf | None, version: ssl.TLSVersion | None = None) -> Outcome:
         """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""
