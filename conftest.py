@@ -6,4 +6,5 @@ pytest_plugins = [
     "fixtures.scenario",
     "fixtures.posture",
     "fixtures.evidence",
+    "fixtures.promises",
 ]
