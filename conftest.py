@@ -4,6 +4,7 @@ pytest_plugins = [
     "fixtures.options",
     "fixtures.testbed",
     "fixtures.scenario",
+    "fixtures.order",
     "fixtures.posture",
     "fixtures.evidence",
     "fixtures.promises",

@@ -89,12 +89,16 @@ def _ingress_service() -> list[dict[str, Any]]:
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
-    """Ask the Envoy of an application's pod for a page of its admin interface.
+    """Ask the Envoy of one of an application's pods for a page of its admin interface.
 
     Raises:
         ClusterError: There is no ready pod, or its agent refused.
     """
-    pod = kube.pod(namespace, app)
+    return pod_request(kube, namespace, kube.pod(namespace, app), path)
+
+
+def pod_request(kube: Kube, namespace: str, pod: str, path: str) -> str:
+    """Ask the Envoy of a pod; see ``proxy_request``."""
     output = kube.run_in_pod(namespace, pod, "istio-proxy", ["pilot-agent", "request", "GET", path])
     if output.status != 0:
         raise ClusterError(f"The proxy of {namespace}/{pod} did not give its {path}: {output.err.strip()[-200:]}")

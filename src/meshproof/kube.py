@@ -178,17 +178,23 @@ class Kube:
 
     @_in_our_words
     def pod(self, namespace: str, app: str) -> str:
-        """Return the name of a ready pod of an application.
+        """Return the name of a ready pod of an application; see ``pods``."""
+        return self.pods(namespace, app)[0]
+
+    @_in_our_words
+    def pods(self, namespace: str, app: str) -> list[str]:
+        """Return the names of all ready pods of an application, by its ``app`` label.
 
         Raises:
             ClusterError: There is none.
         """
         pods = self._core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
-        ready = [pod.metadata.name for pod in pods if _ready(pod) and pod.metadata.deletion_timestamp is None]
+        ready: list[str] = [
+            pod.metadata.name for pod in pods if _ready(pod) and pod.metadata.deletion_timestamp is None
+        ]
         if not ready:
             raise ClusterError(f"No pod of {namespace}/{app} is ready. {self.explain(namespace)}")
-        name: str = ready[0]
-        return name
+        return ready
 
     @_in_our_words
     def run_in_pod(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Output:
