@@ -197,8 +197,10 @@ class Kube:
         return ready
 
     @_in_our_words
-    def run_in_pod(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Output:
-        """Run a command in a container and return what it came to.
+    def run_in_pod(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float = TIMEOUTS.program
+    ) -> Output:
+        """Run a command in a container and return what it came to, within so many seconds.
 
         Raises:
             ClusterError: The command could not be started.
@@ -219,7 +221,7 @@ class Kube:
                 f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {_reason(error)}."
             ) from error
         try:
-            channel.run_forever(timeout=TIMEOUTS.program)
+            channel.run_forever(timeout=timeout)
             out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
             result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
         finally:

@@ -22,10 +22,11 @@ from meshproof.kube import Kube
 from meshproof.manifests import Document, name_of
 from meshproof.posture.istio import accepted
 from meshproof.settings import TIMEOUTS
-from meshproof.wait import until
+from meshproof.wait import Patience
 
 INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
 
+_LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
 _PLAINTEXT = "raw_buffer"
 _INBOUND = "virtualInbound"
 _HTTP = "envoy.filters.network.http_connection_manager"
@@ -161,7 +162,7 @@ class Effect:
         return (list(self.places(config)) for config in configs)
 
 
-def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect] = ()) -> None:
+def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
     """Wait until the proxies show some effects everywhere, and none from before that is not among them.
 
     Raises:
@@ -178,11 +179,12 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect] = (
             wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
             return "; ".join(wrong) or "as asked"
 
-        until(
+        patience.until(
             observe,
             "as asked".__eq__,
             what=f"The configuration of {'/'.join(proxy)}",
             timeout=TIMEOUTS.configuration,
+            least=_LEAST,
             interval=0.2,
         )
 

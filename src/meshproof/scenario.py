@@ -10,6 +10,7 @@ from meshproof import interrupts, manifests, proxy
 from meshproof.errors import ClusterError
 from meshproof.manifests import Document
 from meshproof.testbed import Testbed
+from meshproof.wait import Patience
 
 
 class Scenario:
@@ -19,10 +20,11 @@ class Scenario:
         name: The stem of the manifest.
     """
 
-    def __init__(self, manifest: Path, testbed: Testbed) -> None:
+    def __init__(self, manifest: Path, testbed: Testbed, patience: Patience) -> None:
         """Read the manifest; apply nothing."""
         self.name = manifest.stem
         self._kube = testbed.kube
+        self._patience = patience
         self._documents = manifests.load(manifest, images=testbed.images, certificates=testbed.certificates)
         self._in_force: list[Document] = []
         self._effects: list[proxy.Effect] = []
@@ -73,13 +75,13 @@ class Scenario:
         old, self._in_force, self._effects = self._in_force, documents, effects
         self._kube.delete([document for document in old if manifests.name_of(document) not in names])
         self._kube.apply([document for document in documents if document not in old])
-        proxy.wait_for(self._kube, effects, before)
+        proxy.wait_for(self._kube, effects, before, self._patience)
 
 
 @contextmanager
-def scenario(manifest: Path, testbed: Testbed) -> Iterator[Scenario]:
+def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
     """Have a scenario in force, without its steps, for as long as the context lasts."""
-    mine = Scenario(manifest, testbed)
+    mine = Scenario(manifest, testbed, patience)
     try:
         mine.begin()
         yield mine
