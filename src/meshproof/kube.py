@@ -119,6 +119,21 @@ class Kube:
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
     @_in_our_words
+    def labelled(self, label: str, kinds: Sequence[tuple[str, str]]) -> list[Document]:
+        """Return the objects that have a label, whatever its value.
+
+        Args:
+            label: The label.
+            kinds: Where to look: API version and kind of each.
+        """
+        there: list[Document] = []
+        for version, kind in kinds:
+            resource = self._dynamic.resources.get(api_version=version, kind=kind)
+            listed = self._dynamic.get(resource, label_selector=label).to_dict()["items"]
+            there += [{**each, "apiVersion": version, "kind": kind} for each in listed]
+        return there
+
+    @_in_our_words
     def label_namespace(self, name: str, **labels: str) -> None:
         """Set labels of a namespace."""
         body = {"metadata": {"labels": {key.replace("_", "-"): value for key, value in labels.items()}}}

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof import interrupts, manifests, proxy
+from meshproof.console import stage
 from meshproof.errors import ClusterError
 from meshproof.manifests import Document
 from meshproof.testbed import Testbed
 from meshproof.wait import Patience
+
+LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
+KINDS = (
+    *(("v1", kind) for kind in ("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace")),
+    ("apps/v1", "Deployment"),
+    *(("networking.istio.io/v1", kind) for kind in ("Gateway", "VirtualService")),
+    *(("security.istio.io/v1", kind) for kind in ("AuthorizationPolicy", "PeerAuthentication")),
+)
+"""What the manifest of a scenario can be made of: what `proxy` can wait for."""
 
 
 class Scenario:
@@ -26,6 +36,8 @@ class Scenario:
         self._kube = testbed.kube
         self._patience = patience
         self._documents = manifests.load(manifest, images=testbed.images, certificates=testbed.certificates)
+        for document in self._documents:
+            document["metadata"].setdefault("labels", {})[LABEL] = self.name
         self._in_force: list[Document] = []
         self._effects: list[proxy.Effect] = []
 
@@ -88,3 +100,20 @@ def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[S
     finally:
         with interrupts.held_back():
             mine.remove()
+
+
+def clear(testbed: Testbed, patience: Patience) -> None:
+    """Remove what a killed run has left of its scenarios, and wait until the proxies have forgotten it.
+
+    Raises:
+        NotSettled: A proxy did not forget something.
+    """
+    left = testbed.kube.labelled(LABEL, KINDS)
+    if not left:
+        return
+    with stage(f"{len(left)} documents of a killed run removed"):
+        effects: list[proxy.Effect] = []
+        with suppress(ClusterError):  # what can't be waited for is removed all the same
+            effects = proxy.effects_of(left)
+        testbed.kube.delete(left)
+        proxy.wait_for(testbed.kube, [], effects, patience)
