@@ -164,23 +164,20 @@ def sign_of_another() -> str | None:
 
     Looked at are the processes, the sockets that `docker` would use, and systemd's units. Nothing is changed.
     """
+    signs = []
     for each in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
             if each.name() == "dockerd" and not _is_private(each) and not _is_elsewhere(each):
-                return f"a dockerd runs (process {each.pid})"
+                signs.append(f"a dockerd runs (process {each.pid})")
     command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     with suppress(CommandFailed):
         chosen = process.run(command, timeout=TIMEOUTS.program).strip()
         if not chosen.startswith("unix://"):
-            return f"DOCKER_HOST or the context of `docker` leads to {chosen}"
-        for host in dict.fromkeys([chosen, _DEFAULT_SOCKET]):
-            if _accepts(host.removeprefix("unix://")):
-                return f"{host} accepts connections"
-    for unit in _UNITS:
-        state = _state(unit)
-        if state not in _AT_REST:
-            return f"{unit} is {state}"
-    return None
+            signs.append(f"DOCKER_HOST or the context of `docker` leads to {chosen}")
+        sockets = {host.removeprefix("unix://") for host in (chosen, _DEFAULT_SOCKET)}
+        signs += [f"{path} accepts connections" for path in sorted(sockets) if _accepts(path)]
+    signs += [f"{unit} is {state}" for unit in _UNITS if (state := _state(unit)) not in _AT_REST]
+    return " and ".join(signs) or None
 
 
 def _accepts(path: str) -> bool:

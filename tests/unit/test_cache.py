@@ -138,7 +138,7 @@ def test_a_read_only_disk_is_named(there: bool, tmp_path: Path) -> None:  # noqa
 
 
 def test_the_doctor_looks_at_the_cache(tmp_path: Path) -> None:
-    """Before anything is begun a cache that can't be written is told, with the code of a machine that lacks something."""
+    """Before anything is begun a cache that can't be written is told, with the code of a lacking machine."""
     (tmp_path / "disk").mkdir()
     error = on_a_read_only_disk(tmp_path / "disk", list(BUILD), MESHPROOF_CACHE=str(tmp_path / "disk"), COLUMNS="400")
     assert error.returncode == 11
