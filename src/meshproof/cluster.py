@@ -48,12 +48,14 @@ class Record:
         keep: Whether it is to outlive the run that created it.
         mesh: The mesh that was installed to the end, as its installer names it; empty until then.
         nodes: The ids of its containers; none until kind is done.
+        daemon: The identity of the Docker daemon that it is on.
     """
 
     image: str
     keep: bool
     mesh: str = ""
     nodes: tuple[str, ...] = ()
+    daemon: str = ""
 
 
 class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
@@ -87,6 +89,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             ClusterError: The name is taken, or kind failed.
             MachineError: The Docker daemon is gone.
         """
+        self.look_for_it_here()
         ours, record = self.nodes(), self.record()
         if set(self._of_this_name()) - set(ours):
             raise ClusterError(
@@ -98,7 +101,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             return
         self._remove(ours)
         self.created = True
-        self._write(image=self.image, keep=False, mesh="", nodes=())
+        self._write(image=self.image, keep=False, mesh="", nodes=(), daemon=self.docker.identity())
         configuration = self.directory / "kind.yaml"
         if config_file is None:
             configuration.write_text(yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/"))))
@@ -110,6 +113,20 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         )
         self.kubeconfig_path.chmod(0o600)
         self._write(nodes=tuple(self.nodes()))
+
+    def look_for_it_here(self) -> None:
+        """See to it that the daemon is the one that the cluster was made on: on another one it only seems to be gone.
+
+        Raises:
+            ClusterError: It is on another one.
+        """
+        record = self.record()
+        if record and record.daemon and record.daemon != self.docker.identity():
+            raise ClusterError(
+                f"The cluster {self.name} was made on another Docker daemon than the one that answers now. Start that "
+                f"one (or set DOCKER_HOST), and delete it with `meshproof down --cluster-name {self.name}`; if that "
+                f"daemon is gone for good, remove {self.directory}."
+            )
 
     def _use_again(self, record: Record) -> None:
         if record.image != self.image:
@@ -381,6 +398,7 @@ def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     if doomed.record() is None:
         return False
     with _used_by_us(name, directory):
+        doomed.look_for_it_here()
         if doomed.nodes():
             with stage(f"cluster {name} deleted"):
                 doomed.delete()

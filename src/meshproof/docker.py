@@ -73,6 +73,10 @@ class Docker:
                 raise self.gone(f"`docker {args[0]}`") from error
             raise
 
+    def identity(self) -> str:
+        """Return the name that the daemon has for itself; no two have the same."""
+        return self.run("info", "--format={{.ID}}").strip()
+
     def answers(self) -> bool:
         """Tell whether the daemon is still there."""
         return server_version(self.env) is not None
@@ -100,11 +104,13 @@ def daemon(cache: Path) -> Iterator[Docker]:
         MachineError: None answers, and we may not or can not start one; or the cache can't be written.
     """
     with claimed(cache):
+        directory = cache / "docker"
         there = server_version({})
-        if there is not None:
+        # A private one that runs has a cluster on it that was kept, or another run: what is on it is not on yours.
+        if there is not None and _process(directory / "docker.pid", "dockerd") is None:
             yield Docker(there)
             return
-        with _private(cache / "docker") as docker:
+        with _private(directory) as docker:
             yield docker
 
 
@@ -244,6 +250,7 @@ def _start(directory: Path) -> str:
         *("dockerd", "--config-file", str(configuration), "--host", _host(directory), "--bridge", "none"),
         *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
         *("--pidfile", str(directory / "docker.pid"), "--log-level", "warn"),
+        *("--containerd-namespace", "meshproof", "--containerd-plugins-namespace", "meshproof-plugins"),
         *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
     ]
     if capability_runtime.missing_capabilities():

@@ -116,6 +116,7 @@ def environment(cache_directory: Path) -> dict[str, str]:
     return {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
+        "GOPATH": str(home),
         "GOCACHE": str(home / "build"),
         "GOMODCACHE": str(home / "mod"),
         "GOFLAGS": "",

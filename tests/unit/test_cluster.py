@@ -20,6 +20,7 @@ DOCKER = """#!/bin/sh
 cd "$STATE"
 case "$*" in
   version*) echo 1.0 ;;
+  info*) echo this-daemon ;;
   "ps "*label=io.x-k8s.kind.cluster=ours) cat named ;;
   "ps "*network=*) cat attached ;;
   "network ls "*label=meshproof.cluster=*) cat network ;;
@@ -42,11 +43,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def recorded(cache: Path, *nodes: str) -> Path:
+def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon") -> Path:
     """Write down a cluster of ours; return its directory."""
     directory = cache / "clusters" / "ours"
     directory.mkdir(parents=True)
-    record = {"image": "node", "keep": True, "mesh": "", "nodes": nodes}
+    record = {"image": "node", "keep": True, "mesh": "", "nodes": nodes, "daemon": daemon}
     (directory / "record.json").write_text(json.dumps(record))
     return directory
 
@@ -96,6 +97,16 @@ def test_the_containers_on_record_are_removed(state: Path) -> None:
     assert delete_cluster("ours", state, NOT_ASKED)
     assert (state / "removed").read_text() == f"rm --force --volumes {OURS}\n"
     assert not (directory / "record.json").exists()
+
+
+def test_a_cluster_on_another_daemon_is_not_gone(state: Path) -> None:
+    """Where Docker was started or stopped since, the record stays and the user is told which daemon has the cluster."""
+    directory = recorded(state, OURS, daemon="that-daemon")
+    with pytest.raises(ClusterError, match="made on another Docker daemon than the one that answers now"):
+        delete_cluster("ours", state, NOT_ASKED)
+    with pytest.raises(ClusterError, match="made on another Docker daemon"):
+        cluster(directory).create()
+    assert ((state / "removed").read_text(), (directory / "record.json").exists()) == ("", True)
 
 
 def test_what_a_killed_run_left_is_known_by_its_network(state: Path) -> None:
