@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 _DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _UNITS = ("docker.service", "docker.socket")
 _AT_REST = {"inactive", "failed", "unknown"}
+_FIRST_WITHOUT_A_KEY = 23  # the release of dockerd that keeps its identity in its data root
 _LONGEST_SOCKET_DIRECTORY = 60  # characters; unix(7) ends at 107 and containerd adds a long name
 
 
@@ -165,6 +167,13 @@ def server_version(env: dict[str, str]) -> str | None:
         ) from error
 
 
+def _settings(directory: Path) -> dict[str, str]:
+    """Return what has no option on the command line: up to release 22 dockerd writes a key to /etc, unless told where."""
+    release = re.search(r"\d+", process.run(["dockerd", "--version"], timeout=TIMEOUTS.program))
+    old = release is not None and int(release[0]) < _FIRST_WITHOUT_A_KEY
+    return {"deprecated-key-path": str(directory / "key.json")} if old else {}
+
+
 def sign_of_another() -> str | None:
     """Return what shows that this machine has a Docker that is not ours, whether it answers or not; None for nothing.
 
@@ -244,8 +253,8 @@ def _start(directory: Path) -> str:
         if version is not None:
             return version
     _end_the_last_one(directory)
-    configuration = directory / "daemon.json"
-    configuration.write_text(json.dumps({"deprecated-key-path": str(directory / "key.json")}))  # else it is in /etc
+    configuration = directory / "daemon.json"  # of its own: that of the machine's Docker is not for this one
+    configuration.write_text(json.dumps(_settings(directory)))
     command = [
         *("dockerd", "--config-file", str(configuration), "--host", _host(directory), "--bridge", "none"),
         *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),

@@ -22,7 +22,7 @@ def processes(container: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if container in Path(f"/proc/{process.pid}/cgroup").read_text() or _is_shim(process, container):
+            if _is_inside(process, container) or _is_shim(process, container):
                 found.append(process)
     return [process for process in found if _is_alive(process)]
 
@@ -41,8 +41,10 @@ def interfaces(container: str) -> list[str]:
     ends: set[str] = set()
     for process in processes(container):
         with suppress(OSError):
-            ends |= {link.read_text() for link in Path(f"/proc/{process.pid}/root/sys/class/net").glob("eth*/iflink")}
-            break
+            if _is_inside(process, container):
+                network = Path(f"/proc/{process.pid}/root/sys/class/net")
+                ends |= {link.read_text() for link in network.glob("eth*/iflink")}
+                break
     return [path.name for path in _INTERFACES.iterdir() if path.name.startswith("veth") and _index(path) in ends]
 
 
@@ -69,6 +71,10 @@ def end(container: str) -> None:
                     (directory / file).write_text(word)
         with suppress(OSError):
             directory.rmdir()
+
+
+def _is_inside(process: psutil.Process, container: str) -> bool:
+    return container in Path(f"/proc/{process.pid}/cgroup").read_text()
 
 
 def _is_shim(process: psutil.Process, container: str) -> bool:
