@@ -168,7 +168,7 @@ def server_version(env: dict[str, str]) -> str | None:
 
 
 def _settings(directory: Path) -> dict[str, str]:
-    """Return what has no option on the command line: up to release 22 dockerd writes a key to /etc, unless told where."""
+    """Return what has no option on the command line: unless told where, old releases of dockerd write a key to /etc."""
     release = re.search(r"\d+", process.run(["dockerd", "--version"], timeout=TIMEOUTS.program))
     old = release is not None and int(release[0]) < _FIRST_WITHOUT_A_KEY
     return {"deprecated-key-path": str(directory / "key.json")} if old else {}
