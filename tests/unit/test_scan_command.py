@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 from meshproof.commands import output
 from meshproof.commands.diff import diff
 from meshproof.commands.quick import Quick
-from meshproof.commands.scan import scan
+from meshproof.commands.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.pki import Leaf, Lifetime
 from meshproof.posture import document
@@ -440,6 +440,10 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
     assert found.err.rstrip("\n").endswith(".")
 
 
+LONG = f"{'a.' * 126}c"
+"""A name of 253 octets, which is as long as one can be."""
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [
@@ -447,6 +451,11 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
         ("a b", "a b is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT."),
         (f"{'b' * 64}@127.0.0.1", "can't be the name of a host"),
         ("\N{SNOWMAN}" * 70 + "@127.0.0.1", "can't be the name of a host"),
+        (f"{LONG}b@127.0.0.1", "can't be the name of a host: it has 254 octets, and may have 1 to 253."),
+        ("127.0.0.1@localhost", "127.0.0.1 can't be a server name, for it is an address: write a name, or --no-sni"),
+        ("127.0.0.1.@localhost", "127.0.0.1. can't be a server name"),
+        ("::1@localhost", "::1 can't be a server name"),
+        ("[::1]@localhost", "[::1] can't be a server name"),
     ],
 )
 def test_a_target_that_cannot_be(target: str, why: str) -> None:
@@ -454,6 +463,31 @@ def test_a_target_that_cannot_be(target: str, why: str) -> None:
     found = run(target)
     assert found.code == 4
     assert why in found.err
+
+
+def test_an_address_is_no_server_name(server: Address) -> None:
+    """With `--sni` neither; a target that is one has no server name, also with the dot of the root."""
+    found = run(server, "--sni", "192.0.2.1")
+    assert (found.code, found.out) == (4, "")
+    assert found.err.startswith("192.0.2.1 can't be a server name, for it is an address")
+    assert _target("127.0.0.1.:443", None, no_sni=False).sni is None
+
+
+@pytest.mark.parametrize(("name", "sent"), [(f"{HOST}.", HOST), (f"{LONG}.", LONG), (LONG, LONG)])
+def test_the_dot_of_the_root_is_not_sent(tmp_path: Path, name: str, sent: str) -> None:
+    """A server that knows the name only without it is scanned; the longest name there can be is no fault either."""
+    with serving(tls(SERVER, names=(sent,), clients=OURS)) as address:
+        for words in ((f"{name}@{address}",), (address, "--sni", name)):
+            file = tmp_path / "out.json"
+            run(*words, "--clients", "none", *credential(tmp_path, TRUSTED), "--json", file)
+            (target,) = saved(file)["targets"]
+            assert (target["sni"], target["protocols"]["TLSv1.3"]["offered"]) == (sent, "offered")
+
+
+def test_an_address_keeps_its_dot() -> None:
+    """It tells the resolver that the name is whole; the server name is without it."""
+    target = _target("gateway.example.", None, no_sni=False)
+    assert (target.address, target.sni) == (Address("gateway.example.", 443), "gateway.example")
 
 
 def test_text_of_standard_input() -> None:

@@ -45,6 +45,7 @@ _TARGET = re.compile(
 )
 _PORTS = range(1, 65536)
 _LONGEST = 86_400  # seconds; a day
+_LONGEST_NAME = 253  # octets of the name of a host
 _MAX_TIME = Options().max_time
 
 
@@ -342,16 +343,25 @@ def _target(word: str, sni: str | None, *, no_sni: bool) -> Target:
     name = match["sni"] or sni
     if name is None and not _is_address(host) and not no_sni:
         with suppress(BadTarget):  # then it has no address either, which is this target's failure alone
-            return Target(Address(host, port), _ascii(host))
-    return Target(Address(host, port), None if no_sni or not name else _ascii(name))
+            return Target(Address(host, port), _server_name(host))
+    return Target(Address(host, port), None if no_sni or not name else _server_name(name))
 
 
-def _ascii(name: str) -> str:
-    """Return a name as it is sent (RFC 5890); a label of it has 1 to 63 letters."""
+def _server_name(name: str) -> str:
+    """Return a name as it is sent (RFC 5890): no address, and without the dot of the root (RFC 6066 section 3).
+
+    A label of it has 1 to 63 octets, and all of it at most 253 (RFC 1035 section 2.3.4, where the dots have 2 more).
+    """
+    if _is_address(name.removesuffix(".").strip("[]")):
+        raise BadTarget(f"{name} can't be a server name, for it is an address: write a name, or --no-sni to send none.")
     try:
-        return name.encode("idna").decode("ascii")
+        octets = name.encode("idna").removesuffix(b".")
     except UnicodeError as error:
         raise BadTarget(f"{name} can't be the name of a host: {error}.") from error
+    if not 0 < len(octets) <= _LONGEST_NAME:
+        size = f"it has {len(octets)} octets, and may have 1 to {_LONGEST_NAME}"
+        raise BadTarget(f"{name} can't be the name of a host: {size}.")
+    return octets.decode("ascii")
 
 
 def _is_address(host: str) -> bool:
