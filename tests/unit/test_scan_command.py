@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -35,9 +36,11 @@ from meshproof.posture import document
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture
 from meshproof.tls.clients import built_in
+from meshproof.wait import until
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.postures import GOOD, SILENT, WEAK
-from tests.unit.servers import nobody, server_context, serving, speak, tls
+from tests.unit.programs import PATIENCE, python
+from tests.unit.servers import nobody, server_context, serving, speak, stay_silent, tls
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 FINE = ("--clients", "none", "--sni", HOST)
@@ -488,6 +491,47 @@ def test_an_address_keeps_its_dot() -> None:
     """It tells the resolver that the name is whole; the server name is without it."""
     target = _target("gateway.example.", None, no_sni=False)
     assert (target.address, target.sni) == (Address("gateway.example.", 443), "gateway.example")
+
+
+def interrupted(directory: Path, number: signal.Signals, *healthy: Address) -> Ended:
+    """Scan healthy servers and a silent one in a process, and send it a signal when it waits for that one only."""
+    log, out = directory / "log", directory / "out.json"
+    options = ("--clients", "none", "--timeout", "60", "--max-time", "600", "--json", out)
+    with (
+        serving(stay_silent) as silent,
+        python(log, "-m", "meshproof", "scan", *map(str, (*healthy, silent, *options))) as program,
+    ):
+        until(
+            lambda: {each.raddr.port for each in program.net_connections() if each.raddr},
+            lambda ports: ports == {silent.port},
+            what="The ports that the scan is connected to",
+            timeout=PATIENCE,
+            interval=0.05,
+            streak=20,
+        )
+        program.send_signal(number)
+        code = program.wait(PATIENCE)
+        return Ended(int(code or 0), out.read_text() if out.exists() else "", log.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_an_interrupted_scan(tmp_path: Path, server: Address, number: signal.Signals) -> None:
+    """What was scanned is shown and saved, one sentence says how much that is, and the code is 130."""
+    found = interrupted(tmp_path, number, server)
+    lines = found.err.splitlines()
+    assert (found.code, lines[-1]) == (130, "meshproof: Interrupted: 1 of 2 targets were scanned.")
+    assert lines[0].startswith(str(server))
+    assert "Traceback" not in found.err
+    (target,) = saved(tmp_path / "out.json")["targets"]
+    assert (target["port"], target["unknown"]) == (server.port, False)
+
+
+def test_a_scan_that_is_interrupted_before_anything_is_known(tmp_path: Path) -> None:
+    """Nothing is shown, and a file of an earlier scan stays."""
+    (tmp_path / "out.json").write_text("earlier")
+    found = interrupted(tmp_path, signal.SIGINT)
+    assert (found.code, found.out) == (130, "earlier")
+    assert found.err == "meshproof: Interrupted: 0 of 1 targets were scanned.\n"
 
 
 def test_text_of_standard_input() -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
-from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
+from meshproof.commands.output import INTERRUPTED, STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.commands.users import own_clients
 from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
@@ -141,7 +141,7 @@ def scan(
     """Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
 
     Exit codes: 0; 1 where --expect, --fail-on or --cert deviates; 4 for what can't be understood; 14 when something
-    that was asked for could not be found out.
+    that was asked for could not be found out; 130 when interrupted, with what was scanned until then.
     """
     files = check((json_file, html_file, junit_file))
     known = built_in().with_own(own_clients())
@@ -163,22 +163,31 @@ def scan(
     scanned = [_target(word, sni, no_sni=no_sni) for word in _words(targets or [], targets_file)]
     if not scanned:
         raise BadTarget("Nothing is to be scanned: name a HOST:PORT, a file of them with --targets, or -.")
-    postures = _scan(scanned, options)
-    if STANDARD_OUTPUT not in files:
-        _show(postures)
+    postures, interrupted = _scan(scanned, options)
+    if interrupted and not postures:
+        _end_interrupted(interrupted)
     rows = [(name, asked.rows(posture)) for name, posture in zip(comparison.labels(postures), postures, strict=True)]
     if json_file or html_file:
         _save(postures, known.version, json_file, html_file, _comparison(asked, rows))
     if junit_file:
         _save_junit(junit_file, asked, postures, rows)
+    if STANDARD_OUTPUT not in files:
+        _show(postures)
     if warnings:
         console.print(table.verdict(warnings))
     _tell(asked, rows)
+    if interrupted:
+        _end_interrupted(interrupted)
     found = [row for _, each in rows for row in each]
     unasked = not asked.expectations and any(posture.unknown for posture in postures)  # no file says what counts
     code = exit_code(deviates=any(row.deviates for row in found), unknown=unasked or any(row.unknown for row in found))
     if code:
         raise typer.Exit(code)
+
+
+def _end_interrupted(sentence: str) -> NoReturn:
+    complain(sentence)
+    raise typer.Exit(INTERRUPTED)
 
 
 def _each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
@@ -271,20 +280,27 @@ def _severity(word: str | None) -> Severity | None:
     raise BadTarget(f"--fail-on {word} is no severity: write {' or '.join(map(str, Severity))}.")
 
 
-def _scan(targets: Sequence[Target], options: Options) -> list[Posture]:
-    """Scan, and return the postures in the targets' order; one of several addresses follows its target's others."""
+def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], str]:
+    """Scan, and return the postures in the targets' order; one of several addresses follows its target's others.
+
+    The text says how far the scan came if it was interrupted, and is empty if it was not.
+    """
     places = {target: place for place, target in enumerate(dict.fromkeys(targets))}
     found: list[Posture] = []
     status = console.status("") if len(places) > 1 else nullcontext()
     with status as shown:
 
+        def so_far() -> str:
+            return f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}"
+
         def take(posture: Posture) -> None:
             found.append(posture)
             if shown:
-                shown.update(f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}")
+                shown.update(so_far())
 
-        scan_targets(places, options, take)
-    return sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+        complete = scan_targets(places, options, take, interruptible=True)
+    ordered = sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+    return ordered, "" if complete else f"Interrupted: {so_far()} were scanned."
 
 
 def _show(postures: Sequence[Posture]) -> None:
