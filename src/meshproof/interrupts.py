@@ -58,6 +58,7 @@ def cancelling(task: Task[Any]) -> Iterator[None]:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        loop.set_exception_handler(lambda *_: None)  # of what is cancelled with it nobody asks for the result
         task.cancel()
 
     for number in _SIGNALS:
