@@ -263,6 +263,7 @@ def scan(
 
 
 def _end_interrupted(sentence: str) -> NoReturn:
+    sys.stdout.flush()  # what was found comes before the sentence also where both go to one file
     complain(sentence)
     raise typer.Exit(INTERRUPTED)
 
