@@ -8,6 +8,7 @@ So a target that is not there costs one deadline, and nothing is believed of a t
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -411,7 +412,9 @@ class _Scan:
         prober = self.prober
         refused = [known.hello for known in self.versions.values() if known.offer.offered is Offered.NOT_OFFERED]
         offered = [known for known in self.versions.values() if known.offer.offered is Offered.OFFERED]
-        await asyncio.gather(*map(prober.ask_once, [*refused, *self.ends, *self.ends]))
+        # In no order, so that of several servers that answer in turn it is not the same one each time.
+        again = [*refused, *self.ends * _TIMES]
+        await asyncio.gather(*map(prober.ask_once, random.sample(again, len(again))))
         answers = await asyncio.gather(*(prober.ask(known.hello) for known in offered))
         for known, answer in zip(offered, answers, strict=True):
             if answer.refused:
@@ -419,7 +422,7 @@ class _Scan:
                 self._contradict(f"{version} was negotiated at one time and refused at another ({answer})")
         self.controlled = bool(answers) and answers[-1].negotiated
         if self.protocols and self.choose_protocol:
-            for protocols, expected in _repeated(self.protocols):
+            for protocols, expected in _repeated(self.protocols) * 2:
                 choice = await self.choose_protocol(protocols)
                 if choice.known and self.protocols.complete and choice.protocol != expected:
                     self._contradict("it chose other application protocols at another time")
