@@ -62,6 +62,9 @@ CERTIFICATES: Mapping[str, tuple[int, ...]] = {
 }
 """The kinds of keys that a certificate may have, each with the algorithms that such a key signs with in TLS 1.3."""
 
+RARE_CERTIFICATES = ("RSA-PSS", "P-384", "P-521", "Ed25519", "Ed448")
+"""The kinds that few servers have: they are asked for together first."""
+
 ALL_SIGNATURES = tuple(
     map(
         signature_code,
@@ -270,19 +273,19 @@ def with_fallback(hello: Profile) -> Profile:
     return replace(hello, suites=(*hello.suites, _FALLBACK))
 
 
-def for_certificate(hello: Profile, kind: str) -> Profile:
-    """Return a hello that takes only one kind of certificate for the server itself, whatever its authorities sign with.
+def for_certificate(hello: Profile, *kinds: str) -> Profile:
+    """Return a hello that takes only some kinds of certificates for the server itself, whoever signed them.
 
     Without ``signature_algorithms_cert`` the algorithms would bind the whole chain (RFC 8446 4.2.3).
 
     Args:
         hello: A hello of TLS 1.2 or 1.3.
-        kind: One of ``CERTIFICATES``.
+        kinds: Of those in ``CERTIFICATES``.
     """
     extensions = tuple(code for code in hello.extensions if code != SIGNATURE_ALGORITHMS_CERT)
     return replace(
         hello,
-        signature_algorithms=CERTIFICATES[kind],
+        signature_algorithms=tuple(scheme for kind in kinds for scheme in CERTIFICATES[kind]),
         signature_algorithms_cert=ALL_SIGNATURES,
         extensions=(*extensions, SIGNATURE_ALGORITHMS_CERT),
     )

@@ -316,7 +316,7 @@ class _Scan:
             enumeration.fallback_scsv(self.prober, fallback),
         )
         self.protocols = protocols
-        self.choose_protocol = self._choose_encrypted if tls13 or not clear else self._choose_in_clear(clear)
+        self.choose_protocol = self._choose_in_clear(clear) if clear else self._choose_encrypted
         # Of a server that offers nothing for certain, nothing of this is known either.
         all_refused = all(known.offer.offered is Offered.NOT_OFFERED for known in self.versions.values())
         groups = _corroborated([order for _, order in lists if order])
@@ -358,22 +358,27 @@ class _Scan:
 
     async def _certificates(self, clear: ProtocolVersion | None, *, tls13: bool) -> bool:
         """Look at the certificate for each kind of key; say whether each kind is known."""
-        if tls13:
-            known = await asyncio.gather(*map(self._is_encrypted_kind_known, questions.CERTIFICATES))
-            return all(known) and bool(self.prober.chains)
-        if clear is ProtocolVersion.TLS_1_2:
-            hello = self.versions[clear].hello
-            kinds = [questions.for_certificate(hello, kind) for kind in questions.CERTIFICATES]
-            answers = await asyncio.gather(*(self.prober.ask(kind, control=hello) for kind in kinds))
-            return all(answer.negotiated or answer.refused for answer in answers)
-        return True
+        if not tls13 and clear is not ProtocolVersion.TLS_1_2:
+            return True  # before TLS 1.2 a client can't choose among them but by its suites
+        hello = _ENCRYPTED if tls13 else self.versions[ProtocolVersion.TLS_1_2].hello
+        is_known = self._is_encrypted_kind_known if tls13 else self._is_kind_known
+        usual = [kind for kind in questions.CERTIFICATES if kind not in questions.RARE_CERTIFICATES]
+        known = [*await asyncio.gather(*(is_known(questions.for_certificate(hello, kind), hello) for kind in usual))]
+        rare = questions.for_certificate(hello, *questions.RARE_CERTIFICATES)
+        if not (await self.prober.ask(rare, control=hello)).refused:
+            kinds = [questions.for_certificate(hello, kind) for kind in questions.RARE_CERTIFICATES]
+            known += await asyncio.gather(*(is_known(kind, hello) for kind in kinds))
+        return all(known) and bool(self.prober.chains or not tls13)
 
-    async def _is_encrypted_kind_known(self, kind: str) -> bool:
-        hello = questions.for_certificate(_ENCRYPTED, kind)
+    async def _is_kind_known(self, hello: Profile, control: Profile) -> bool:
+        answer = await self.prober.ask(hello, control=control)
+        return answer.negotiated or answer.refused
+
+    async def _is_encrypted_kind_known(self, hello: Profile, control: Profile) -> bool:
         answer, flight = await self.prober.ask_encrypted(hello)
         if flight.client_cert_requested is not None:
             return True
-        return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=_ENCRYPTED)).refused)
+        return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=control)).refused)
 
     async def _protocols(self, clear: ProtocolVersion | None, *, tls13: bool) -> enumeration.Listing[str] | None:
         """List the application protocols: of the newest version in the clear; in TLS 1.3 they have to be the same."""
@@ -381,7 +386,8 @@ class _Scan:
         if not tls13:
             return in_clear
         if in_clear is None or not in_clear.complete:
-            return await enumeration.protocols(self._choose_encrypted)
+            encrypted = await enumeration.protocols(self._choose_encrypted)
+            return encrypted if in_clear is None or encrypted.complete else in_clear
         for protocols, expected in _repeated(in_clear):
             choice = await self._choose_encrypted(protocols)
             if choice.known and choice.protocol != expected:
