@@ -161,6 +161,7 @@ class Prober:
         self._limit = AT_ONCE
         self._permits = asyncio.Semaphore(AT_ONCE)
         self._pause = 0.0
+        self._least_pause = 0.0
         self._calm = 0
         self.by_chance = False
         self._unanswered = 0
@@ -328,6 +329,8 @@ class Prober:
 
     def _slow_down(self) -> None:
         """Open no more than one connection at once from now on, and take a rest before each where that may help."""
+        if self.slowed and not self._pause:
+            self._least_pause = _SHORTEST_PAUSE / 4  # without any rest it ends connections again
         self._limit, self.slowed, self._calm = 1, True, 0
         if not self.by_chance:
             self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
@@ -341,7 +344,8 @@ class Prober:
         self._calm = 0 if _proves_nothing(answer) else self._calm + 1
         if self._calm >= _CALM:
             self._calm = 0
-            self._pause = self._pause / 2 if self._pause > _SHORTEST_PAUSE / 2 else 0.0
+            shorter = self._pause / 2 if self._pause > _SHORTEST_PAUSE / 2 else 0.0
+            self._pause = max(shorter, self._least_pause)
 
     async def _judge(self) -> None:
         """Find out what the ends of all suspects are worth."""
@@ -400,11 +404,14 @@ class Prober:
         """Say whether a control is answered while the witness is."""
         if (control, length) == (self.witness, None):
             return True
+        before = self._limit, self._pause, self.slowed
         for _ in range(_TRIES):
             if await self._holds(control, length):
                 return True
-            if await self._answers_again(at_once=True) and not await self._holds(control, length):
+            if not await self._answers_again():
                 return False
+            self._slow_down()  # it may have come too soon after another
+        self._limit, self._pause, self.slowed = before
         return False
 
     async def _tried(self, control: Control, length: int | None, suspects: list[_Suspect]) -> bool:
