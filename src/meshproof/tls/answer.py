@@ -41,6 +41,7 @@ class Answer:
         client_cert_requested: Whether it asked for a client certificate; None in TLS 1.3, where that is encrypted.
         certificates: The chain in DER, leaf first; empty in TLS 1.3.
         ssl2_suites: The cipher kinds of an SSLv2 SERVER-HELLO.
+        begun: Whether the server had begun to answer when the connection ended: then it refused nothing.
         confirmed: Whether an end that refuses nothing by itself came three times, between controls that were answered.
         remark: What a person should know of how it came about.
     """
@@ -56,6 +57,7 @@ class Answer:
     client_cert_requested: bool | None = None
     certificates: tuple[bytes, ...] = ()
     ssl2_suites: tuple[CipherSuite, ...] = ()
+    begun: bool = field(default=False, compare=False)
     confirmed: bool = False
     remark: str = field(default="", compare=False)
 

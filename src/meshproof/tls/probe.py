@@ -66,7 +66,7 @@ async def ask(
     if answer.outcome in WORDLESS and flight.warning is not None:
         # In TLS 1.3 an alert is fatal whatever its level says (RFC 8446 6.2); before, an end after it speaks for that.
         return replace(answer, outcome=outcome_of_alert(flight.warning), alert=flight.warning)
-    return answer
+    return replace(answer, begun=True) if answer.outcome in WORDLESS and flight.begun else answer
 
 
 async def ask_ssl2(endpoint: Endpoint, profile: Profile, *, timeout: float = DEFAULT_TIMEOUT) -> Answer:

@@ -110,7 +110,8 @@ class _Suspect:
         """Believe what came every time."""
         end = self.ends[-1]
         named = end.alert is not None or end.outcome in WORDLESS
-        self.settle(replace(end, confirmed=named))
+        begun = self.answer.begun or any(each.begun for each in self.ends)
+        self.settle(replace(end, confirmed=named and not begun))
 
 
 class Prober:

@@ -258,6 +258,11 @@ class Flight:
             self.encrypted += self._records
             self._records.clear()
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come at all."""
+        return self._length > 0
+
     def next_hello(self) -> None:
         """Forget a HelloRetryRequest that was answered: the ServerHello is still to come."""
         self.retry, self.hello = self.hello, None
