@@ -317,6 +317,17 @@ def test_what_cannot_be_read_of_a_certificate(fields: dict[str, object], what: s
     assert (both.what, both.unknown) == (what, True)
 
 
+@pytest.mark.parametrize("field", ["subject", "issuer", "key", "signature"])
+def test_an_intermediate_that_cannot_be_read(field: str) -> None:
+    """Nobody can say that it was renewed: another one is another chain, and the same one is none."""
+    sides = [
+        with_certificate(intermediates=(replace(INTERMEDIATE, **{field: UNREADABLE, "fingerprint": each * 32}),))
+        for each in ("01", "02")
+    ]
+    assert [change.what for change in difference(*sides)] == ["RSA certificate chain"]
+    assert difference(sides[0], sides[0]) == ()
+
+
 def test_a_client_changes_with_its_reason() -> None:
     """What it got, what it gets and why; other words for the same result are no change."""
     lost = replace(GOOD, clients=(postures.refused("Chrome"), *GOOD.clients[::2]))
