@@ -11,7 +11,7 @@ import pytest
 from trustme import KeyType
 
 from meshproof.pki import Leaf
-from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, scan, scan_one
+from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan, scan_one
 from meshproof.tls.clients import built_in
 from meshproof.tls.posture import ClientAuthentication
 from meshproof.tls.profile import Profile
@@ -110,6 +110,10 @@ def test_nothing_is_asked_more_often_than_needed() -> None:
     server = when(lambda seen: seen.newest == TLS_1_2.code, WELL, say(alert(70)))
     found = scanned(server, lists=False)
     assert (found.offered, found.unreachable, found.connections) == ((TLS_1_2,), None, 2 * len(ProtocolVersion))
+    hellos: list[Seen] = []
+    with serving(noting(hellos, server)) as address:
+        assert offers(address, sni=HOST) == found.versions
+    assert len(hellos) == found.connections
 
 
 def test_what_is_looked_at_by_default() -> None:
