@@ -4,6 +4,8 @@ pytest_plugins = [
     "fixtures.options",
     "fixtures.testbed",
     "fixtures.scenario",
+    "fixtures.order",
     "fixtures.posture",
     "fixtures.evidence",
+    "fixtures.promises",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 JUNIT = Path("artifacts/junit.xml")
+COLUMNS = ("kept", "broken", "known broken", "skipped")
 
 
 def main() -> None:
@@ -23,13 +24,25 @@ def main() -> None:
     print("|" + "---|" * len(list(suite.iter("property"))))
     print("| " + " | ".join(each.attrib["value"] for each in suite.iter("property")) + " |\n")
     cases = list(suite.iter("testcase"))
-    broken = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    ran, failed = (Counter(case.attrib["classname"] for case in some) for some in (cases, broken))
-    print("| tests | kept | broken |\n|---|---|---|")
-    for name in ran:
-        print(f"| {name.rsplit('.', 1)[-1]} | {ran[name] - failed[name]} | {failed[name]} |")
-    for case in broken:
-        print(f"\n- **{case.attrib['name']}**")
+    counts: dict[str, Counter[str]] = {case.attrib["classname"]: Counter() for case in cases}
+    for case in cases:
+        counts[case.attrib["classname"]][_became(case)] += 1
+    print(f"| tests | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
+    for name, of in counts.items():
+        print(f"| {name.rsplit('.', 1)[-1]} | {' | '.join(str(of[column]) for column in COLUMNS)} |")
+    for case in cases:
+        if _became(case) in ("broken", "skipped"):
+            print(f"\n- **{case.attrib['name']}**: {_became(case)}")
+
+
+def _became(case: ET.Element) -> str:
+    """Say what became of a row."""
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "broken"
+    skipped = case.find("skipped")
+    if skipped is None:
+        return "kept"
+    return "known broken" if skipped.get("type") == "pytest.xfail" else "skipped"
 
 
 if __name__ == "__main__":

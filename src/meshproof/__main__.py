@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -12,9 +15,10 @@ from typer.main import get_group
 
 from meshproof import interrupts
 from meshproof.commands.quick import Quick
-from meshproof.errors import MeshproofError
+from meshproof.errors import MachineError, MeshproofError
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from typer._click import Command, Context  # a typer that has no click of its own has no such module
 
 COMMANDS = {
@@ -77,22 +81,79 @@ app = TyperGroup(
 )
 
 
-def main() -> None:
-    """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
-    interrupts.raise_keyboard_interrupt()
+class ReaderLeft(MeshproofError):
+    """Whoever read what we print reads no more: that is no fault, and nobody is told."""
+
+    exit_code = 141  # what a shell makes of SIGPIPE
+
+
+class Output(FileIO):
+    """Standard output or standard error: what can't be written to it ends the command, and is dropped."""
+
+    def write(self, octets: ReadableBuffer, /) -> int:
+        """Write octets.
+
+        Raises:
+            ReaderLeft: It is a pipe that nobody reads.
+            MachineError: It can't be written for another reason.
+        """
+        try:
+            return super().write(octets)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still to come
+            if isinstance(error, BrokenPipeError):
+                raise ReaderLeft("Nobody reads what is printed.") from error
+            raise MachineError(f"Tried to write to standard output: {error.strerror}.") from error
+
+
+def guarded(stream: TextIO | None, number: int, closed: int) -> TextIO:
+    """Return a stream with the same settings that tells our errors from others.
+
+    Args:
+        stream: Standard output or standard error; None when it was closed.
+        number: Its file descriptor.
+        closed: How to open /dev/null in the place of a closed one, so that no connection gets its number.
+    """
+    if stream is None:
+        os.dup2(os.open(os.devnull, closed), number)
+        stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it is open to the end
+    assert isinstance(stream, TextIOWrapper)  # as Python opens them
+    return TextIOWrapper(
+        BufferedWriter(Output(number, "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--version"]:  # as an option of typer it would cost every command the import of pydantic
         from importlib.metadata import version  # noqa: PLC0415 - takes long
 
         typer.echo(f"meshproof {version('meshproof')}")
         return
+    app()
+
+
+def main() -> None:
+    """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
+    interrupts.raise_keyboard_interrupt()
+    sys.stdout = guarded(sys.stdout, 1, os.O_RDONLY)  # a closed one can't be written
+    sys.stderr = guarded(sys.stderr, 2, os.O_WRONLY)
     try:
-        app()
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
     except SystemExit as end:
         sys.exit(_USAGE if end.code == _USAGE_OF_CLICK else end.code)
     except MeshproofError as error:
-        from meshproof.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
+        if not isinstance(error, ReaderLeft):
+            from meshproof.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
 
-        complain(str(error))
+            with suppress(MeshproofError):  # standard error may be closed or full
+                complain(str(error))
         sys.exit(error.exit_code)
 
 

@@ -32,6 +32,23 @@ def missing_capabilities() -> set[str]:
     return {f"CAP_{name}" for bit, name in enumerate(CAPABILITIES) if not bounding >> bit & 1}
 
 
+def install(directory: Path) -> Path:
+    """Write the runtime into a directory, whole, and return the program that Docker is to be told.
+
+    A cluster that is kept may outlive the checkout that made it, and its virtual environment: neither is named.
+    """
+    script, program = directory / "capability_runtime.py", directory / "runtime"
+    script.write_text(Path(__file__).read_text())
+    python = Path(sys.executable).resolve()  # the one that the virtual environment was made with
+    program.write_text(
+        f'#!/bin/sh\nfor python in "{python}" /usr/bin/python3 python3; do\n'
+        f'  command -v "$python" >/dev/null && exec "$python" -ISE "{script}" "$@"\ndone\n'
+        f'echo "there is no Python to run {script}" >&2\nexit 1\n'
+    )
+    program.chmod(0o700)
+    return program
+
+
 def _take_out(path: Path, missing: set[str]) -> None:
     """Take the missing capabilities out of a container's ``config.json`` or a command's process file."""
     document = json.loads(path.read_text())

@@ -2,8 +2,12 @@
 
 `Cluster` is pytest-kind's `KindCluster` with its rough edges mended: nothing is
 downloaded, the cluster is made from a kind configuration within a bounded
-time, the kubeconfig is a file of our own (mode 0600), and only a cluster that
-this run created, or that a killed run of ours left behind, is deleted.
+time, and the kubeconfig is a file of our own (mode 0600). It has a Docker
+network of its own, with a label that names our directory; kind's is left alone.
+
+A name proves nothing: whoever deletes our cluster may make one of the same
+name. Ours are the containers whose ids are on record, and before they are
+recorded those on our network. Nothing else is ever removed.
 
 Source of the configuration: https://kind.sigs.k8s.io/docs/user/configuration/
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,15 +26,16 @@ import yaml
 from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
 
-from meshproof import capability_runtime, golang, interrupts, process
-from meshproof.console import BuildProgress, stage
+from meshproof import capability_runtime, golang, interrupts, leftovers, process
+from meshproof.console import console, stage
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
 from meshproof.images import ImageSet
-from meshproof.images.steps import build, missing
 from meshproof.settings import ROOT, TIMEOUTS, Settings
+from meshproof.wait import until
 
-_NETWORK = "kind"  # kind's own; all its clusters share it
+_OWNER = "meshproof.cluster"
+"""The label of a network of ours; its value is the directory of the cluster."""
 CONFIGURATION = ROOT / "manifests" / "cluster" / "kind.yaml"
 
 
@@ -42,11 +47,15 @@ class Record:
         image: The node image that it runs.
         keep: Whether it is to outlive the run that created it.
         mesh: The mesh that was installed to the end, as its installer names it; empty until then.
+        nodes: The ids of its containers; none until kind is done.
+        daemon: The identity of the Docker daemon that it is on.
     """
 
     image: str
     keep: bool
     mesh: str = ""
+    nodes: tuple[str, ...] = ()
+    daemon: str = ""
 
 
 class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
@@ -69,7 +78,6 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self.kubeconfig_path = directory / "kubeconfig"
         self.kubectl_path = Path("kubectl")
         self.created = False
-        self._network_was_there = True
 
     def create(self, config_file: str | Path | None = None) -> None:
         """Create the cluster, or use the one that was kept under its name.
@@ -81,29 +89,44 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             ClusterError: The name is taken, or kind failed.
             MachineError: The Docker daemon is gone.
         """
-        if self.exists():
-            record = self.record()
-            if record is None:
-                raise ClusterError(
-                    f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
-                    f"Choose another name with --cluster-name, or run `kind delete cluster --name {self.name}`."
-                )
-            if record.keep and self._running():
-                self._use_again(record)
-                return
-            self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
+        self.look_for_it_here()
+        ours, record = self.nodes(), self.record()
+        if set(self._of_this_name()) - set(ours):
+            raise ClusterError(
+                f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
+                f"Choose another name with --cluster-name, or run `kind delete cluster --name {self.name}`."
+            )
+        if record and record.keep and ours and self._running(ours):
+            self._use_again(record)
+            return
+        self._remove(ours)
         self.created = True
-        self._network_was_there = self._has_network()
-        self._write(image=self.image, keep=False, mesh="")
+        self._write(image=self.image, keep=False, mesh="", nodes=(), daemon=self.docker.identity())
         configuration = self.directory / "kind.yaml"
         if config_file is None:
             configuration.write_text(yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/"))))
         self.kubeconfig_path.touch(0o600)
+        self._make_network()
         self._kind(
             *("create", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}"),
             *(f"--image={self.image}", f"--config={config_file or configuration}"),
         )
         self.kubeconfig_path.chmod(0o600)
+        self._write(nodes=tuple(self.nodes()))
+
+    def look_for_it_here(self) -> None:
+        """See to it that the daemon is the one that the cluster was made on: on another one it only seems to be gone.
+
+        Raises:
+            ClusterError: It is on another one.
+        """
+        record = self.record()
+        if record and record.daemon and record.daemon != self.docker.identity():
+            raise ClusterError(
+                f"The cluster {self.name} was made on another Docker daemon than the one that answers now. Start that "
+                f"one (or set DOCKER_HOST), and delete it with `meshproof down --cluster-name {self.name}`; if that "
+                f"daemon is gone for good, remove {self.directory}."
+            )
 
     def _use_again(self, record: Record) -> None:
         if record.image != self.image:
@@ -114,15 +137,15 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self._kind("export", "kubeconfig", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
         self.kubeconfig_path.chmod(0o600)
 
-    def _running(self) -> bool:
-        """Tell whether its node runs; one that was stopped has lost its etcd, which is in memory."""
-        return bool(self.docker.run("ps", "--quiet", f"--filter=name=^{self.name}-control-plane$").strip())
+    def _running(self, nodes: list[str]) -> bool:
+        """Tell whether its nodes run; one that was stopped has lost its etcd, which is in memory."""
+        return set(nodes) <= set(self.docker.run("ps", "--quiet", "--no-trunc").split())
 
     def delete(self) -> None:
         """Delete the cluster and all that is known of it.
 
         Raises:
-            CommandFailed: kind could not delete it.
+            ClusterError: Docker could not delete it, or something of it is still there.
             MachineError: The Docker daemon is gone and can't be brought back.
         """
         if not self.docker.revived():
@@ -130,25 +153,101 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"The cluster {self.name} could not be deleted: its Docker daemon no longer answers. "
                 f"Start it again, then run `meshproof down --cluster-name {self.name}`."
             )
-        self._kind("delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
-        if not self._network_was_there:
-            with suppress(CommandFailed):  # another cluster may use it by now
-                self.docker.run("network", "rm", _NETWORK)
+        self._remove(self.nodes())
+        if (network := self._network()) and not self._containers(f"network={network}"):
+            self.docker.run("network", "rm", network)
         for file in ("kubeconfig", "kubeconfig.lock", "kind.yaml", "record.json"):
             (self.directory / file).unlink(missing_ok=True)
 
-    def _has_network(self) -> bool:
-        return bool(self.docker.run("network", "ls", "--quiet", f"--filter=name=^{_NETWORK}$").strip())
+    def _remove(self, nodes: list[str]) -> None:
+        """Remove containers, and see to it that they are gone from this machine, not only from Docker's list."""
+        ends = {node: leftovers.interfaces(node) for node in nodes}
+        for node in nodes:
+            try:
+                self.docker.run("rm", "--force", "--volumes", node, timeout=TIMEOUTS.cluster_delete)
+            except CommandFailed:
+                leftovers.end(node)
+                self._remove_by_force(node)
+
+            def observe(node: str = node) -> str:
+                if left := leftovers.left(node, ends[node]):
+                    leftovers.end(node)
+                return left
+
+            until(
+                observe,
+                "".__eq__,
+                what=f"What is left on this machine of {node[:12]}, a node of the cluster {self.name},",
+                timeout=TIMEOUTS.cluster_delete,
+                hint=lambda: "Docker removed it and did not end it. As root, end what is left; then run again.",
+            )
+
+    def _remove_by_force(self, node: str) -> None:
+        try:
+            self.docker.run("rm", "--force", "--volumes", node, timeout=TIMEOUTS.cluster_delete)
+        except CommandFailed as error:
+            raise ClusterError(
+                f"Docker could not remove {node[:12]}, a node of the cluster {self.name}: {error.last}. "
+                f"Mend that, then run `meshproof down --cluster-name {self.name}`."
+            ) from error
+
+    def _make_network(self) -> None:
+        """Make the network that the nodes are to be in, or use the one that a killed run left."""
+        if self._network():
+            return
+        command = ["create", f"--label={_OWNER}={self.directory}", *self._mtu()]
+        try:
+            self.docker.run("network", *command, self._network_name)
+        except CommandFailed as error:
+            raise ClusterError(
+                f"The Docker network {self._network_name} could not be made: {error.last}. "
+                "If there is one of that name, remove it, or choose another --cluster-name."
+            ) from error
+
+    def _mtu(self) -> list[str]:
+        """Return the option for the size of packets that the daemon's own network has, as kind does for its network."""
+        option = "com.docker.network.driver.mtu"
+        bridge = self.docker.run("network", "ls", "--quiet", "--filter=name=^bridge$").strip()
+        found = bridge and self.docker.run(
+            "network", "inspect", f'--format={{{{with index .Options "{option}"}}}}{{{{.}}}}{{{{end}}}}', bridge
+        )
+        return [f"--opt={option}={found.strip()}"] if found.strip() else []
+
+    @property
+    def _network_name(self) -> str:
+        return f"{self.name}-network"
+
+    def _network(self) -> str:
+        """Return the id of our network; empty where there is none."""
+        label = f"--filter=label={_OWNER}={self.directory}"
+        return self.docker.run("network", "ls", "--quiet", "--no-trunc", label).strip()
 
     def exists(self) -> bool:
-        """Tell whether Docker has a node of a kind cluster of this name."""
-        label = f"--filter=label=io.x-k8s.kind.cluster={self.name}"
-        return bool(self.docker.run("ps", "--all", "--quiet", label).strip())
+        """Tell whether Docker has a node of this cluster of ours, and not only one of its name."""
+        return bool(self.nodes())
+
+    def nodes(self) -> list[str]:
+        """Return the ids of the containers that are ours: those on record, or on our network if none is."""
+        there, record = self._of_this_name(), self.record()
+        if record and record.nodes:
+            return [node for node in there if node in record.nodes]
+        network = self._network()
+        attached = self._containers(f"network={network}") if network else []
+        return [node for node in there if node in attached]
+
+    def _of_this_name(self) -> list[str]:
+        return self._containers(f"label=io.x-k8s.kind.cluster={self.name}")
+
+    def _containers(self, condition: str) -> list[str]:
+        return self.docker.run("ps", "--all", "--quiet", "--no-trunc", f"--filter={condition}").split()
 
     def record(self) -> Record | None:
         """Return what we wrote down of the cluster; None if we did not create it."""
         file = self.directory / "record.json"
-        return Record(**json.loads(file.read_text())) if file.exists() else None
+        if not file.exists():
+            return None
+        written = json.loads(file.read_text())
+        return Record(**written | {"nodes": tuple(written.get("nodes", ()))})
 
     def keep(self) -> None:
         """Let the cluster outlive this run, now that it is whole."""
@@ -214,9 +313,10 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
 
     def _kind(self, *args: str) -> None:
         self.ensure_kind()
-        timeout = TIMEOUTS.cluster_create if args[0] == "create" else TIMEOUTS.cluster_delete
+        timeout = TIMEOUTS.cluster_create if args[0] == "create" else TIMEOUTS.program
+        env = {**self.docker.env, "KIND_EXPERIMENTAL_DOCKER_NETWORK": self._network_name}
         try:
-            process.run([self.kind_path, *args], env=self.docker.env, timeout=timeout)
+            process.run([self.kind_path, *args], env=env, timeout=timeout)
         except CommandFailed as error:
             if not self.docker.answers():
                 raise self.docker.gone(f"`kind {args[0]} cluster`") from error
@@ -298,9 +398,11 @@ def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     if doomed.record() is None:
         return False
     with _used_by_us(name, directory):
-        kind = [golang.tool("kind", cache)]
-        with BuildProgress(len(missing(kind, cache))) as progress:
-            build(kind, cache, progress)
-        with stage(f"cluster {name} deleted"):
+        doomed.look_for_it_here()
+        if doomed.nodes():
+            with stage(f"cluster {name} deleted"):
+                doomed.delete()
+        else:
             doomed.delete()
+            console.print(f"The cluster {name} of ours was gone already; what was written down of it is removed.")
     return True

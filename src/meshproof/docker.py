@@ -1,32 +1,40 @@
 """Docker: the daemon that is there, used as it is, or a private one that ends with its last user.
 
-The private daemon has its own socket, data root, pid file and log under the
-cache directory, and no default bridge, so it shares nothing with a Docker that
-the machine may have. Every run that uses it holds a lease (a file that names
-its process); the last one out stops it, unless a cluster that is to be kept
-still runs on it.
+The private daemon has its own socket, data root, pid file, configuration and
+log under the cache directory, and no default bridge, so it shares nothing with
+a Docker that the machine may have. It is told to leave the packet filter and
+the kernel's settings alone: its containers reach each other and this machine,
+and nothing beyond. It is not started beside a Docker that is merely busy. Every
+run that uses it holds a lease (a file that names its process); the last one out
+stops it, unless a cluster that is to be kept still runs on it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
 from meshproof import capability_runtime, interrupts, process
+from meshproof.cache import claimed, is_ours
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
 
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
-_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+_UNITS = ("docker.service", "docker.socket")
+_AT_REST = {"inactive", "failed", "unknown"}
+_FIRST_WITHOUT_A_KEY = 23  # the release of dockerd that keeps its identity in its data root
 _LONGEST_SOCKET_DIRECTORY = 60  # characters; unix(7) ends at 107 and containerd adds a long name
 
 
@@ -67,6 +75,10 @@ class Docker:
                 raise self.gone(f"`docker {args[0]}`") from error
             raise
 
+    def identity(self) -> str:
+        """Return the name that the daemon has for itself; no two have the same."""
+        return self.run("info", "--format={{.ID}}").strip()
+
     def answers(self) -> bool:
         """Tell whether the daemon is still there."""
         return server_version(self.env) is not None
@@ -91,13 +103,22 @@ def daemon(cache: Path) -> Iterator[Docker]:
 
     Raises:
         ToolMissing: Docker is not installed.
-        MachineError: None answers, and we may not or can not start one.
+        MachineError: None answers, and we may not or can not start one; or the cache can't be written.
     """
-    there = server_version({})
-    if there is not None:
-        yield Docker(there)
-        return
-    directory = cache / "docker"
+    with claimed(cache):
+        directory = cache / "docker"
+        there = server_version({})
+        # A private one that runs has a cluster on it that was kept, or another run: what is on it is not on yours.
+        if there is not None and _process(directory / "docker.pid", "dockerd") is None:
+            yield Docker(there)
+            return
+        with _private(directory) as docker:
+            yield docker
+
+
+@contextmanager
+def _private(directory: Path) -> Iterator[Docker]:
+    """Use the private daemon, which somebody may have started already."""
     lease = directory / "leases" / str(os.getpid())
     with _lock(directory):
         lease.parent.mkdir(parents=True, exist_ok=True)
@@ -123,11 +144,11 @@ def _host(directory: Path) -> str:
 def _lock(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(directory / "lock", timeout=TIMEOUTS.docker_start * 4):
+        with FileLock(directory / "lock", timeout=TIMEOUTS.docker_start + TIMEOUTS.docker_stop):
             yield
     except Timeout as error:
         raise MachineError(
-            f"Another run has been starting or stopping the private Docker daemon in {directory} for two minutes. "
+            f"Another run has been starting or stopping the private Docker daemon in {directory} for minutes. "
             f"See {directory / 'daemon.log'}, end that run, then run again."
         ) from error
 
@@ -146,12 +167,79 @@ def server_version(env: dict[str, str]) -> str | None:
         ) from error
 
 
+def _settings(directory: Path) -> dict[str, str]:
+    """Return what has no option on the command line: unless told where, old releases of dockerd write a key to /etc."""
+    release = re.search(r"\d+", process.run(["dockerd", "--version"], timeout=TIMEOUTS.program))
+    old = release is not None and int(release[0]) < _FIRST_WITHOUT_A_KEY
+    return {"deprecated-key-path": str(directory / "key.json")} if old else {}
+
+
+def sign_of_another() -> str | None:
+    """Return what shows that this machine has a Docker that is not ours, whether it answers or not; None for nothing.
+
+    Looked at are the processes, the sockets that `docker` would use, and systemd's units. Nothing is changed.
+    """
+    signs = []
+    for each in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == "dockerd" and not _is_private(each) and not _is_elsewhere(each):
+                signs.append(f"a dockerd runs (process {each.pid})")
+    command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    with suppress(CommandFailed):
+        chosen = process.run(command, timeout=TIMEOUTS.program).strip()
+        if not chosen.startswith("unix://"):
+            signs.append(f"DOCKER_HOST or the context of `docker` leads to {chosen}")
+        sockets = {host.removeprefix("unix://") for host in (chosen, _DEFAULT_SOCKET)}
+        signs += [f"{path} accepts connections" for path in sorted(sockets) if _accepts(path)]
+    signs += [f"{unit} is {state}" for unit in _UNITS if (state := _state(unit)) not in _AT_REST]
+    return " and ".join(signs) or None
+
+
+def _accepts(path: str) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        return True
+    return False
+
+
+def _state(unit: str) -> str:
+    """Return the state of a unit in systemd's words; "unknown" where systemd does not run."""
+    try:
+        return process.run(["systemctl", "is-active", unit], timeout=TIMEOUTS.program).strip()
+    except CommandFailed as error:
+        return error.tail.strip() if error.tail.strip().isalpha() else "unknown"
+    except ToolMissing:
+        return "unknown"
+
+
+def _is_private(dockerd: psutil.Process) -> bool:
+    """Tell whether a daemon is a private one of meshproof's, of this cache or of another."""
+    words = dockerd.cmdline()
+    pid_file = Path(next((after for word, after in pairwise(words) if word == "--pidfile"), "/"))
+    with suppress(OSError):
+        return is_ours(pid_file.parent.parent) and pid_file.read_text() == str(dockerd.pid)
+    return False
+
+
+def _is_elsewhere(dockerd: psutil.Process) -> bool:
+    """Tell whether a process is a zombie, or in a container: then it is not this machine's Docker."""
+    with suppress(OSError):
+        spaces = [Path("/proc", pid, "ns", "pid").readlink() for pid in (str(dockerd.pid), "self")]
+        return spaces[0] != spaces[1] or dockerd.status() == psutil.STATUS_ZOMBIE
+    return dockerd.status() == psutil.STATUS_ZOMBIE
+
+
 def _start(directory: Path) -> str:
     """Start the private daemon and return its version."""
     if os.geteuid() != 0:
         raise MachineError(
             "No Docker daemon answers, and starting a private one needs root. Start Docker "
             "(`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`), or run as root."
+        )
+    if (sign := sign_of_another()) is not None:
+        raise MachineError(
+            f"No Docker daemon answers, but {sign}: it may be busy, starting or stopping. No private one was started "
+            "beside it. Run again when `docker version` answers, or stop Docker for good."
         )
     if len(str(directory)) > _LONGEST_SOCKET_DIRECTORY:
         raise MachineError(
@@ -165,17 +253,22 @@ def _start(directory: Path) -> str:
         if version is not None:
             return version
     _end_the_last_one(directory)
-    _remember_the_machine(directory)
+    configuration = directory / "daemon.json"  # of its own: that of the machine's Docker is not for this one
+    configuration.write_text(json.dumps(_settings(directory)))
     command = [
-        *("dockerd", "--host", _host(directory), "--bridge", "none"),
+        *("dockerd", "--config-file", str(configuration), "--host", _host(directory), "--bridge", "none"),
         *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
         *("--pidfile", str(directory / "docker.pid"), "--log-level", "warn"),
+        *("--containerd-namespace", "meshproof", "--containerd-plugins-namespace", "meshproof-plugins"),
+        *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
     ]
     if capability_runtime.missing_capabilities():
-        runtime = directory / "runtime"
-        runtime.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{capability_runtime.__file__}" "$@"\n')
-        runtime.chmod(0o700)
-        command += ["--add-runtime", f"meshproof={runtime}", "--default-runtime", "meshproof"]
+        command += [
+            "--add-runtime",
+            f"meshproof={capability_runtime.install(directory)}",
+            "--default-runtime",
+            "meshproof",
+        ]
     started = process.start(command, log=log)
 
     try:
@@ -185,7 +278,6 @@ def _start(directory: Path) -> str:
             _stop(directory, started)
         raise
     if version is None:
-        _restore_the_machine(directory)
         last = log.read_text().strip().splitlines()[-1:] or ["nothing"]
         raise MachineError(
             f"The private Docker daemon ended at once; its last words were: {last[0]}. Its log is {log}."
@@ -218,20 +310,29 @@ def _stop_if_unused(directory: Path) -> None:
         # It died under us. Its containers did not: only a daemon can end them.
         _start(directory)
     kept = ["docker", "ps", "--quiet", "--filter=label=io.x-k8s.kind.cluster"]
-    if process.run(kept, env=env, timeout=TIMEOUTS.docker_answer).strip():
+    if process.run(kept, env=env, timeout=TIMEOUTS.docker_stop).strip():
         return
-    process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_start)
+    process.run(["docker", "network", "prune", "--force"], env=env, timeout=TIMEOUTS.docker_stop)
     if (ours := _process(directory / "docker.pid", "dockerd")) is not None:
         _stop(directory, ours)
 
 
 def _stop(directory: Path, daemon_process: psutil.Process) -> None:
-    """End the daemon and its containerd, and put the machine back as it was."""
+    """End the daemon and its containerd.
+
+    Raises:
+        MachineError: They are still there.
+    """
     with suppress(psutil.NoSuchProcess):
         whole = [daemon_process, *daemon_process.children(recursive=True)]
         daemon_process.terminate()
-        psutil.wait_procs(whole, timeout=TIMEOUTS.docker_start)
-    _restore_the_machine(directory)
+        _, left = psutil.wait_procs(whole, timeout=TIMEOUTS.docker_stop)
+        if left:
+            raise MachineError(
+                f"The private Docker daemon has not ended within {TIMEOUTS.docker_stop:g} s: "
+                f"{', '.join(f'{each.name()} (process {each.pid})' for each in left)} is still there. "
+                f"Its log is {directory / 'daemon.log'}."
+            )
 
 
 def _end_the_last_one(directory: Path) -> None:
@@ -240,7 +341,7 @@ def _end_the_last_one(directory: Path) -> None:
         old = _process(directory / pid_file, name)
         if old is not None:
             old.terminate()
-            psutil.wait_procs([old], timeout=TIMEOUTS.docker_start)
+            psutil.wait_procs([old], timeout=TIMEOUTS.docker_stop)
         # One that was killed leaves the file, and as our child a zombie of that number: dockerd takes it for alive.
         (directory / pid_file).unlink(missing_ok=True)
 
@@ -252,31 +353,3 @@ def _process(pid_file: Path, name: str) -> psutil.Process | None:
         return found if found.name() == name and found.status() != psutil.STATUS_ZOMBIE else None
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return None
-
-
-def _remember_the_machine(directory: Path) -> None:
-    """Note what dockerd is about to change of the machine for good; what was noted before a crash still holds."""
-    noted = directory / "machine.json"
-    if noted.exists():
-        return
-    filters = {}
-    for program in ("iptables", "ip6tables"):
-        with suppress(CommandFailed, ToolMissing):
-            filters[program] = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
-    noted.write_text(json.dumps({"ip_forward": _IP_FORWARD.read_text(), "filters": filters}))
-
-
-def _restore_the_machine(directory: Path) -> None:
-    """Take Docker's chains out of the packet filter, and forwarding back, where Docker had not been before."""
-    noted = directory / "machine.json"
-    before = json.loads(noted.read_text())
-    for program, rules in before["filters"].items():
-        if ":DOCKER" in rules:
-            continue
-        now = process.run([f"{program}-save"], timeout=TIMEOUTS.docker_answer)
-        kept = "".join(f"{line}\n" for line in now.splitlines() if "DOCKER" not in line)
-        if ":FORWARD DROP" not in rules:
-            kept = kept.replace(":FORWARD DROP", ":FORWARD ACCEPT")
-        process.run([f"{program}-restore"], stdin=kept, timeout=TIMEOUTS.docker_answer)
-    _IP_FORWARD.write_text(before["ip_forward"])
-    noted.unlink()

@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof import process
-from meshproof.docker import INSTALL, server_version
+from meshproof import cache, process
+from meshproof.docker import INSTALL, server_version, sign_of_another
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images.steps import DISK_NEEDED
 from meshproof.settings import TIMEOUTS, cache_directory
@@ -37,7 +37,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at the machine; change nothing."""
-    return [_docker(), _mmdebstrap(), _disk(), _memory()]
+    return [_docker(), _mmdebstrap(), _cache(), _disk(), _memory()]
 
 
 def _docker() -> Finding:
@@ -51,6 +51,9 @@ def _docker() -> Finding:
         if os.geteuid() != 0:
             remedy = "start it (`sudo systemctl start docker`) and join its group (`sudo usermod -aG docker $USER`)"
             return Finding("no Docker daemon answers", False, remedy)
+        if (sign := sign_of_another()) is not None:
+            remedy = "run again when `docker version` answers, or stop Docker for good"
+            return Finding(f"no Docker daemon answers, but {sign}", False, remedy)
         if not (shutil.which("dockerd") and shutil.which("iptables")):
             return Finding(
                 "no Docker daemon answers, and none is installed to be started", False, f"run `{INSTALL}`", packages
@@ -67,12 +70,18 @@ def _mmdebstrap() -> Finding:
     return Finding("mmdebstrap is not installed", False, remedy, packages, required=False)
 
 
+def _cache() -> Finding:
+    directory = cache_directory()
+    what, _, remedy = (cache.fault(directory) or f"the cache is {directory}").partition(": ")
+    return Finding(what, not remedy, remedy.rstrip("."))
+
+
 def _disk() -> Finding:
-    cache = cache_directory()
-    there = next(path for path in (cache, *cache.parents) if path.exists())
+    directory = cache_directory()
+    there = next(path for path in (directory, *directory.parents) if path.exists())
     free = shutil.disk_usage(there).free
     remedy = "building all images from packages takes 15 GB: free some, or set MESHPROOF_CACHE to another disk"
-    return Finding(f"{free / 1e9:.0f} GB are free at {cache}", free > DISK_NEEDED, remedy, required=False)
+    return Finding(f"{free / 1e9:.0f} GB are free at {directory}", free > DISK_NEEDED, remedy, required=False)
 
 
 def _memory() -> Finding:

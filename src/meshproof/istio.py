@@ -23,6 +23,7 @@ from meshproof.wait import until
 
 MANIFESTS = ROOT / "manifests" / "istio"
 NAMESPACE = "istio-system"
+_PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
 
 
 def install(images: ImageSet, kubeconfig: Path) -> None:
@@ -89,13 +90,18 @@ def _ingress_service() -> list[dict[str, Any]]:
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
-    """Ask the Envoy of an application's pod for a page of its admin interface.
+    """Ask the Envoy of one of an application's pods for a page of its admin interface.
 
     Raises:
         ClusterError: There is no ready pod, or its agent refused.
     """
-    pod = kube.pod(namespace, app)
-    output = kube.run_in_pod(namespace, pod, "istio-proxy", ["pilot-agent", "request", "GET", path])
+    return pod_request(kube, namespace, kube.pod(namespace, app), path)
+
+
+def pod_request(kube: Kube, namespace: str, pod: str, path: str) -> str:
+    """Ask the Envoy of a pod; see ``proxy_request``."""
+    command = ["pilot-agent", "request", "GET", path]
+    output = kube.run_in_pod(namespace, pod, "istio-proxy", command, timeout=_PROXY_ANSWER)
     if output.status != 0:
         raise ClusterError(f"The proxy of {namespace}/{pod} did not give its {path}: {output.err.strip()[-200:]}")
     return output.out

@@ -119,6 +119,21 @@ class Kube:
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
     @_in_our_words
+    def labelled(self, label: str, kinds: Sequence[tuple[str, str]]) -> list[Document]:
+        """Return the objects that have a label, whatever its value.
+
+        Args:
+            label: The label.
+            kinds: Where to look: API version and kind of each.
+        """
+        there: list[Document] = []
+        for version, kind in kinds:
+            resource = self._dynamic.resources.get(api_version=version, kind=kind)
+            listed = self._dynamic.get(resource, label_selector=label).to_dict()["items"]
+            there += [{**each, "apiVersion": version, "kind": kind} for each in listed]
+        return there
+
+    @_in_our_words
     def label_namespace(self, name: str, **labels: str) -> None:
         """Set labels of a namespace."""
         body = {"metadata": {"labels": {key.replace("_", "-"): value for key, value in labels.items()}}}
@@ -178,21 +193,29 @@ class Kube:
 
     @_in_our_words
     def pod(self, namespace: str, app: str) -> str:
-        """Return the name of a ready pod of an application.
+        """Return the name of a ready pod of an application; see ``pods``."""
+        return self.pods(namespace, app)[0]
+
+    @_in_our_words
+    def pods(self, namespace: str, app: str) -> list[str]:
+        """Return the names of all ready pods of an application, by its ``app`` label.
 
         Raises:
             ClusterError: There is none.
         """
         pods = self._core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
-        ready = [pod.metadata.name for pod in pods if _ready(pod) and pod.metadata.deletion_timestamp is None]
+        ready: list[str] = [
+            pod.metadata.name for pod in pods if _ready(pod) and pod.metadata.deletion_timestamp is None
+        ]
         if not ready:
             raise ClusterError(f"No pod of {namespace}/{app} is ready. {self.explain(namespace)}")
-        name: str = ready[0]
-        return name
+        return ready
 
     @_in_our_words
-    def run_in_pod(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Output:
-        """Run a command in a container and return what it came to.
+    def run_in_pod(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float = TIMEOUTS.program
+    ) -> Output:
+        """Run a command in a container and return what it came to, within so many seconds.
 
         Raises:
             ClusterError: The command could not be started.
@@ -213,7 +236,7 @@ class Kube:
                 f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {_reason(error)}."
             ) from error
         try:
-            channel.run_forever(timeout=TIMEOUTS.program)
+            channel.run_forever(timeout=timeout)
             out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
             result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
         finally:

@@ -13,7 +13,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -115,9 +115,25 @@ class Leaf:
             yield paths
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Make the context show this certificate. ``ssl`` reads it from files only (bpo-16487)."""
-        with self.files() as (chain, key):
+        """Make the context show this certificate.
+
+        ``ssl`` reads it from files only (bpo-16487): where the system has files in memory (memfd_create(2)), the key
+        is on no disk, whatever ends this process.
+        """
+        with self._in_memory() if hasattr(os, "memfd_create") else self.files() as (chain, key):
             context.load_cert_chain(chain, key)
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[tuple[Path, Path]]:
+        """Give paths of the chain and of the key that are good in this process only, and only in the block."""
+        with ExitStack() as stack:
+            paths = []
+            for pem in (self.chain_pem, self.key_pem):
+                file = stack.enter_context(os.fdopen(os.memfd_create("meshproof"), "wb"))
+                file.write(pem)
+                file.flush()
+                paths.append(Path(f"/proc/self/fd/{file.fileno()}"))
+            yield paths[0], paths[1]
 
 
 class Authority:

@@ -2,7 +2,8 @@
 
 That istiod has accepted a resource says nothing about the proxies: they are
 told later, and may refuse. These functions tell, kind by kind, whether what a
-document asks for is in force where it has to be.
+document asks for is in force where it has to be: with the content that the
+document has now, in every gateway that it binds to, and in every pod.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/config_dump.proto
 """
@@ -11,20 +12,26 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from meshproof import istio
 from meshproof.errors import ClusterError
 from meshproof.kube import Kube
 from meshproof.manifests import Document, name_of
+from meshproof.posture.istio import accepted
 from meshproof.settings import TIMEOUTS
-from meshproof.wait import until
+from meshproof.wait import Patience
 
 INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
 
+_LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
 _PLAINTEXT = "raw_buffer"
+_INBOUND = "virtualInbound"
+_HTTP = "envoy.filters.network.http_connection_manager"
+_RBAC = "envoy.filters.http.rbac"
+_CLIENT_CA = ("MUTUAL", "OPTIONAL_MUTUAL")  # modes whose clients are held against the Secret's ca.crt
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,157 +41,362 @@ class ProxyConfig:
     Attributes:
         listeners: The active listeners, by name; one that drains takes no new connection and doesn't count.
         secrets: The active secrets, by name.
-        routes: The route configurations.
+        routes: The route configurations, by name.
     """
 
     listeners: dict[str, dict[str, Any]]
     secrets: dict[str, dict[str, Any]]
-    routes: list[dict[str, Any]]
+    routes: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, kube: Kube, namespace: str, app: str) -> ProxyConfig:
-        """Ask the proxy of an application.
+    def of(cls, kube: Kube, namespace: str, app: str) -> list[ProxyConfig]:
+        """Ask the proxy of each pod of an application.
 
         Raises:
-            ClusterError: It did not answer, or it refuses what istiod told it.
+            ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
         """
-        dump = json.loads(istio.proxy_request(kube, namespace, app, "config_dump"))
-        sections = {section["@type"].rsplit(".", 1)[1]: section for section in dump["configs"]}
+        return [
+            cls.read(f"{namespace}/{pod}", istio.pod_request(kube, namespace, pod, "config_dump"))
+            for pod in kube.pods(namespace, app)
+        ]
+
+    @classmethod
+    def read(cls, pod: str, dump: str) -> ProxyConfig:
+        """Read a dump.
+
+        Raises:
+            ClusterError: The proxy refuses a listener.
+        """
+        sections = {section["@type"].rsplit(".", 1)[1]: section for section in json.loads(dump)["configs"]}
         listeners = sections.get("ListenersConfigDump", {}).get("dynamic_listeners", [])
         for listener in listeners:
             if "error_state" in listener:
                 details = listener["error_state"].get("details", "no reason given")
-                raise ClusterError(f"The proxy of {namespace}/{app} refuses its listener {listener['name']}: {details}")
+                raise ClusterError(f"The proxy of {pod} refuses its listener {listener['name']}: {details}")
         secrets = sections.get("SecretsConfigDump", {}).get("dynamic_active_secrets", [])
+        routes = sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", [])
         return cls(
             listeners={each["name"]: each["active_state"]["listener"] for each in listeners if "active_state" in each},
             secrets={each["name"]: each["secret"] for each in secrets},
-            routes=sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", []),
+            routes={each["route_config"]["name"]: each["route_config"] for each in routes},
         )
 
-    def has_chain(self, port: int, server_name: str) -> bool:
-        """Tell whether a listener on a port of the pod takes a server name; ``*`` is any, and none."""
-        return any(
-            server_name in chain.get("filter_chain_match", {}).get("server_names", ["*"])
-            for chain in self._chains(f"0.0.0.0_{port}")
-        )
+    def chains(self, port: int, server_name: str | None = None) -> list[dict[str, Any]]:
+        """Return the chains of a listener on a port of the pod that take a server name.
 
-    def has_certificate(self, credential: str, chain: bytes) -> bool:
+        Args:
+            port: The port.
+            server_name: The name; ``*`` is any, and none. None returns all chains.
+        """
+        chains = self._chains(f"0.0.0.0_{port}")
+        if server_name is None:
+            return chains
+        return [each for each in chains if server_name in each.get("filter_chain_match", {}).get("server_names", ["*"])]
+
+    def shows(self, credential: str, chain: bytes) -> bool:
         """Tell whether a credential of that name is active and is this certificate."""
         secret = self.secrets.get(f"kubernetes://{credential}", {})
         shown = secret.get("tls_certificate", {}).get("certificate_chain", {}).get("inline_bytes", "")
         return base64.b64decode(shown) == chain
 
-    def has_client_ca(self, credential: str, authority: bytes) -> bool:
+    def trusts(self, credential: str, authority: bytes) -> bool:
         """Tell whether the clients of a credential are held against this authority."""
         secret = self.secrets.get(f"kubernetes://{credential}-cacert", {})
         trusted = secret.get("validation_context", {}).get("trusted_ca", {}).get("inline_bytes", "")
         return base64.b64decode(trusted) == authority
 
-    def mentions(self, text: str) -> bool:
-        """Tell whether a listener or a route names something, by the whole of the name."""
-        return f'{text}"' in json.dumps([self.listeners, self.routes])
+    def policies(self) -> list[set[tuple[str, str]]]:
+        """Return for each chain that takes requests its policies, each with its action.
 
-    def accepts_plaintext(self) -> bool:
-        """Tell whether a sidecar lets plaintext in on any port."""
-        matches = [chain.get("filter_chain_match", {}) for chain in self._chains("virtualInbound")]
-        return any(match.get("transport_protocol") == _PLAINTEXT for match in matches)
+        Of a sidecar only the chains of the application's ports count.
+        """
+        names = [_INBOUND] if _INBOUND in self.listeners else list(self.listeners)
+        chains = [chain for name in names for chain in self._chains(name) if chain.get("name", "")[:14] != _INBOUND]
+        managers = [each["typed_config"] for chain in chains for each in chain["filters"] if each["name"] == _HTTP]
+        return [
+            {
+                (rules.get("action", "ALLOW"), name)
+                for each in manager.get("http_filters", [])
+                if each["name"] == _RBAC
+                for rules in [each["typed_config"].get("rules", {})]
+                for name in rules.get("policies", {})
+            }
+            for manager in managers
+        ]
+
+    def takes_plaintext(self) -> bool | None:
+        """Tell whether a sidecar lets plaintext in on any port; None if it is no sidecar, or not yet ready."""
+        matches = [chain.get("filter_chain_match", {}) for chain in self._chains(_INBOUND)]
+        return any(match.get("transport_protocol") == _PLAINTEXT for match in matches) if matches else None
 
     def _chains(self, listener: str) -> list[dict[str, Any]]:
         chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
         return chains
 
 
-def wait_until_loaded(kube: Kube, documents: list[Document]) -> None:
-    """Wait until the proxies have loaded what the documents ask for.
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a document does to the proxies of an application. Two that are worded alike are the same.
+
+    Attributes:
+        proxy: The namespace and the ``app`` label of the pods.
+        what: In words, with the content that is asked for.
+        places: Gives for each part of one proxy's configuration that has to show it whether it does.
+        outlasts: Whether a proxy may show it without the document, too: then its end can't be waited for.
+    """
+
+    proxy: tuple[str, str]
+    what: str
+    places: Callable[[ProxyConfig], Iterable[bool]] = field(compare=False)
+    outlasts: bool = False
+
+    def everywhere(self, configs: Sequence[ProxyConfig]) -> bool:
+        """Tell whether every proxy shows it, in all the parts that have to."""
+        return all(seen and all(seen) for seen in self._seen(configs))
+
+    def nowhere(self, configs: Sequence[ProxyConfig]) -> bool:
+        """Tell whether no proxy shows it, in any part."""
+        return not any(any(seen) for seen in self._seen(configs))
+
+    def _seen(self, configs: Sequence[ProxyConfig]) -> Iterator[list[bool]]:
+        return (list(self.places(config)) for config in configs)
+
+
+def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
+    """Wait until the proxies show some effects everywhere, and none from before that is not among them.
 
     Raises:
-        NotSettled: Which document is in force nowhere.
-        ClusterError: A proxy refuses it.
+        NotSettled: Which effect is missing, or still there.
+        ClusterError: A proxy refuses what it was told.
     """
-    _wait(kube, documents, there=True)
+    gone = [effect for effect in before if effect not in effects and not effect.outlasts]
+    for proxy in dict.fromkeys(effect.proxy for effect in (*effects, *gone)):
 
+        def observe(proxy: tuple[str, str] = proxy) -> str:
+            configs = ProxyConfig.of(kube, *proxy)
+            missing = [each.what for each in effects if each.proxy == proxy and not each.everywhere(configs)]
+            left = [each.what for each in gone if each.proxy == proxy and not each.nowhere(configs)]
+            wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
+            return "; ".join(wrong) or "as asked"
 
-def wait_until_forgotten(kube: Kube, documents: list[Document]) -> None:
-    """Wait until nothing of the documents is left in the proxies."""
-    _wait(kube, documents, there=False)
-
-
-def _wait(kube: Kube, documents: list[Document], *, there: bool) -> None:
-    for who in {where for document in documents for where, _ in _effects(document)}:
-        effects = [(name_of(each), holds) for each in documents for where, holds in _effects(each) if where == who]
-
-        def observe(who: tuple[str, str] = who, effects: list[tuple[str, Effect]] = effects) -> str:
-            config = ProxyConfig.of(kube, *who)
-            return ", ".join(name for name, holds in effects if holds(config) is not there) or "nothing"
-
-        until(
+        patience.until(
             observe,
-            "nothing".__eq__,
-            what=f"What the proxy of {'/'.join(who)} {'has not loaded' if there else 'has not forgotten'}",
+            "as asked".__eq__,
+            what=f"The configuration of {'/'.join(proxy)}",
             timeout=TIMEOUTS.configuration,
+            least=_LEAST,
             interval=0.2,
         )
 
 
-Effect = Callable[[ProxyConfig], bool]
+def effects_of(documents: Sequence[Document]) -> list[Effect]:
+    """Return what documents that are in force together do to the proxies.
+
+    Raises:
+        ClusterError: How a proxy shows that it has loaded one of them is not known.
+    """
+    gateways = {_key(document): document for document in documents if document["kind"] == "Gateway"}
+    return [effect for document in documents for effect in _effects(document, gateways)]
 
 
-def _effects(document: Document) -> list[tuple[tuple[str, str], Effect]]:
+Gateways = Mapping[tuple[str, str], Document]
+
+
+def _effects(document: Document, gateways: Gateways) -> Iterator[Effect]:
     """Return what a document does to which proxy."""
-    metadata, spec = document["metadata"], document.get("spec", {})
+    (namespace, name), spec = _key(document), document.get("spec", {})
     match document["kind"]:
         case "Gateway":
-            ports = istio.gateway_target_ports()
-            return [
-                (INGRESS, _takes(ports[server["port"]["number"]], host))
-                for server in spec["servers"]
-                if server.get("tls", {}).get("mode") != "PASSTHROUGH"  # its chain comes with the VirtualService
-                for host in server["hosts"]
-            ]
+            for server in spec["servers"]:
+                yield from _effects_of_server(server)
         case "VirtualService" if "tls" in spec:
-            ports = istio.gateway_target_ports()
-            matches = [match for route in spec["tls"] for match in route["match"]]
-            return [(INGRESS, _takes(ports[match["port"]], name)) for match in matches for name in match["sniHosts"]]
+            yield from _effects_of_passing(spec["tls"])
         case "VirtualService":
-            path = f"/namespaces/{metadata['namespace']}/virtual-service/{metadata['name']}"
-            return [(INGRESS, _mentions(f"/apis/networking.istio.io/v1{path}"))]
-        case "Secret" if metadata["namespace"] == istio.NAMESPACE:
-            effects: list[Effect] = [_shows(metadata["name"], base64.b64decode(document["data"]["tls.crt"]))]
-            if "ca.crt" in document["data"]:
-                effects.append(_trusts(metadata["name"], base64.b64decode(document["data"]["ca.crt"])))
-            return [(INGRESS, effect) for effect in effects]
-        case "AuthorizationPolicy":
-            return [(_selected(document), _mentions(f"ns[{metadata['namespace']}]-policy[{metadata['name']}]-rule[0]"))]
-        case "PeerAuthentication":
-            return [(_selected(document), _plaintext(accepted=spec["mtls"]["mode"] == "PERMISSIVE"))]
+            yield from _effects_of_routes(document, gateways)
+        case "Secret" if namespace == istio.NAMESPACE:
+            yield from _effects_of_credential(name, document["data"])
+        case "AuthorizationPolicy" if spec.get("action", "ALLOW") in ("ALLOW", "DENY"):
+            yield from _effects_of_policy(document)
+        case "PeerAuthentication" if spec["mtls"]["mode"] in ("PERMISSIVE", "STRICT"):
+            yield _plaintext(_selected(document), permissive=spec["mtls"]["mode"] == "PERMISSIVE")
         case "Secret" | "ConfigMap" | "Service" | "ServiceAccount" | "Namespace" | "Deployment":
-            return []  # no configuration of a proxy's
+            pass  # no configuration of a proxy's
         case kind:
             raise ClusterError(
                 f"{name_of(document)} can't be waited for: nobody told meshproof how a proxy shows that it has "
-                f"loaded a {kind}. Add that to proxy.py, or a test may see the time before it."
+                f"loaded such a {kind}. Add that to proxy.py, or a test may see the time before it."
             )
 
 
-def _takes(port: int, server_name: str) -> Effect:
-    return lambda config: config.has_chain(port, server_name)
+def _effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
+    """Return what a server of a Gateway does; that of one that passes TLS on comes with its VirtualService."""
+    port, tls = istio.gateway_target_ports()[server["port"]["number"]], server.get("tls", {})
+    hosts = [_bare(host) for host in server["hosts"]]
+    if server["port"]["protocol"] in ("HTTP", "HTTP2"):
+        yield _takes_http(port)
+        if tls.get("httpsRedirect"):
+            yield from (_redirects(port, host) for host in hosts)
+    elif tls.get("mode") != "PASSTHROUGH":
+        yield from (_ends_tls(port, host, _settings(tls)) for host in hosts)
 
 
-def _shows(credential: str, chain: bytes) -> Effect:
-    return lambda config: config.has_certificate(credential, chain)
+def _effects_of_passing(routes: Sequence[Mapping[str, Any]]) -> Iterator[Effect]:
+    """Return what the TLS routes of a VirtualService do."""
+    ports = istio.gateway_target_ports()
+    for match in (match for route in routes for match in route["match"]):
+        yield from (_passes(ports[match["port"]], host) for host in match["sniHosts"])
 
 
-def _trusts(credential: str, authority: bytes) -> Effect:
-    return lambda config: config.has_client_ca(credential, authority)
+def _effects_of_credential(name: str, data: Mapping[str, str]) -> Iterator[Effect]:
+    """Return what a Secret does that a server of a Gateway names."""
+    yield _credential("certificate", name, data["tls.crt"], ProxyConfig.shows)
+    if "ca.crt" in data:
+        yield _credential("authority of the clients", name, data["ca.crt"], ProxyConfig.trusts)
 
 
-def _mentions(text: str) -> Effect:
-    return lambda config: config.mentions(text)
+def _effects_of_policy(document: Document) -> Iterator[Effect]:
+    """Return what an AuthorizationPolicy does; one without a rule has one that nobody meets."""
+    (namespace, name), spec = _key(document), document["spec"]
+    for number in range(len(spec.get("rules", [])) or 1):
+        rule = f"ns[{namespace}]-policy[{name}]-rule[{number}]"
+        yield _rule(_selected(document), spec.get("action", "ALLOW"), rule)
 
 
-def _plaintext(*, accepted: bool) -> Effect:
-    return lambda config: config.accepts_plaintext() is accepted
+def _effects_of_routes(document: Document, gateways: Gateways) -> Iterator[Effect]:
+    """Return what the HTTP routes of a VirtualService do: they are in each server that has a host of its hosts."""
+    namespace, name = _key(document)
+    for bound in document["spec"].get("gateways", ["mesh"]):
+        where, _, gateway = bound.rpartition("/")
+        if (where or namespace, gateway) not in gateways:
+            raise ClusterError(
+                f"{name_of(document)} can't be waited for: it binds to the gateway {bound}, and its manifest has no "
+                "such Gateway."
+            )
+        for server in gateways[where or namespace, gateway]["spec"]["servers"]:
+            port = server["port"]
+            meets = any(_meet(ours, _bare(theirs)) for ours in document["spec"]["hosts"] for theirs in server["hosts"])
+            if not meets or server.get("tls", {}).get("mode") == "PASSTHROUGH":
+                continue
+            if port["protocol"] in ("HTTP", "HTTP2"):
+                routes = f"http.{istio.gateway_target_ports()[port['number']]}"
+            else:
+                routes = f"https.{port['number']}.{port['name']}.{gateway}.{where or namespace}"
+            yield _routes(routes, f"/namespaces/{namespace}/virtual-service/{name}")
+
+
+def _takes_http(port: int) -> Effect:
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        return ("transport_socket" not in chain for chain in config.chains(port))
+
+    return Effect(INGRESS, f"a listener for HTTP on port {port}", places)
+
+
+def _redirects(port: int, host: str) -> Effect:
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        hosts = config.routes.get(f"http.{port}", {}).get("virtual_hosts", [])
+        return (each.get("require_tls") == "ALL" for each in hosts if host in each["domains"])
+
+    return Effect(INGRESS, f"a redirect to HTTPS for {host} on port {port}", places)
+
+
+def _ends_tls(port: int, host: str, settings: Mapping[str, object]) -> Effect:
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        return (settings.items() <= _settings_in_force(chain).items() for chain in config.chains(port, host))
+
+    words = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return Effect(INGRESS, f"TLS for {host} on port {port} ({words})", places)
+
+
+def _passes(port: int, host: str) -> Effect:
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        return ("transport_socket" not in chain for chain in config.chains(port, host))
+
+    return Effect(INGRESS, f"TLS that is passed on for {host} on port {port}", places)
+
+
+def _routes(routes: str, of: str) -> Effect:
+    def places(config: ProxyConfig) -> list[bool]:
+        return [f'{of}"' in json.dumps(config.routes.get(routes, {}))]
+
+    return Effect(INGRESS, f"{of} in the routes {routes}", places)
+
+
+def _credential(what: str, name: str, content: str, shown: Callable[[ProxyConfig, str, bytes], bool]) -> Effect:
+    pem = base64.b64decode(content)
+    return Effect(INGRESS, f"this run's {what} {name}", lambda config: [shown(config, name, pem)], outlasts=True)
+
+
+def _rule(proxy: tuple[str, str], action: str, rule: str) -> Effect:
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        return ((action, rule) in policies for policies in config.policies())
+
+    return Effect(proxy, f"{action} {rule}", places)
+
+
+def _plaintext(proxy: tuple[str, str], *, permissive: bool) -> Effect:
+    """Return the effect of a PeerAuthentication; without one a mesh is PERMISSIVE."""
+
+    def places(config: ProxyConfig) -> list[bool]:
+        return [config.takes_plaintext() is permissive]
+
+    return Effect(proxy, "PERMISSIVE" if permissive else "STRICT", places, outlasts=permissive)
+
+
+def _settings(tls: Mapping[str, Any]) -> dict[str, object]:
+    """Return what Envoy has to show for the ``tls`` of a server."""
+    mode, credential = tls.get("mode", "SIMPLE"), tls.get("credentialName")
+    settings: dict[str, object] = {
+        "minimum": _version(tls.get("minProtocolVersion")),
+        "maximum": _version(tls.get("maxProtocolVersion")),
+        "suites": [name for name in dict.fromkeys(tls.get("cipherSuites", [])) if accepted(name)],
+        "client certificate required": mode in ("MUTUAL", "ISTIO_MUTUAL"),
+    }
+    if credential:
+        settings["certificate"] = f"kubernetes://{credential}"
+        settings["authority of the clients"] = f"kubernetes://{credential}-cacert" if mode in _CLIENT_CA else "none"
+    return settings
+
+
+def _settings_in_force(chain: Mapping[str, Any]) -> dict[str, object]:
+    """Return the same of a chain; nothing if it ends no TLS."""
+    if "transport_socket" not in chain:
+        return {}
+    context = chain["transport_socket"]["typed_config"]
+    common = context.get("common_tls_context", {})
+    parameters, authority = common.get("tls_params", {}), common.get("combined_validation_context", {})
+    return {
+        "minimum": parameters.get("tls_minimum_protocol_version", "default"),
+        "maximum": parameters.get("tls_maximum_protocol_version", "default"),
+        "suites": parameters.get("cipher_suites", []),
+        "client certificate required": context.get("require_client_certificate", False),
+        "certificate": ", ".join(each["name"] for each in common.get("tls_certificate_sds_secret_configs", [])),
+        "authority of the clients": authority.get("validation_context_sds_secret_config", {}).get("name", "none"),
+    }
+
+
+def _version(name: str | None) -> str:
+    """Return a version of Istio's, such as ``TLSV1_2``, as Envoy calls it."""
+    return "default" if name in (None, "TLS_AUTO") else str(name).replace("TLSV", "TLSv")
+
+
+def _bare(host: str) -> str:
+    """Return a host of a Gateway's server without the namespace that may bind to it."""
+    return host.rpartition("/")[2]
+
+
+def _meet(one: str, other: str) -> bool:
+    """Tell whether two hosts, each a name or one with ``*`` for its beginning, have a name in common."""
+    one_end, other_end = one.removeprefix("*"), other.removeprefix("*")
+    if one != one_end and other != other_end:
+        return one_end.endswith(other_end) or other_end.endswith(one_end)
+    return (
+        one == other or (one != one_end and other.endswith(one_end)) or (other != other_end and one.endswith(other_end))
+    )
+
+
+def _key(document: Document) -> tuple[str, str]:
+    """Return the namespace and the name of a document."""
+    return document["metadata"].get("namespace", ""), document["metadata"]["name"]
 
 
 def _selected(document: Document) -> tuple[str, str]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof import interrupts, manifests, proxy
+from meshproof.console import stage
 from meshproof.errors import ClusterError
 from meshproof.manifests import Document
 from meshproof.testbed import Testbed
+from meshproof.wait import Patience
+
+LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
+KINDS = (
+    *(("v1", kind) for kind in ("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace")),
+    ("apps/v1", "Deployment"),
+    *(("networking.istio.io/v1", kind) for kind in ("Gateway", "VirtualService")),
+    *(("security.istio.io/v1", kind) for kind in ("AuthorizationPolicy", "PeerAuthentication")),
+)
+"""What the manifest of a scenario can be made of: what `proxy` can wait for."""
 
 
 class Scenario:
@@ -19,47 +30,90 @@ class Scenario:
         name: The stem of the manifest.
     """
 
-    def __init__(self, manifest: Path, testbed: Testbed) -> None:
+    def __init__(self, manifest: Path, testbed: Testbed, patience: Patience) -> None:
         """Read the manifest; apply nothing."""
         self.name = manifest.stem
         self._kube = testbed.kube
+        self._patience = patience
         self._documents = manifests.load(manifest, images=testbed.images, certificates=testbed.certificates)
-        self._applied: list[Document] = []
+        for document in self._documents:
+            document["metadata"].setdefault("labels", {})[LABEL] = self.name
+        self._in_force: list[Document] = []
+        self._effects: list[proxy.Effect] = []
 
-    def step(self, name: str | None) -> None:
-        """Apply the documents of a step (None: those of no step), and wait until the proxies have loaded them.
+    @contextmanager
+    def step(self, name: str | None) -> Iterator[None]:
+        """Have a step in force for as long as the context lasts; None is the scenario without any of its steps.
+
+        A document of the step replaces the one of the same kind and name that is there from the start; after the step
+        that one is back.
 
         Raises:
             ClusterError: The manifest has no such step, or something refused a document.
-            NotSettled: A proxy did not load one.
+            NotSettled: A proxy did not load what the documents ask for, or did not forget what they no longer do.
         """
-        documents = [document for document in self._documents if manifests.step_of(document) == name]
-        if name is not None and not documents:
+        if name is None:
+            yield
+            return
+        documents = self._of(name)
+        if not documents:
             raise ClusterError(
                 f"The scenario {self.name} has no step {name}: label a document of its manifest with it."
             )
-        self._applied += documents
-        self._kube.apply(documents)
-        proxy.wait_until_loaded(self._kube, documents)
+        before = self._in_force
+        try:
+            self._have({manifests.name_of(each): each for each in (*before, *documents)}.values())
+            yield
+        finally:
+            with interrupts.held_back():
+                self._have(before)
+
+    def begin(self) -> None:
+        """Have the documents of no step in force; raises what ``step`` does."""
+        self._have(self._of(None))
 
     def remove(self) -> None:
-        """Delete all that was applied, and wait until the proxies have forgotten it."""
-        self._kube.delete(self._applied)
-        proxy.wait_until_forgotten(self._kube, [document for document in self._applied if _leaves_a_trace(document)])
+        """Delete all that is in force, and wait until the proxies have forgotten it."""
+        self._have([])
+
+    def _of(self, step: str | None) -> list[Document]:
+        return [document for document in self._documents if manifests.step_of(document) == step]
+
+    def _have(self, wanted: Iterable[Document]) -> None:
+        """Have exactly these documents in force, and wait until the proxies show just what they ask for."""
+        documents = list(wanted)
+        names = {manifests.name_of(document) for document in documents}
+        effects, before = proxy.effects_of(documents), self._effects
+        old, self._in_force, self._effects = self._in_force, documents, effects
+        self._kube.delete([document for document in old if manifests.name_of(document) not in names])
+        self._kube.apply([document for document in documents if document not in old])
+        proxy.wait_for(self._kube, effects, before, self._patience)
 
 
 @contextmanager
-def scenario(manifest: Path, testbed: Testbed) -> Iterator[Scenario]:
-    """Have a scenario in force, its first documents applied, for as long as the context lasts."""
-    mine = Scenario(manifest, testbed)
+def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
+    """Have a scenario in force, without its steps, for as long as the context lasts."""
+    mine = Scenario(manifest, testbed, patience)
     try:
-        mine.step(None)
+        mine.begin()
         yield mine
     finally:
         with interrupts.held_back():
             mine.remove()
 
 
-def _leaves_a_trace(document: Document) -> bool:
-    """Tell whether a proxy differs when the document is gone; without a PeerAuthentication the mesh is PERMISSIVE."""
-    return document["kind"] not in ("PeerAuthentication", "Secret")
+def clear(testbed: Testbed, patience: Patience) -> None:
+    """Remove what a killed run has left of its scenarios, and wait until the proxies have forgotten it.
+
+    Raises:
+        NotSettled: A proxy did not forget something.
+    """
+    left = testbed.kube.labelled(LABEL, KINDS)
+    if not left:
+        return
+    with stage(f"{len(left)} documents of a killed run removed"):
+        effects: list[proxy.Effect] = []
+        with suppress(ClusterError):  # what can't be waited for is removed all the same
+            effects = proxy.effects_of(left)
+        testbed.kube.delete(left)
+        proxy.wait_for(testbed.kube, [], effects, patience)

@@ -81,13 +81,14 @@ class Versions:
 class Timeouts:
     """How long things may take, in seconds, on a slow machine with two processors."""
 
-    docker_answer: float = 5.0
-    docker_start: float = 30.0
+    docker_answer: float = 30.0  # a daemon that is not there is told from a busy one at once
+    docker_start: float = 60.0
+    docker_stop: float = 120.0
     program: float = 60.0
     registry_answer: float = 3.0
     image_build: float = 1800.0
     cluster_create: float = 240.0
-    cluster_delete: float = 60.0
+    cluster_delete: float = 240.0
     mesh_install: float = 240.0
     rollout: float = 120.0
     configuration: float = 30.0
@@ -123,8 +124,9 @@ class Settings:
 
 
 def cache_directory() -> Path:
-    """Return where things outlive a run: ``MESHPROOF_CACHE``, or the user's cache directory."""
-    return Path(os.environ.get("MESHPROOF_CACHE") or user_cache_path("meshproof")).absolute()
+    """Return where things outlive a run: a directory of our own in ``MESHPROOF_CACHE``, or in the user's caches."""
+    parent = os.environ.get("MESHPROOF_CACHE")
+    return (Path(parent, "meshproof-cache") if parent else user_cache_path("meshproof")).absolute()
 
 
 def default_cluster_name() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,7 +29,7 @@ def until(
         observe: Returns a value; what it raises is not caught.
         satisfies: Whether the value is the expected one.
         what: What is waited for, as the subject of the error's sentence.
-        timeout: Seconds until the waiting ends.
+        timeout: Seconds until the waiting ends; a streak that has begun by then may still end.
         interval: Seconds between two observations.
         streak: How often in a row the value must satisfy.
         hint: Asked only on failure: what more is known, or where to look.
@@ -40,6 +41,7 @@ def until(
         NotSettled: Says how often it was observed, what was seen, and what last.
     """
     from tenacity import (  # noqa: PLC0415 - a scan only pauses, and begins sooner without it
+        RetryCallState,
         RetryError,
         Retrying,
         retry_if_result,
@@ -58,9 +60,12 @@ def until(
         in_a_row = in_a_row + 1 if satisfies(last) else 0
         return in_a_row >= streak
 
-    settled = Retrying(
-        stop=stop_after_delay(timeout), wait=wait_fixed(interval), retry=retry_if_result(lambda done: not done)
-    )
+    late = stop_after_delay(timeout)
+
+    def stop(state: RetryCallState) -> bool:
+        return late(state) and not in_a_row
+
+    settled = Retrying(stop=stop, wait=wait_fixed(interval), retry=retry_if_result(lambda done: not done))
     try:
         settled(once)
     except RetryError:
@@ -70,6 +75,57 @@ def until(
             f"last {last}; seen {tally}. {hint()}".strip()
         ) from None
     return last
+
+
+class Patience:
+    """Waits as ``until`` does, but not for ever: what has been waited for in vain is taken off the waits to come.
+
+    Where one thing is broken, much that needs it never comes: the first wait has all its time, and the last ones are
+    short.
+
+    Attributes:
+        left: Seconds that are left to be waited in vain.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def until(
+        self,
+        observe: Callable[[], Observed],
+        satisfies: Callable[[Observed], bool],
+        *,
+        what: str,
+        timeout: float,
+        least: float,
+        interval: float = 0.1,
+        streak: int = 1,
+    ) -> Observed:
+        """Observe until it is as expected; see ``until``.
+
+        Args:
+            observe: As there.
+            satisfies: As there.
+            what: As there.
+            timeout: Seconds until the waiting ends, as long as so many are left.
+            least: Seconds that this wait has even if none are left.
+            interval: As there.
+            streak: As there.
+
+        Raises:
+            NotSettled: As there; also says that the wait was short.
+        """
+        given = min(timeout, max(self.left, least))
+        hint = f"It had {given:g} s and not {timeout:g} s, for what was waited for before did not come."
+        began = time.monotonic()
+        try:
+            return until(
+                observe, satisfies, what=what, timeout=given, interval=interval, streak=streak,
+                hint=lambda: hint if given < timeout else "",
+            )  # fmt: skip
+        except NotSettled:
+            self.left -= time.monotonic() - began
+            raise
 
 
 async def pause(seconds: float) -> None:

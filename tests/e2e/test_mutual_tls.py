@@ -14,13 +14,14 @@ from meshproof import http, tls
 from meshproof.certificates import Certificates
 from meshproof.http import Answer
 from meshproof.scenario import Scenario
-from meshproof.tls import WORDLESS, Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
+from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
 from meshproof.tls.clients import built_in
 from meshproof.tls.hello import SERVER_NAME
 from meshproof.tls.posture import ClientAuthentication
-from tests.e2e.seed import NO_CONNECTION, ROWS, Row
+from tests.e2e.seed import NO_CONNECTION, WORDLESS_END, Row, end_of, seed_rows
 
 HOST = "test.com"
+TEAPOT = "/status/418"  # what the policy denies
 MUTUAL = "MUTUAL"
 SERVERS = {MUTUAL: Server(443, HOST)}
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -69,23 +70,23 @@ class Request:
 
 WITHOUT_POLICY = [
     Request("test.client", "/status/200", 200, ""),
-    Request("test.client", "/status/418", 418, "-=[ teapot ]=-"),
+    Request("test.client", TEAPOT, 418, "-=[ teapot ]=-"),
 ]
 WITH_POLICY = [
     Request("test.client", "/status/200", 200, ""),
-    Request("test.client", "/status/418", 403, "RBAC: access denied"),
+    Request("test.client", TEAPOT, 403, "RBAC: access denied"),
     Request("test.com", "/status/200", 200, ""),
-    Request("test.com", "/status/418", 418, "-=[ teapot ]=-"),
+    Request("test.com", TEAPOT, 418, "-=[ teapot ]=-"),
 ]
 
-# The same as at a gateway that asks for no certificate. The minimum of that one, TLS 1.2, is Envoy's default.
-CLIENTS = [replace(row, server=MUTUAL) for row in ROWS if row.server == "minimum 1.2"]
-
-
-@pytest.fixture(scope="module")
-def deny(scenario: Scenario) -> None:
-    """The policy that denies test.client the path /status/418."""
-    scenario.step("deny")
+# The same as at a gateway that asks for no certificate. The minimum of that one, TLS 1.2, is Envoy's default. But this
+# one has a certificate only for its host: who sends no server name is left without a word.
+NAMELESS = {"IE 6 XP": WORDLESS_END, "IE 8 XP": WORDLESS_END}
+CLIENTS = [
+    replace(row, server=MUTUAL, end=NAMELESS.get(row.client, row.end))
+    for row in seed_rows()
+    if row.server == "minimum 1.2"
+]
 
 
 @pytest.mark.parametrize("case", HANDSHAKES, ids=str)
@@ -125,12 +126,43 @@ def test_request(
     check(case, gateway[443], certificates, eventually)
 
 
+@pytest.mark.step("deny")
 @pytest.mark.parametrize("case", WITH_POLICY, ids=str)
 def test_request_with_policy(
-    case: Request, deny: None, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
+    case: Request,
+    scenario: Scenario,
+    gateway: Mapping[int, Address],
+    certificates: Certificates,
+    eventually: Eventually,
 ) -> None:
     """The policy denies one identity one path: not its other paths, and not the path to another identity."""
     check(case, gateway[443], certificates, eventually)
+
+
+def test_port_80(scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually) -> None:
+    """The Gateway's port 80 leads to the same routes: who speaks plain HTTP needs no certificate."""
+    check_in_the_clear(gateway[80], eventually)
+
+
+@pytest.mark.step("deny")
+def test_port_80_with_policy(scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually) -> None:
+    """Nor does the policy deny the path there: who shows no certificate has no identity for it to match."""
+    check_in_the_clear(gateway[80], eventually)
+
+
+@pytest.mark.step("redirect")
+def test_port_80_redirects(scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually) -> None:
+    """What closes it: a server on port 80 with `httpsRedirect` and exactly the host of the VirtualService."""
+    check_redirect(HOST, gateway[80], eventually)
+
+
+@pytest.mark.step("redirect-any-host")
+def test_port_80_redirects_any_other_host(
+    scenario: Scenario, gateway: Mapping[int, Address], eventually: Eventually
+) -> None:
+    """Such a server of another Gateway with the host `*` leaves it open: it redirects only who has no routes."""
+    check_redirect("other.com", gateway[80], eventually)
+    check_in_the_clear(gateway[80], eventually)
 
 
 def test_posture(postures: Mapping[str, Posture], certificates: Certificates) -> None:
@@ -160,10 +192,23 @@ def test_clients_without_sni(postures: Mapping[str, Posture], gateway: Mapping[i
         for each in built_in().of("seed")
     ]
     seen = tls.scan_one(Target(gateway[443], HOST), Options(clients=nameless, lists=False)).clients
-    assert [client for client in seen if client.answer.outcome not in WORDLESS] == []
+    assert {end_of(client.answer) for client in seen} == {WORDLESS_END}
     connect = {row.client for row in CLIENTS if row.expected != NO_CONNECTION}
     reasons = {client.reason.partition(": ")[2] for client in seen if client.name in connect}
     assert reasons == {"it sends no server name, and the server has nothing for that"}
+
+
+def check_in_the_clear(address: Address, eventually: Eventually) -> None:
+    """Ask for what the policy denies, without TLS, until the backend answers."""
+    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=HOST), lambda answer: answer.status == 418)
+    assert (answer.headers["server"], answer.certificate) == ("istio-envoy", None)
+    assert "-=[ teapot ]=-" in answer.body
+
+
+def check_redirect(host: str, address: Address, eventually: Eventually) -> None:
+    """Ask for the same until the gateway redirects to HTTPS."""
+    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=host), lambda answer: answer.status == 301)
+    assert (answer.headers["location"], answer.body) == (f"https://{host}{TEAPOT}", "")
 
 
 def check(case: Request, address: Address, certificates: Certificates, eventually: Eventually) -> None:

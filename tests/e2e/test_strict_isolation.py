@@ -14,18 +14,6 @@ URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"
 
 
-@pytest.fixture(scope="module")
-def permissive(scenario: Scenario) -> None:
-    """The workload takes plaintext and mutual TLS."""
-    scenario.step("permissive")
-
-
-@pytest.fixture(scope="module")
-def strict(scenario: Scenario) -> None:
-    """The workload takes mutual TLS only."""
-    scenario.step("strict")
-
-
 def identity(seen: Transfer) -> dict[str, str]:
     """Return what the workload was told of its peer: the elements of X-Forwarded-Client-Cert."""
     forwarded = json.loads(seen.body)["headers"].get("X-Forwarded-Client-Cert", "")
@@ -37,23 +25,27 @@ def answered(seen: Transfer) -> bool:
     return seen.status == 200
 
 
-def test_permissive_admits_plaintext(permissive: None, unmeshed: Workload, eventually: Eventually) -> None:
+@pytest.mark.step("permissive")
+def test_permissive_admits_plaintext(scenario: Scenario, unmeshed: Workload, eventually: Eventually) -> None:
     """Under PERMISSIVE a client without a sidecar gets in, as nobody."""
     assert identity(eventually(lambda: unmeshed.curl(URL), answered)) == {}
 
 
-def test_permissive_admits_the_mesh(permissive: None, meshed: Workload, eventually: Eventually) -> None:
+@pytest.mark.step("permissive")
+def test_permissive_admits_the_mesh(scenario: Scenario, meshed: Workload, eventually: Eventually) -> None:
     """Under PERMISSIVE a client with a sidecar gets in with its identity."""
     seen = identity(eventually(lambda: meshed.curl(URL), answered))
     assert (seen["By"], seen["URI"]) == (BY, URI)
 
 
-def test_strict_refuses_plaintext(strict: None, unmeshed: Workload, eventually: Eventually) -> None:
+@pytest.mark.step("strict")
+def test_strict_refuses_plaintext(scenario: Scenario, unmeshed: Workload, eventually: Eventually) -> None:
     """Under STRICT the connection of a client without a sidecar is reset."""
     eventually(lambda: unmeshed.curl(URL), lambda seen: seen.end is CurlEnd.RESET)
 
 
-def test_strict_admits_the_mesh(strict: None, meshed: Workload, eventually: Eventually) -> None:
+@pytest.mark.step("strict")
+def test_strict_admits_the_mesh(scenario: Scenario, meshed: Workload, eventually: Eventually) -> None:
     """Under STRICT the same client with a sidecar still gets in with its identity."""
     seen = identity(eventually(lambda: meshed.curl(URL), answered))
     assert (seen["By"], seen["URI"]) == (BY, URI)

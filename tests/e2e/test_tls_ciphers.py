@@ -11,7 +11,7 @@ from fixtures.posture import Opinions, Server
 from meshproof.certificates import Certificates
 from meshproof.posture.verdict import Severity, judge
 from meshproof.tls import Posture, ProtocolVersion
-from tests.e2e.seed import NO_CONNECTION, Row
+from tests.e2e.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
 
 SERVERS = {
     "restricted": Server(8445, "aliyun.com"),
@@ -55,7 +55,7 @@ ORDERS = [
 
 CLIENTS = [
     # Who has the one suite gets in with it, and who speaks TLS 1.3 notices nothing.
-    Row("restricted", "Android 6.0", NO_CONNECTION),
+    Row("restricted", "Android 6.0", NO_CONNECTION, HANDSHAKE_FAILURE),
     Row("restricted", "Android 7.0 (native)", f"TLSv1.2  ECDHE-RSA-AES256-GCM-SHA384  {P_256}"),
     Row("restricted", "IE 11 Win 10", f"TLSv1.2  ECDHE-RSA-AES256-GCM-SHA384  {P_256}"),
     Row("restricted", "Java 8u161", f"TLSv1.2  ECDHE-RSA-AES256-GCM-SHA384  {P_256}"),
@@ -64,7 +64,7 @@ CLIENTS = [
     Row("restricted", "Safari 12.1 (iOS 12.2)", f"TLSv1.3  TLS_CHACHA20_POLY1305_SHA256  {X25519}"),
     Row("restricted", "Java 17.0.3 (OpenJDK)", f"TLSv1.3  TLS_AES_256_GCM_SHA384  {X25519}"),
     # Who has nothing better gets in, down to TLS 1.0, and who has loses nothing.
-    Row("legacy", "IE 6 XP", NO_CONNECTION),
+    Row("legacy", "IE 6 XP", NO_CONNECTION, SSL_3_REFUSED),
     Row("legacy", "IE 8 XP", "TLSv1.0  DES-CBC3-SHA  No FS"),
     Row("legacy", "IE 8 Win 7", f"TLSv1.0  ECDHE-RSA-AES128-SHA  {P_256}"),
     Row("legacy", "Java 7u25", f"TLSv1.0  ECDHE-RSA-AES128-SHA  {P_256}"),
@@ -72,7 +72,7 @@ CLIENTS = [
     Row("legacy", "Android 6.0", f"TLSv1.2  ECDHE-RSA-AES128-GCM-SHA256  {P_256}"),
     Row("legacy", "Chrome 101 (Win 10)", f"TLSv1.3  TLS_AES_128_GCM_SHA256  {X25519}"),
     # IE 11 has AES-GCM with ECDHE for ECDSA only: with this certificate it gets in.
-    Row("ECDSA", "IE 8 Win 7", NO_CONNECTION),
+    Row("ECDSA", "IE 8 Win 7", NO_CONNECTION, PROTOCOL_VERSION),
     Row("ECDSA", "IE 11 Win 7", f"TLSv1.2  ECDHE-ECDSA-AES128-GCM-SHA256  {P_256}"),
     Row("ECDSA", "IE 11 Win 8.1", f"TLSv1.2  ECDHE-ECDSA-AES128-GCM-SHA256  {P_256}"),
     Row("ECDSA", "IE 11 Win Phone 8.1", f"TLSv1.2  ECDHE-ECDSA-AES128-GCM-SHA256  {P_256}"),

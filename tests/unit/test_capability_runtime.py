@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,22 @@ def start(*arguments: str | Path, env: dict[str, str]) -> str:
     """Run the program as the daemon's runtime does."""
     program = [sys.executable, "-ISE", capability_runtime.__file__]
     return run([*program, *arguments], env=env, timeout=TIMEOUTS.program)
+
+
+def test_the_runtime_outlives_its_checkout(fake_runc: dict[str, str], tmp_path: Path) -> None:
+    """What is installed runs when the checkout that installed it is gone, virtual environment and all."""
+    venv, source = tmp_path / "checkout" / "bin", tmp_path / "checkout" / "capability_runtime.py"
+    venv.mkdir(parents=True)
+    (venv / "python").symlink_to(Path(sys.executable).resolve())
+    shutil.copyfile(capability_runtime.__file__, source)
+    install = f"import pathlib, capability_runtime as c; print(c.install(pathlib.Path({str(tmp_path)!r})))"
+    printed = run([venv / "python", "-c", install], env={"PYTHONPATH": str(source.parent)}, timeout=TIMEOUTS.program)
+    program = Path(printed.strip())
+    shutil.rmtree(tmp_path / "checkout")
+    (tmp_path / "config.json").write_text(json.dumps({"process": process(granted(ALL))}))
+    out = run([program, "create", "--bundle", tmp_path, "a-container"], env=fake_runc, timeout=TIMEOUTS.program)
+    assert out.split("\n") == ["create", "--bundle", str(tmp_path), "a-container", ""]
+    assert json.loads((tmp_path / "config.json").read_text()) == {"process": process(granted(bounded()))}
 
 
 def bounded() -> list[str]:

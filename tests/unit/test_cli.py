@@ -18,8 +18,11 @@ from typer.testing import CliRunner
 from meshproof.__main__ import COMMANDS, Later, app
 from meshproof.commands.quick import Quick
 from meshproof.errors import CommandFailed
+from meshproof.posture.document import to_json
 from meshproof.process import run
 from meshproof.settings import TIMEOUTS, ImageSource, known_versions
+from tests.unit.postures import GOOD
+from tests.unit.programs import PATIENCE, shell
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 
@@ -105,6 +108,48 @@ def test_an_unknown_version_is_one_sentence(tmp_path: Path) -> None:
     assert printed.startswith(f"meshproof: Istio {version} ")
     assert known_versions(PACKAGES)["istio"][-1] in printed
     assert "[tool.meshproof.packages]" in printed
+
+
+def ended(script: str, *arguments: str | Path, directory: Path) -> list[str]:
+    """Run the command as ``"$@"`` of a shell script; return the lines that come out on either stream."""
+    lines: list[str] = []
+    argv = shell(f"exec 2>&1; {script}", sys.executable, "-m", "meshproof", *arguments)
+    run(argv, env={**PLAIN, "MESHPROOF_CACHE": str(directory)}, cwd=directory, timeout=PATIENCE, on_line=lines.append)
+    return lines
+
+
+PRINTING = pytest.mark.parametrize(
+    "arguments", [("--help",), ("clients", "list"), ("diff", "saved", "saved", "--json", "-")]
+)
+
+
+@PRINTING
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ('"$@" >&- <&-; echo "code $?"', "Bad file descriptor"),
+        ('"$@" > /dev/full; echo "code $?"', "No space left on device"),
+    ],
+)
+def test_standard_output_that_takes_nothing(tmp_path: Path, arguments: tuple[str, ...], script: str, why: str) -> None:
+    """Closed or full, it is the machine's fault: one sentence and code 11, never that of a deviation."""
+    (tmp_path / "saved").write_text(json.dumps(to_json([GOOD], clients="2026-11-21")))
+    lines = ended(script, *arguments, directory=tmp_path)
+    assert lines == [f"meshproof: Tried to write to standard output: {why}.", "code 11"]
+
+
+@PRINTING
+def test_a_reader_that_left(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Whoever closes our pipe wants no more of us: the end is quiet, with the code that a shell gives SIGPIPE."""
+    (tmp_path / "saved").write_text(json.dumps(to_json([GOOD], clients="2026-11-21")))
+    script = 'mkfifo gone; (read -r line < gone; "$@" || echo "code $?" >&2) | (exec <&-; echo > gone)'
+    assert ended(script, *arguments, directory=tmp_path) == ["code 141"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
+def test_standard_error_that_takes_nothing(tmp_path: Path, closed: str) -> None:
+    """A sentence that nobody can be told changes no code."""
+    assert ended(f'"$@" {closed}; echo "code $?"', "diff", "none", "none", directory=tmp_path) == ["code 4"]
 
 
 def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:

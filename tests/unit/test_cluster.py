@@ -1,25 +1,65 @@
-"""Clusters, as far as they can be judged without one."""
+"""Clusters, as far as they can be judged without one: whose they are, and what is removed."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from meshproof.cluster import delete_cluster
+from meshproof.cluster import Cluster, delete_cluster
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError
 
 NOT_ASKED = Docker("0.0.0")  # a daemon that nobody gets as far as asking
+OURS, THEIRS, NETWORK = "a" * 64, "b" * 64, "c" * 64
+DOCKER = """#!/bin/sh
+cd "$STATE"
+case "$*" in
+  version*) echo 1.0 ;;
+  info*) echo this-daemon ;;
+  "ps "*label=io.x-k8s.kind.cluster=ours) cat named ;;
+  "ps "*network=*) cat attached ;;
+  "network ls "*label=meshproof.cluster=*) cat network ;;
+  "rm "*|"network rm "*) echo "$@" >> removed; sed -i "/^$4$/d" named attached ;;
+esac
+"""
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a daemon has, a file for each question; its `docker` writes down what it is told to remove."""
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("STATE", str(tmp_path))
+    for name in ("named", "attached", "network", "removed"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon") -> Path:
+    """Write down a cluster of ours; return its directory."""
+    directory = cache / "clusters" / "ours"
+    directory.mkdir(parents=True)
+    record = {"image": "node", "keep": True, "mesh": "", "nodes": nodes, "daemon": daemon}
+    (directory / "record.json").write_text(json.dumps(record))
+    return directory
+
+
+def cluster(directory: Path) -> Cluster:
+    """Return the cluster of a directory."""
+    return Cluster("ours", image="node", kind_path=Path("kind"), docker=NOT_ASKED, directory=directory)
 
 
 def test_a_cluster_in_use_is_not_deleted(tmp_path: Path) -> None:
     """`meshproof down` beside a test run is told so in one sentence."""
-    directory = tmp_path / "clusters" / "ours"
-    directory.mkdir(parents=True)
-    (directory / "record.json").write_text('{"image": "node", "keep": false, "mesh": ""}')
+    directory = recorded(tmp_path)
     with FileLock(directory / "lock"), pytest.raises(ClusterError, match=re.escape("ours is in use by another run")):
         delete_cluster("ours", tmp_path, NOT_ASKED)
 
@@ -27,3 +67,54 @@ def test_a_cluster_in_use_is_not_deleted(tmp_path: Path) -> None:
 def test_a_cluster_of_somebody_else_is_not_deleted(tmp_path: Path) -> None:
     """Of a cluster without our record nothing is touched."""
     assert not delete_cluster("theirs", tmp_path, NOT_ASKED)
+
+
+def test_a_later_cluster_of_the_same_name_is_not_touched(state: Path) -> None:
+    """Ours was deleted by somebody, who then made one of that name: only what we wrote down goes."""
+    directory = recorded(state, OURS)
+    (state / "named").write_text(f"{THEIRS}\n")
+    (state / "attached").write_text(f"{THEIRS}\n")
+    assert not cluster(directory).exists()
+    assert delete_cluster("ours", state, NOT_ASKED)
+    assert ((state / "removed").read_text(), (directory / "record.json").exists()) == ("", False)
+
+
+def test_a_run_does_not_take_over_a_cluster_of_its_name(state: Path) -> None:
+    """A run that would make the cluster ends, and neither uses nor deletes the other one."""
+    directory = recorded(state, OURS)
+    (state / "named").write_text(f"{THEIRS}\n")
+    with pytest.raises(ClusterError, match="ours that meshproof did not create; it was not touched"):
+        cluster(directory).create()
+    assert (state / "removed").read_text() == ""
+
+
+def test_the_containers_on_record_are_removed(state: Path) -> None:
+    """Of two containers with the cluster's name the one on record goes; the network stays while the other has it."""
+    directory = recorded(state, OURS)
+    (state / "named").write_text(f"{OURS}\n{THEIRS}\n")
+    (state / "attached").write_text(f"{THEIRS}\n")
+    (state / "network").write_text(f"{NETWORK}\n")
+    assert delete_cluster("ours", state, NOT_ASKED)
+    assert (state / "removed").read_text() == f"rm --force --volumes {OURS}\n"
+    assert not (directory / "record.json").exists()
+
+
+def test_a_cluster_on_another_daemon_is_not_gone(state: Path) -> None:
+    """Where Docker was started or stopped since, the record stays and the user is told which daemon has the cluster."""
+    directory = recorded(state, OURS, daemon="that-daemon")
+    with pytest.raises(ClusterError, match="made on another Docker daemon than the one that answers now"):
+        delete_cluster("ours", state, NOT_ASKED)
+    with pytest.raises(ClusterError, match="made on another Docker daemon"):
+        cluster(directory).create()
+    assert ((state / "removed").read_text(), (directory / "record.json").exists()) == ("", True)
+
+
+def test_what_a_killed_run_left_is_known_by_its_network(state: Path) -> None:
+    """A run that was killed before it wrote an id down left containers on a network with the label of its directory."""
+    directory = recorded(state)
+    (state / "named").write_text(f"{OURS}\n{THEIRS}\n")
+    (state / "attached").write_text(f"{OURS}\n")
+    (state / "network").write_text(f"{NETWORK}\n")
+    assert cluster(directory).nodes() == [OURS]
+    assert delete_cluster("ours", state, NOT_ASKED)
+    assert (state / "removed").read_text() == f"rm --force --volumes {OURS}\nnetwork rm {NETWORK}\n"

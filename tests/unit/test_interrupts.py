@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from meshproof.errors import CommandFailed
-from meshproof.interrupts import held_back
+from meshproof.interrupts import cancelling, held_back
 from meshproof.process import run
 from tests.unit.programs import PATIENCE, shell
 
@@ -57,6 +58,49 @@ def test_afterwards_all_is_as_before(number: signal.Signals) -> None:
     with pytest.raises(CommandFailed), held_back():
         run(["false"], timeout=PATIENCE)
     assert signal.getsignal(number) == before
+
+
+CANCEL = """
+import asyncio, os, signal, sys
+from meshproof import interrupts
+
+async def main():
+    with interrupts.cancelling(asyncio.current_task()):
+        await asyncio.sleep(0)
+    try:
+        with interrupts.cancelling(asyncio.current_task()):
+            os.kill(os.getpid(), int(sys.argv[1]))
+            await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        print("cancelled", flush=True)
+    os.kill(os.getpid(), int(sys.argv[1]))
+    print("went on")
+
+interrupts.raise_keyboard_interrupt()
+asyncio.run(main())
+"""
+
+
+@SIGNALS
+def test_a_task_is_cancelled_and_a_second_signal_ends_the_process(number: signal.Signals) -> None:
+    """The first signal is told to the task alone; the second does what it does to any process."""
+    with pytest.raises(CommandFailed) as error:
+        run([sys.executable, "-c", CANCEL, str(number.value)], timeout=PATIENCE)
+    assert (error.value.returncode, error.value.last) == (-number, "cancelled")
+
+
+def test_signals_are_as_before_when_nothing_was_cancelled() -> None:
+    """A block that no signal comes into leaves none of its handlers behind."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+    async def nothing() -> None:
+        task = asyncio.current_task()
+        assert task
+        with cancelling(task):
+            assert signal.getsignal(signal.SIGHUP) not in before
+
+    asyncio.run(nothing())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 def test_blocks_can_be_nested() -> None:

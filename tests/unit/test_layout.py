@@ -19,7 +19,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items(
 
 LAYERS = [
     {"errors"},
-    {"process", "wait", "settings", "interrupts", "console", "capability_runtime"},
+    {"process", "wait", "settings", "interrupts", "console", "capability_runtime", "cache", "leftovers"},
     {"pki", "tls", "certificates", "http"},  # certificates and probes: no Docker, no Kubernetes
     {"posture"},  # what is made of what the probes found
     {"docker"},
@@ -142,6 +142,12 @@ def test_every_error_is_ours(module: str) -> None:
     allowed = errors_and_makers() | NO_FAULT_OF_A_RUN | WITHIN_A_PROBE.get(module, set()) | makers
     assert [name for name in made if name not in allowed] == []
     assert len(made) + len(again) == len(raised)
+
+
+def test_what_is_removed_for_good_is_below_our_mark() -> None:
+    """Whole directories are removed by one function only, which looks for the mark first."""
+    users = [module for module, path in MODULES.items() if "rmtree" in path.read_text()]
+    assert users == ["cache"]
 
 
 def test_no_private_key_is_in_a_file() -> None:

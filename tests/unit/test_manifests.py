@@ -17,6 +17,7 @@ from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.manifests import Document, load, name_of, step_of
 from meshproof.pki import Leaf
+from meshproof.scenario import KINDS
 from meshproof.settings import ROOT
 
 MANIFESTS = ROOT / "manifests"
@@ -137,6 +138,12 @@ def test_every_gateway_listens_where_it_can_be_reached() -> None:
     """Each port of a Gateway is one of the ingress gateway's Service."""
     servers = [server for each in raw(*APPLIED) if each["kind"] == "Gateway" for server in each["spec"]["servers"]]
     assert {server["port"]["number"] for server in servers} <= istio.gateway_ports().keys()
+
+
+def test_what_a_killed_run_leaves_can_be_found() -> None:
+    """Each kind of document in a scenario is one that the next run looks for."""
+    scenarios = raw(*(MANIFESTS / "scenarios").iterdir())
+    assert {(document["apiVersion"], document["kind"]) for document in scenarios} <= {*KINDS}
 
 
 def test_kind_maps_the_ports_of_the_gateway() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -111,6 +114,16 @@ def test_a_server_may_have_an_ecdsa_key() -> None:
 def test_a_repr_shows_no_key() -> None:
     """A leaf in a traceback or a log gives nothing away."""
     assert "PRIVATE" not in repr(TRUSTED)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no files in memory")
+def test_a_key_is_on_no_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A context gets its certificate where no temporary file can be written, and no file is left open."""
+    (tmp_path / "no directory").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no directory"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    meet(SERVER, TRUSTED)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_files_are_private_and_short_lived() -> None:

@@ -10,6 +10,7 @@ from threading import Event
 
 import pytest
 
+from meshproof.docker import Docker
 from meshproof.errors import MachineError, MeshproofError, UnknownVersion
 from meshproof.images.choice import registry_answers
 from meshproof.images.registry import RegistryProvider
@@ -89,6 +90,14 @@ def test_what_is_not_right_is_not_kept(
     with site(files) as archive, pytest.raises(error, match=message):
         provider(archive.url, tmp_path).fetch_istioctl(Record())
     assert kept(tmp_path) == []
+
+
+def test_a_registry_needs_a_daemon_with_a_network(tmp_path: Path) -> None:
+    """What a private daemon runs has no way out of the machine: that is told before anything is fetched."""
+    private = Docker("0.0.0", tmp_path / "docker")
+    with pytest.raises(MachineError, match=r"Start Docker, or use `--images=packages`\.$"):
+        provider("http://192.0.2.1", tmp_path).provide(private, Record())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_archive_out_of_reach_is_the_machines_fault(no_proxy: None, tmp_path: Path) -> None:

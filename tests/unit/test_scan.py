@@ -231,7 +231,10 @@ def test_our_certificate_is_not_shown_in_old_versions() -> None:
     """A handshake of ours has TLS 1.2 and 1.3 only."""
     server = tls(SERVER, clients=OURS, oldest=V.TLSv1, newest=V.TLSv1_1)
     found = scanned(server, credential=TRUSTED)
-    assert (found.credential, found.client_authentication) == (Outcome.NOT_ASKED, ClientAuthentication.UNKNOWN)
+    assert (found.credential, found.client_authentication) == (
+        Outcome.CLIENT_CERT_NOT_SHOWN,
+        ClientAuthentication.UNKNOWN,
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -29,16 +30,18 @@ from typer.testing import CliRunner
 from meshproof.commands import output
 from meshproof.commands.diff import diff
 from meshproof.commands.quick import Quick
-from meshproof.commands.scan import scan
+from meshproof.commands.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.pki import Leaf, Lifetime
 from meshproof.posture import document
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture
 from meshproof.tls.clients import built_in
+from meshproof.wait import until
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.postures import GOOD, SILENT, WEAK
-from tests.unit.servers import nobody, server_context, serving, speak, tls
+from tests.unit.programs import PATIENCE, python
+from tests.unit.servers import nobody, server_context, serving, speak, stay_silent, tls
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 FINE = ("--clients", "none", "--sni", HOST)
@@ -554,6 +557,10 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
     assert found.err.rstrip("\n").endswith(".")
 
 
+LONG = f"{'a.' * 126}c"
+"""A name of 253 octets, which is as long as one can be."""
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [
@@ -563,6 +570,11 @@ def test_a_mistake_ends_before_any_connection(tmp_path: Path, line: str) -> None
         ("a b", "a b is no target: write HOST:PORT, [IPv6]:PORT or NAME@HOST:PORT."),
         (f"{'b' * 64}@127.0.0.1", "can't be the name of a host"),
         ("\N{SNOWMAN}" * 70 + "@127.0.0.1", "can't be the name of a host"),
+        (f"{LONG}b@127.0.0.1", "can't be the name of a host: it has 254 octets, and may have 1 to 253."),
+        ("127.0.0.1@localhost", "127.0.0.1 can't be a server name, for it is an address: write a name, or --no-sni"),
+        ("127.0.0.1.@localhost", "127.0.0.1. can't be a server name"),
+        ("::1@localhost", "::1 can't be a server name"),
+        ("[::1]@localhost", "[::1] can't be a server name"),
     ],
 )
 def test_a_target_that_cannot_be(target: str, why: str) -> None:
@@ -577,6 +589,72 @@ def test_a_server_name_with_a_blank() -> None:
     found = run("192.0.2.1", "--sni", "a b")
     assert (found.code, found.out) == (4, "")
     assert found.err == "--sni 'a b' is no server name: write a name without blanks, or --no-sni to send none."
+
+
+def test_an_address_is_no_server_name(server: Address) -> None:
+    """With `--sni` neither; a target that is one has no server name, also with the dot of the root."""
+    found = run(server, "--sni", "192.0.2.1")
+    assert (found.code, found.out) == (4, "")
+    assert found.err.startswith("192.0.2.1 can't be a server name, for it is an address")
+    assert _target("127.0.0.1.:443", None, no_sni=False).sni is None
+
+
+@pytest.mark.parametrize(("name", "sent"), [(f"{HOST}.", HOST), (f"{LONG}.", LONG), (LONG, LONG)])
+def test_the_dot_of_the_root_is_not_sent(tmp_path: Path, name: str, sent: str) -> None:
+    """A server that knows the name only without it is scanned; the longest name there can be is no fault either."""
+    with serving(tls(SERVER, names=(sent,), clients=OURS)) as address:
+        for words in ((f"{name}@{address}",), (address, "--sni", name)):
+            file = tmp_path / "out.json"
+            run(*words, "--clients", "none", *credential(tmp_path, TRUSTED), "--json", file)
+            (target,) = saved(file)["targets"]
+            assert (target["sni"], target["protocols"]["TLSv1.3"]["offered"]) == (sent, "offered")
+
+
+def test_an_address_keeps_its_dot() -> None:
+    """It tells the resolver that the name is whole; the server name is without it."""
+    target = _target("gateway.example.", None, no_sni=False)
+    assert (target.address, target.sni) == (Address("gateway.example.", 443), "gateway.example")
+
+
+def interrupted(directory: Path, number: signal.Signals, *healthy: Address) -> Ended:
+    """Scan healthy servers and a silent one in a process, and send it a signal when it waits for that one only."""
+    log, out = directory / "log", directory / "out.json"
+    options = ("--clients", "none", "--timeout", "60", "--max-time", "600", "--json", out)
+    with (
+        serving(stay_silent) as silent,
+        python(log, "-m", "meshproof", "scan", *map(str, (*healthy, silent, *options))) as program,
+    ):
+        until(
+            lambda: {each.raddr.port for each in program.net_connections() if each.raddr},
+            lambda ports: ports == {silent.port},
+            what="The ports that the scan is connected to",
+            timeout=PATIENCE,
+            interval=0.05,
+            streak=20,
+        )
+        program.send_signal(number)
+        code = program.wait(PATIENCE)
+        return Ended(int(code or 0), out.read_text() if out.exists() else "", log.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_an_interrupted_scan(tmp_path: Path, server: Address, number: signal.Signals) -> None:
+    """What was scanned is shown and saved, one sentence says how much that is, and the code is 130."""
+    found = interrupted(tmp_path, number, server)
+    lines = found.err.splitlines()
+    assert (found.code, lines[-1]) == (130, "meshproof: Interrupted: 1 of 2 targets were scanned.")
+    assert lines[0].startswith(str(server))
+    assert "Traceback" not in found.err
+    (target,) = saved(tmp_path / "out.json")["targets"]
+    assert (target["port"], target["unknown"]) == (server.port, False)
+
+
+def test_a_scan_that_is_interrupted_before_anything_is_known(tmp_path: Path) -> None:
+    """Nothing is shown, and a file of an earlier scan stays."""
+    (tmp_path / "out.json").write_text("earlier")
+    found = interrupted(tmp_path, signal.SIGINT)
+    assert (found.code, found.out) == (130, "earlier")
+    assert found.err == "meshproof: Interrupted: 0 of 1 targets were scanned.\n"
 
 
 def test_text_of_standard_input() -> None:

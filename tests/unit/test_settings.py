@@ -96,10 +96,10 @@ def test_a_lock_is_of_its_version(version: str) -> None:
 
 @pytest.mark.parametrize("value", ["cache", "/var/cache/meshproof"], ids=["relative", "absolute"])
 def test_the_cache_can_be_elsewhere(value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """MESHPROOF_CACHE moves everything, and stays where it is when a program runs in another directory."""
+    """MESHPROOF_CACHE moves everything into a directory of its own there, wherever a program runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MESHPROOF_CACHE", value)
-    assert cache_directory() == tmp_path / value
+    assert cache_directory() == tmp_path / value / "meshproof-cache"
 
 
 @pytest.mark.parametrize("value", [None, ""], ids=["not set", "empty"])

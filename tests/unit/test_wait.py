@@ -8,7 +8,7 @@ from itertools import cycle
 import pytest
 
 from meshproof.errors import NotSettled
-from meshproof.wait import until
+from meshproof.wait import Patience, until
 
 SOON = 0.05  # seconds
 EVENTUALLY = 10.0  # seconds; never used up
@@ -109,3 +109,39 @@ def test_what_an_observation_raises_is_not_caught(raised: type[BaseException]) -
     with pytest.raises(raised, match="the lamp fell down"):
         until(broken, on, what=WHAT, timeout=EVENTUALLY)
     assert looks == ["once"]
+
+
+def test_a_streak_may_end_after_the_deadline() -> None:
+    """What is as expected when the time is up is looked at as often as is needed: it is not late, only slow."""
+    assert until(Lamp("on").look, on, what=WHAT, timeout=0, interval=0, streak=3) == "on"
+    with pytest.raises(NotSettled, match=r"\(2 tries, 3 in a row needed\)"):
+        until(Lamp("on", "off").look, on, what=WHAT, timeout=0, interval=0, streak=3)
+
+
+def test_patience_ends() -> None:
+    """A run waits so long in vain, all together; then each wait has its least, and the error says why."""
+    patience = Patience(SOON)
+    with pytest.raises(
+        NotSettled, match=r"^The lamp did not settle within 0\.05 s .* It had 0\.05 s and not 10 s, for"
+    ):
+        patience.until(Lamp("off").look, on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0)
+    assert patience.left <= 0
+    with pytest.raises(NotSettled, match=r"within 0\.01 s"):
+        patience.until(Lamp("off").look, on, what=WHAT, timeout=EVENTUALLY, least=0.01, interval=0)
+
+
+def test_patience_is_not_used_up_by_what_comes() -> None:
+    """Only what never comes is taken off: a slow machine that keeps its promises waits as long as it has to."""
+    patience = Patience(SOON)
+    for _ in range(3):
+        assert patience.until(Lamp("off", "on").look, on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0.01) == "on"
+    assert patience.left == SOON
+
+
+def test_a_wait_has_no_more_than_its_own_time() -> None:
+    """Patience makes no wait longer, and no error of one that had all its time speaks of it."""
+    patience = Patience(EVENTUALLY)
+    with pytest.raises(NotSettled, match=r"within 0\.05 s .*\d\.$") as failure:
+        patience.until(Lamp("off").look, on, what=WHAT, timeout=SOON, least=0, interval=0)
+    assert "It had" not in str(failure.value)
+    assert EVENTUALLY - 1 < patience.left < EVENTUALLY

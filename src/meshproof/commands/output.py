@@ -17,6 +17,9 @@ DEVIATES = 1
 UNKNOWN = 14
 """The exit code when something could not be found out, and nothing worse is known."""
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C, SIGTERM or a closed terminal ended: what a shell makes of SIGINT."""
+
 STANDARD_OUTPUT = Path("-")
 
 _NO_WIDTH = 1 << 16  # columns; more than any line has

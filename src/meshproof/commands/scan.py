@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
-from meshproof.commands.output import STANDARD_OUTPUT, Report, check, exit_code, report, write
+from meshproof.commands.output import INTERRUPTED, STANDARD_OUTPUT, Report, check, exit_code, report, write
 from meshproof.commands.users import own_clients
 from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
@@ -48,6 +48,7 @@ _TARGET = re.compile(
 )
 _PORTS = range(1, 65536)
 _LONGEST = 86_400  # seconds; a day
+_LONGEST_NAME = 253  # octets of the name of a host
 _MAX_TIME = Options().max_time
 
 
@@ -225,7 +226,8 @@ def scan(
     """Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
 
     Exit codes: 0; 1 where --expect, --fail-on or --cert deviates; 4 for what can't be understood; 14 when something
-    that was asked for could not be found out. --fail-on counts what --gateway finds, too.
+    that was asked for could not be found out; 130 when interrupted, with what was scanned until then. --fail-on counts
+    what --gateway finds, too.
     """
     files = check((json_file, html_file, junit_file))
     known = built_in() if clients == NONE and not expect else built_in().with_own(own_clients())
@@ -243,7 +245,9 @@ def scan(
         max_time=_seconds("--max-time", max_time),
         all_addresses=all_addresses,
     )
-    postures = _scan(_targets(_words(targets or [], targets_file), sni, no_sni=no_sni), options)
+    postures, interrupted = _scan(_targets(_words(targets or [], targets_file), sni, no_sni=no_sni), options)
+    if interrupted and not postures:
+        _end_interrupted(interrupted)
     found = Found(asked, postures, [asked.rows(posture) for posture in postures], manifest)
     if json_file or html_file:
         _save(found.document(known.version), json_file, html_file)
@@ -252,8 +256,15 @@ def scan(
     if STANDARD_OUTPUT not in files:
         _show(postures)
     _tell(found, console if STANDARD_OUTPUT in files else report)
+    if interrupted:
+        _end_interrupted(interrupted)
     if found.code:
         raise typer.Exit(found.code)
+
+
+def _end_interrupted(sentence: str) -> NoReturn:
+    complain(sentence)
+    raise typer.Exit(INTERRUPTED)
 
 
 def _each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
@@ -341,20 +352,27 @@ def _severity(word: str | None) -> Severity | None:
     raise BadTarget(f"--fail-on {word} is no severity: write {' or '.join(map(str, Severity))}.")
 
 
-def _scan(targets: Sequence[Target], options: Options) -> list[Posture]:
-    """Scan, and return the postures in the targets' order; one of several addresses follows its target's others."""
+def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], str]:
+    """Scan, and return the postures in the targets' order; one of several addresses follows its target's others.
+
+    The text says how far the scan came if it was interrupted, and is empty if it was not.
+    """
     places = {target: place for place, target in enumerate(dict.fromkeys(targets))}
     found: list[Posture] = []
     status = console.status("") if len(places) > 1 else nullcontext()
     with status as shown:
 
+        def so_far() -> str:
+            return f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}"
+
         def take(posture: Posture) -> None:
             found.append(posture)
             if shown:
-                shown.update(f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}")
+                shown.update(so_far())
 
-        scan_targets(places, options, take)
-    return sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+        complete = scan_targets(places, options, take, interruptible=True)
+    ordered = sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+    return ordered, "" if complete else f"Interrupted: {so_far()} were scanned."
 
 
 def _show(postures: Sequence[Posture]) -> None:
@@ -445,16 +463,25 @@ def _target(word: str, sni: str | None, *, no_sni: bool) -> Target:
     name = match["sni"] or sni
     if name is None and not _is_address(host) and not no_sni:
         with suppress(BadTarget):  # then it has no address either, which is this target's failure alone
-            return Target(Address(host, port), _ascii(host))
-    return Target(Address(host, port), None if no_sni or not name else _ascii(name))
+            return Target(Address(host, port), _server_name(host))
+    return Target(Address(host, port), None if no_sni or not name else _server_name(name))
 
 
-def _ascii(name: str) -> str:
-    """Return a name as it is sent (RFC 5890); a label of it has 1 to 63 letters."""
+def _server_name(name: str) -> str:
+    """Return a name as it is sent (RFC 5890): no address, and without the dot of the root (RFC 6066 section 3).
+
+    A label of it has 1 to 63 octets, and all of it at most 253 (RFC 1035 section 2.3.4, where the dots have 2 more).
+    """
+    if _is_address(name.removesuffix(".").strip("[]")):
+        raise BadTarget(f"{name} can't be a server name, for it is an address: write a name, or --no-sni to send none.")
     try:
-        return name.encode("idna").decode("ascii")
+        octets = name.encode("idna").removesuffix(b".")
     except UnicodeError as error:
         raise BadTarget(f"{name} can't be the name of a host: {error}.") from error
+    if not 0 < len(octets) <= _LONGEST_NAME:
+        size = f"it has {len(octets)} octets, and may have 1 to {_LONGEST_NAME}"
+        raise BadTarget(f"{name} can't be the name of a host: {size}.")
+    return octets.decode("ascii")
 
 
 def _is_address(host: str) -> bool:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import httpx
 
+from meshproof.docker import server_version
 from meshproof.images import ImageProvider
 from meshproof.images.packages import PackagesProvider
 from meshproof.images.registry import RegistryProvider
@@ -23,7 +24,9 @@ def provider(settings: Settings) -> tuple[ImageProvider, Versions]:
     """
     source = settings.images
     if source is ImageSource.AUTO:
-        source = ImageSource.REGISTRY if registry_answers(REGISTRY) else ImageSource.PACKAGES
+        # What a private daemon runs reaches no registry, so that nothing of the machine's network has to be changed.
+        public = server_version({}) is not None and registry_answers(REGISTRY)
+        source = ImageSource.REGISTRY if public else ImageSource.PACKAGES
     versions = Versions.asked(source, settings.istio, settings.kubernetes, settings.envoy)
     if source is ImageSource.REGISTRY:
         return RegistryProvider(versions, settings.cache), versions

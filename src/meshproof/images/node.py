@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +23,6 @@ from meshproof.wait import until
 
 HUB = "docker.io/meshproof"
 """Where a pod finds the images of Istio and of the applications; nothing is ever asked for it."""
-_SCRATCH = "meshproof-build"
 _SECONDS = 75.0
 
 
@@ -70,8 +71,8 @@ class NodeImage:
             progress.began("node image", _SECONDS)
             began = time.monotonic()
             try:
-                _remove_scratch(docker)  # of a build that was killed
-                self._build(docker, output)
+                with _scratch(docker, self.cache) as scratch:
+                    self._build(docker, output, scratch)
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise disk_full("the node image", self.cache) from error
@@ -80,30 +81,28 @@ class NodeImage:
                 if is_disk_full(error):
                     raise disk_full("the node image", self.cache) from error
                 raise BuildFailed("the node image", error.tail, log) from error
-            finally:
-                with suppress(MachineError):  # the daemon is gone; that is being told already
-                    _remove_scratch(docker)
             progress.ended("node image", time.monotonic() - began)
 
-    def _build(self, docker: Docker, output: IO[str]) -> None:
+    def _build(self, docker: Docker, output: IO[str], scratch: str) -> None:
         for name in ("pod-base", "node-base"):
-            docker.run("import", self._part(name, f"{name}.tar"), f"{_SCRATCH}/{name}")
+            docker.run("import", self._part(name, f"{name}.tar"), f"{scratch}/{name}")
+        image = partial(self._image, docker, output, scratch)
         kubernetes = self._part("kubernetes", "kubernetes")
         agent = [self._part("istio", "pilot-agent"), self._part("istio", "envoy_bootstrap.json")]
-        self._image(docker, output, "kubernetes/Dockerfile", "kubernetes", kubernetes)
-        self._image(docker, output, "istio/Dockerfile.pilot", "pilot", self._part("istio", "pilot-discovery"))
-        self._image(docker, output, "istio/Dockerfile.proxyv2", "proxyv2", *agent, self._part("envoy", "envoy"))
+        image("kubernetes/Dockerfile", "kubernetes", kubernetes)
+        image("istio/Dockerfile.pilot", "pilot", self._part("istio", "pilot-discovery"))
+        image("istio/Dockerfile.proxyv2", "proxyv2", *agent, self._part("envoy", "envoy"))
         for name in ("coredns", "pause"):
-            self._image(docker, output, f"{name}/Dockerfile", name, self._part(name, name))
+            image(f"{name}/Dockerfile", name, self._part(name, name))
         for name in ("httpbin", "nginx", "curl"):
-            self._image(docker, output, f"{name}/Dockerfile", name)
-        self._image(docker, output, "node/Dockerfile", "node", kubernetes, self.sources / "node" / "rootfs")
-        self._bake(docker)
+            image(f"{name}/Dockerfile", name)
+        image("node/Dockerfile", "node", kubernetes, self.sources / "node" / "rootfs")
+        self._bake(docker, scratch)
 
     def _part(self, step: str, file: str) -> Path:
         return self.parts[step].directory(self.cache) / file
 
-    def _image(self, docker: Docker, output: IO[str], dockerfile: str, name: str, *content: Path) -> None:
+    def _image(self, docker: Docker, output: IO[str], scratch: str, dockerfile: str, name: str, *content: Path) -> None:
         """Build one image from a Dockerfile and the files that it copies."""
         with tempfile.TemporaryDirectory(dir=self.cache) as directory:
             context = Path(directory)
@@ -118,7 +117,8 @@ class NodeImage:
                 "build",
                 "--network=none",
                 f"--build-arg={version}",
-                f"--tag={_SCRATCH}/{name}",
+                f"--build-arg=SCRATCH={scratch}",
+                f"--tag={scratch}/{name}",
                 context,
             ]
             docker.run(*command, on_line=lambda line: print(line, file=output))
@@ -135,11 +135,11 @@ class NodeImage:
         names |= {f"{HUB}/{name}:{self.versions.istio}": name for name in ("pilot", "proxyv2")}
         return names
 
-    def _bake(self, docker: Docker) -> None:
+    def _bake(self, docker: Docker, scratch: str) -> None:
         """Put the pods' images into the node's containerd and keep the result as an image."""
-        container = f"{_SCRATCH}-bake"
+        container = f"{scratch}-bake"
         docker.run("run", "--detach", f"--name={container}", "--network=none", "--privileged", "--tmpfs=/run",
-                   "--entrypoint=sleep", f"{_SCRATCH}/node", "infinity")  # fmt: skip
+                   "--entrypoint=sleep", f"{scratch}/node", "infinity")  # fmt: skip
         docker.run("exec", "--detach", container, "containerd")
 
         def containerd() -> str:
@@ -151,16 +151,16 @@ class NodeImage:
 
         until(containerd, "answers".__eq__, what="containerd in the node image", timeout=TIMEOUTS.docker_start)
         images = self._pod_images()
-        scratch = sorted({f"{_SCRATCH}/{image}" for image in images.values()})
+        ours = sorted({f"{scratch}/{image}" for image in images.values()})
         with tempfile.TemporaryDirectory(dir=self.cache) as directory:
             archive = Path(directory) / "images.tar"
-            docker.run("save", f"--output={archive}", *scratch, timeout=TIMEOUTS.rollout)
+            docker.run("save", f"--output={archive}", *ours, timeout=TIMEOUTS.rollout)
             docker.run("cp", archive, f"{container}:/images.tar", timeout=TIMEOUTS.rollout)
         ctr = ["exec", container, "ctr", "--namespace=k8s.io", "images"]
         docker.run(*ctr, "import", "--no-unpack", "/images.tar", timeout=TIMEOUTS.rollout)
         for name, image in images.items():
-            docker.run(*ctr, "tag", f"docker.io/{_SCRATCH}/{image}:latest", name)
-        docker.run(*ctr, "rm", *(f"docker.io/{name}:latest" for name in scratch))
+            docker.run(*ctr, "tag", f"docker.io/{scratch}/{image}:latest", name)
+        docker.run(*ctr, "rm", *(f"docker.io/{name}:latest" for name in ours))
         docker.run(
             "exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done"
         )
@@ -168,10 +168,31 @@ class NodeImage:
         docker.run("commit", f"--change={entrypoint}", container, self.name, timeout=TIMEOUTS.rollout)
 
 
-def _remove_scratch(docker: Docker) -> None:
-    """Remove the container and the names of a build, of an interrupted one too."""
+@contextmanager
+def _scratch(docker: Docker, cache: Path) -> Iterator[str]:
+    """Give a name for what exists only while this build lasts; two users of one daemon build under two names.
+
+    The name is written down meanwhile. Whoever builds has the cache's lock: a name that is there is of a killed build.
+    """
+    names = cache / "scratch"
+    names.mkdir(exist_ok=True)
+    for killed in names.iterdir():
+        _remove_scratch(docker, killed.name)
+        killed.unlink()
+    name = f"meshproof-build-{secrets.token_hex(4)}"
+    (names / name).touch()
+    try:
+        yield name
+    finally:
+        with suppress(MachineError):  # the daemon is gone; that is being told already
+            _remove_scratch(docker, name)
+            (names / name).unlink()
+
+
+def _remove_scratch(docker: Docker, scratch: str) -> None:
+    """Remove the container and the images of a build."""
     with suppress(CommandFailed):
-        docker.run("rm", "--force", "--volumes", f"{_SCRATCH}-bake")
-    listed = docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={_SCRATCH}/*")
+        docker.run("rm", "--force", "--volumes", f"{scratch}-bake")
+    listed = docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={scratch}/*")
     if listed.split():
         docker.run("rmi", "--force", *listed.split())

@@ -52,6 +52,11 @@ class RegistryProvider:
 
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
         """Fetch what is missing; see `ImageProvider`."""
+        if docker.private:
+            raise MachineError(
+                "With images from a registry the cluster's node pulls from it, and what the private Docker daemon runs "
+                "has no way out of this machine. Start Docker, or use `--images=packages`."
+            )
         build([tool("kind", self.cache)], self.cache, progress)
         istioctl = self.fetch_istioctl(progress)
         if self._node() in self.pending(docker):

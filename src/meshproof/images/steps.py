@@ -22,6 +22,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 
 from meshproof import process
+from meshproof.cache import claim, discard
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
 
 DISK_NEEDED = 15_000_000_000
@@ -118,6 +119,7 @@ def build(
     """
     if not missing(steps, cache):
         return
+    claim(cache)
     for name in ("logs", "build"):
         (cache / name).mkdir(parents=True, exist_ok=True)
     with in_turn(cache / "build.lock", progress):
@@ -160,7 +162,7 @@ def _build_one(step: Step, cache: Path, progress: Progress) -> None:
     result = step.directory(cache)
     log = cache / "logs" / f"{result.name}.log"
     unfinished = result.with_name(f"{result.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    discard(unfinished)
     progress.began(step.name, step.seconds)
     began = time.monotonic()
     try:
@@ -184,7 +186,7 @@ def _build_one(step: Step, cache: Path, progress: Progress) -> None:
         unfinished.rename(result)
         progress.ended(step.name, time.monotonic() - began)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        discard(unfinished)
 
 
 def _network_failure(error: CommandFailed) -> str | None:

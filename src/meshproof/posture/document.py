@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from meshproof.posture.reading import Unreadable, json_document
+from meshproof.posture.reading import Node, Unreadable, json_document
+from meshproof.posture.schema import check
 from meshproof.posture.spelling import PROTOCOLS, connection, protocol
 from meshproof.posture.spelling import group as spelled
 from meshproof.posture.spelling import offer as spelled_offer
@@ -37,8 +38,6 @@ FORMAT = 1
 SCHEMA = Path(__file__).with_name("posture.schema.json")
 
 Json = dict[str, Any]
-
-_MOMENTS = ("not_before", "not_after")
 
 
 def to_json(
@@ -83,14 +82,17 @@ def from_json(document: Any, name: str = "the document") -> tuple[Posture, ...]:
     unknown, and the fingerprint empty.
 
     Raises:
-        Unreadable: It is no document of ours, or one of a newer format.
+        Unreadable: It is no document of ours, one of a newer format, or somewhere not as its schema says.
     """
+    if not isinstance(document, dict) or "format" not in document:
+        raise Unreadable(f"{name}: this is no posture that meshproof saved.")
+    if document["format"] != FORMAT:
+        raise Unreadable(f"{name}: its format is {document['format']!r}, and this meshproof reads {FORMAT}.")
     try:
-        if document["format"] != FORMAT:
-            raise Unreadable(f"{name}: its format is {document['format']!r}, and this meshproof reads {FORMAT}.")
-        return tuple(_posture(target) for target in document["targets"])
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise Unreadable(f"{name}: this is no posture that meshproof saved: {type(error).__name__} {error}.") from error
+        check(Node(Path(name), "", document), SCHEMA)
+    except RecursionError as error:
+        raise Unreadable(f"{name}: this is no posture that meshproof saved: it is too deep.") from error
+    return tuple(_posture(target) for target in document["targets"])
 
 
 def read(path: Path) -> tuple[Posture, ...]:
@@ -305,17 +307,25 @@ def _read_suites(order: Json) -> SuiteOrder:
 def _read_chain(certificate: Json) -> Certificate:
     """Read a certificate with those that were sent after it; older documents have no more than their subjects."""
     sent = certificate.get("intermediates")
-    leaf = {key: value for key, value in certificate.items() if key not in ("chain", "intermediates")}
+    subjects = certificate.get("chain", ())
     return replace(
-        _read_certificate(leaf),
-        intermediates=tuple(map(_only_subject, certificate["chain"]) if sent is None else map(_read_certificate, sent)),
+        _read_certificate(certificate),
+        intermediates=tuple(map(_only_subject, subjects) if sent is None else map(_read_certificate, sent)),
     )
 
 
 def _read_certificate(certificate: Json) -> Certificate:
-    moments = {key: datetime.fromisoformat(certificate[key]) for key in _MOMENTS}
-    rest = {"names": tuple(certificate["names"]), "serial": int(certificate["serial"], 16)}
-    return Certificate(**{**certificate, **moments, **rest})
+    return Certificate(
+        subject=certificate["subject"],
+        names=tuple(certificate["names"]),
+        issuer=certificate["issuer"],
+        serial=int(certificate["serial"], 16),
+        key=certificate["key"],
+        signature=certificate["signature"],
+        not_before=datetime.fromisoformat(certificate["not_before"]),
+        not_after=datetime.fromisoformat(certificate["not_after"]),
+        fingerprint=certificate["fingerprint"],
+    )
 
 
 def _only_subject(subject: str) -> Certificate:

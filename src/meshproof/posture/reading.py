@@ -68,6 +68,10 @@ class Node:
         """Return the error that says what is wrong with it."""
         return Unreadable(f"{_place(self.file, self.line)}: {self.where or 'the document'} {what}.")
 
+    def is_not(self, what: str) -> Unreadable:
+        """Return the error that says what it should be, and what it is."""
+        return self.wrong(f"should be {what}, and is {_shown(self.value)}")
+
     def fields(self, known: Iterable[str] = ()) -> dict[str, Node]:
         """Return what is in a mapping.
 

@@ -75,6 +75,7 @@ _CHAIN = (
 )
 _POST_QUANTUM = "X25519MLKEM768"
 _STRONG_PRIME, _STRONG_CURVE = 2048, 224  # bits: 112 of strength
+_BITS = re.compile(r"[0-9]{1,9}")
 _BROKEN_HASH = re.compile(r"md[245]|sha-?1(?!\d)", re.IGNORECASE)
 
 _OLD_VERSIONS = {
@@ -277,7 +278,7 @@ def _faults(certificate: Certificate, posture: Posture) -> Iterator[str]:
     if _BROKEN_HASH.search(certificate.signature):
         yield "sha1-signature"
     size = certificate.key.partition(" ")[2]
-    if _is_short(int(size), _STRONG_PRIME) if size.isdigit() else _is_short(_curve_bits(size), _STRONG_CURVE):
+    if _is_short(int(size), _STRONG_PRIME) if _BITS.fullmatch(size) else _is_short(_curve_bits(size), _STRONG_CURVE):
         yield "small-key"
 
 

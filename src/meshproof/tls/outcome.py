@@ -15,6 +15,7 @@ class Outcome(Enum):
     CLIENT_CERT_REQUIRED      the peer asked for a certificate, got none, and ended: alert 116, or
                               40 or 42 after a CertificateRequest that we answered with nothing
     CLIENT_CERT_NOT_REQUESTED the peer asked for no certificate, so that nothing became of ours
+    CLIENT_CERT_NOT_SHOWN     no handshake could be completed in which it would have been shown
     CLIENT_CERT_UNKNOWN_CA    alert 48: no trusted issuer for our certificate
     CLIENT_CERT_EXPIRED       alert 45: our certificate is out of its lifetime
     CLIENT_CERT_REJECTED      alert 42, 43, 44, 46 or 49: any other fault with our certificate
@@ -50,6 +51,7 @@ class Outcome(Enum):
     NEGOTIATED = "negotiated"
     CLIENT_CERT_REQUIRED = "client certificate required"
     CLIENT_CERT_NOT_REQUESTED = "client certificate not asked for"
+    CLIENT_CERT_NOT_SHOWN = "client certificate not shown: the server has neither TLS 1.2 nor 1.3"
     CLIENT_CERT_UNKNOWN_CA = "client certificate of an unknown authority"
     CLIENT_CERT_EXPIRED = "client certificate expired"
     CLIENT_CERT_REJECTED = "client certificate rejected"
@@ -97,6 +99,7 @@ UNDECIDED = frozenset(
         *(Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NAME_NOT_RESOLVED, Outcome.UNSTABLE),
         *(Outcome.NOT_TLS, Outcome.OVERLONG, Outcome.UNREADABLE, Outcome.UNACCEPTABLE_ANSWER),
         *(Outcome.NOT_ASKED, Outcome.LOCAL_FAULT),
+        Outcome.CLIENT_CERT_NOT_SHOWN,
     }
 )
 """Ends that neither accept nor refuse what was offered: nothing can be concluded from them."""

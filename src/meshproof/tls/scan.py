@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from meshproof import interrupts
 from meshproof.pki import Leaf
 from meshproof.tls import enumeration, questions, registry
 from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
@@ -84,15 +85,26 @@ class Options:
     all_addresses: bool = False
 
 
-def scan(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
+def scan(
+    targets: Iterable[Target], options: Options, take: Callable[[Posture], None], *, interruptible: bool = False
+) -> bool:
     """Scan targets, and hand over each posture as soon as it is there.
 
     Args:
         targets: What to scan.
         options: What to look at.
         take: Takes each posture, in the order in which they are ready.
+        interruptible: Whether Ctrl-C, SIGTERM and a closed terminal end the scan in order, and after that the process
+            at once; else they do what they did before.
+
+    Returns:
+        Whether all were scanned; False when the scan was interrupted.
     """
-    asyncio.run(_all(targets, options, take))
+    try:
+        asyncio.run(_interruptible(_all(targets, options, take)) if interruptible else _all(targets, options, take))
+    except asyncio.CancelledError:
+        return False
+    return True
 
 
 def scan_one(target: Target, options: Options) -> Posture:
@@ -149,6 +161,13 @@ def _failed(target: Target, error: Exception) -> Posture:
         unreachable=Outcome.LOCAL_FAULT,
         notes=(f"The scan itself failed, which is a fault of meshproof: {type(error).__name__}: {error}.",),
     )
+
+
+async def _interruptible(work: Coroutine[None, None, None]) -> None:
+    this = asyncio.current_task()
+    assert this
+    with interrupts.cancelling(this):
+        await work
 
 
 async def _addresses(target: Target, options: Options) -> list[Target]:
@@ -467,7 +486,7 @@ class _Scan:
             return Outcome.CLIENT_CERT_NOT_REQUESTED
         outcome = await self._completed(self.options.credential)
         # A handshake of ours has TLS 1.2 and 1.3 only: where the server has neither, the certificate was never shown.
-        return Outcome.NOT_ASKED if outcome in _ABOUT_THE_VERSION else outcome
+        return Outcome.CLIENT_CERT_NOT_SHOWN if outcome in _ABOUT_THE_VERSION else outcome
 
     async def _completed(self, credential: Leaf | None, version: ssl.TLSVersion | None = None) -> Outcome:
         """Complete a handshake; an end that proves nothing has to come three times, with a control before each."""

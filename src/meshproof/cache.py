@@ -1,0 +1,128 @@
+"""The directory where things outlive a run, and the mark that tells that it is ours.
+
+`MESHPROOF_CACHE` and the user's cache directory are places that others use too.
+What meshproof keeps there is in a directory of its own with a mark in it, and
+`discard`, through which all that is removed for good goes, touches nothing that
+is not below a mark.
+
+Source of the mark, which programs that make backups know too: https://bford.info/cachedir/
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from meshproof.errors import MachineError
+
+MARK = "CACHEDIR.TAG"
+_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
+# This directory is meshproof's: it makes what is in it, and removes it again.
+"""
+_LAYOUT = {"build", "build.lock", "clusters", "docker", "go", "logs", "node-image.lock", "programs", "scratch"}
+_LAYOUT |= {"toolchain", MARK}
+"""What meshproof has ever put there; before there was a mark too."""
+_TEMPORARY = re.compile("tmp[a-z0-9_]{8}")  # what `tempfile` leaves of a run that was killed
+_REMEDY = "Set MESHPROOF_CACHE to a directory that you can write to"
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+
+
+def fault(directory: Path) -> str | None:
+    """Return, as a sentence, why a directory can't be the cache; None if it can. Nothing is changed."""
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        return f"{directory} can't be the cache: {there} is not a directory. {_REMEDY}."
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return f"{directory} can't be the cache: {there} can't be written. {_REMEDY}."
+    if there == directory and not is_ours(directory) and (foreign := _foreign(directory)):
+        return (
+            f"{directory} can't be the cache: {', '.join(foreign[:3])} in it is not meshproof's. Nothing was touched. "
+            "Set MESHPROOF_CACHE to another directory; the cache is a directory of its own in it."
+        )
+    return None
+
+
+def claim(directory: Path) -> None:
+    """Make the cache, if it is not there, and mark it as ours.
+
+    One that was made before there was a mark is known by what is in it, which is nothing but what meshproof makes.
+
+    Raises:
+        MachineError: It can't be written, or holds what is not ours.
+    """
+    if (why := fault(directory)) is not None:
+        raise MachineError(why)
+    with _in_a_sentence(directory):
+        if not is_ours(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / MARK).write_text(_TEXT)
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Use the cache: one that can't be written, or a part of it that can't, is told in a sentence.
+
+    Raises:
+        MachineError: It names what could not be written, and MESHPROOF_CACHE.
+    """
+    claim(directory)
+    with _in_a_sentence(directory):
+        yield
+
+
+@contextmanager
+def _in_a_sentence(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        if error.errno not in _NOT_WRITABLE or where is None or not where.is_relative_to(directory):
+            raise
+        owner = "; it belongs to another user" if _of_another(where) else ""
+        raise MachineError(
+            f"{where} could not be written: {error.strerror}{owner}. Mend that, or set MESHPROOF_CACHE to another "
+            "directory."
+        ) from error
+
+
+def is_ours(directory: Path) -> bool:
+    """Tell whether a directory has our mark; that of another program, or an empty one, is none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (directory / MARK).read_text() == _TEXT
+    return False
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a directory with all that is in it, below our mark; one that is not there is no error.
+
+    A symbolic link is removed, and not what it leads to.
+
+    Raises:
+        ValueError: There is no mark above it.
+    """
+    if not any(is_ours(parent) for parent in path.absolute().parents):
+        raise ValueError(f"{path} is not in a cache of meshproof's.")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _foreign(directory: Path) -> list[str]:
+    """Return the names in a directory that meshproof does not make."""
+    names = (path.name for path in directory.iterdir())
+    return sorted(
+        name for name in names if name.removesuffix(".unfinished") not in _LAYOUT and not _TEMPORARY.fullmatch(name)
+    )
+
+
+def _of_another(path: Path) -> bool:
+    with suppress(OSError):
+        there = next(place for place in (path, *path.parents) if place.exists())
+        return there.stat().st_uid != os.geteuid()
+    return False

@@ -1,0 +1,275 @@
+"""What a proxy has loaded: an effect is there with its content, in every part of every proxy that has to show it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from meshproof.errors import ClusterError
+from meshproof.manifests import Document
+from meshproof.proxy import Effect, ProxyConfig, effects_of
+
+Json = dict[str, Any]
+
+SERVER: Json = {
+    "hosts": ["test.com"],
+    "port": {"name": "https", "number": 443, "protocol": "HTTPS"},
+    "tls": {"mode": "SIMPLE", "credentialName": "test"},
+}
+PLAIN: Json = {"hosts": ["*"], "port": {"name": "http", "number": 80, "protocol": "HTTP"}}
+
+
+def gateway(*servers: Json, name: str = "a") -> Document:
+    """Return a Gateway."""
+    return {"kind": "Gateway", "metadata": {"name": name, "namespace": "b"}, "spec": {"servers": list(servers)}}
+
+
+def virtual_service(*gateways: str, hosts: tuple[str, ...] = ("test.com",)) -> Document:
+    """Return a VirtualService of HTTP routes."""
+    spec = {"hosts": list(hosts), "gateways": list(gateways), "http": []}
+    return {"kind": "VirtualService", "metadata": {"name": "v", "namespace": "b"}, "spec": spec}
+
+
+def peer_authentication(mode: str) -> Document:
+    """Return a PeerAuthentication of the application `a`."""
+    spec = {"selector": {"matchLabels": {"app": "a"}}, "mtls": {"mode": mode}}
+    return {"kind": "PeerAuthentication", "metadata": {"name": "p", "namespace": "b"}, "spec": spec}
+
+
+def policy(action: str = "DENY", rules: int = 1) -> Document:
+    """Return an AuthorizationPolicy of the ingress gateway."""
+    spec = {"selector": {"matchLabels": {"istio": "ingressgateway"}}, "action": action, "rules": [{}] * rules}
+    return {"kind": "AuthorizationPolicy", "metadata": {"name": "p", "namespace": "b"}, "spec": spec}
+
+
+def chain(*names: str, tls: Json | None = None, policies: Json | None = None) -> Json:
+    """Return a filter chain as Envoy shows it."""
+    rbac = {"name": "envoy.filters.http.rbac", "typed_config": {"rules": policies}}
+    manager = {"http_filters": [rbac] if policies else []}
+    seen: Json = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    if names:
+        seen["filter_chain_match"] = {"server_names": list(names)}
+    return seen if tls is None else seen | {"transport_socket": {"typed_config": tls}}
+
+
+def ending(parameters: Json | None = None, *, authority: str = "", required: bool = False) -> Json:
+    """Return what Envoy shows of a chain that ends TLS."""
+    common: Json = {"tls_certificate_sds_secret_configs": [{"name": "kubernetes://test"}]}
+    if parameters:
+        common["tls_params"] = parameters
+    if authority:
+        common["combined_validation_context"] = {"validation_context_sds_secret_config": {"name": authority}}
+    return {"common_tls_context": common, "require_client_certificate": required}
+
+
+def config(routes: dict[str, list[Json]] | None = None, /, **listeners: list[Json]) -> ProxyConfig:
+    """Return a proxy's configuration, read from a dump."""
+    active = [
+        {"name": name.replace("port_", "0.0.0.0_"), "active_state": {"listener": {"filter_chains": chains}}}
+        for name, chains in listeners.items()
+    ]
+    there = [{"route_config": {"name": name, "virtual_hosts": hosts}} for name, hosts in (routes or {}).items()]
+    kind = "type.googleapis.com/envoy.admin.v3."
+    sections = [
+        {"@type": f"{kind}ListenersConfigDump", "dynamic_listeners": active},
+        {"@type": f"{kind}RoutesConfigDump", "dynamic_route_configs": there},
+    ]
+    return ProxyConfig.read("b/a", json.dumps({"configs": sections}))
+
+
+def everywhere(documents: list[Document], *configs: ProxyConfig) -> bool:
+    """Tell whether proxies show all that documents ask for."""
+    return all(effect.everywhere(configs) for effect in effects_of(documents))
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        pytest.param({}, ending(), id="nothing special"),
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_2"}, ending({"tls_minimum_protocol_version": "TLSv1_2"}), id="a minimum"
+        ),
+        pytest.param(
+            {"maxProtocolVersion": "TLSV1_2"}, ending({"tls_maximum_protocol_version": "TLSv1_2"}), id="a maximum"
+        ),
+        pytest.param(
+            {"cipherSuites": ["AES128-SHA", "AES128-SHA", "no-suite"]},
+            ending({"cipher_suites": ["AES128-SHA"]}),
+            id="suites, but for what Istio leaves out",
+        ),
+        pytest.param(
+            {"mode": "MUTUAL"}, ending(authority="kubernetes://test-cacert", required=True), id="a client certificate"
+        ),
+        pytest.param({"mode": "OPTIONAL_MUTUAL"}, ending(authority="kubernetes://test-cacert"), id="one, if there is"),
+    ],
+)
+def test_a_server_is_known_by_its_content(asked: Json, shown: Json) -> None:
+    """A chain for the host counts when it has the settings that are asked for now, and not with those from before."""
+    document = gateway(SERVER | {"tls": SERVER["tls"] | asked})
+    assert everywhere([document], config(port_8443=[chain("test.com", tls=shown)]))
+    another = gateway(SERVER | {"tls": SERVER["tls"] | {"minProtocolVersion": "TLSV1_1"}})
+    assert not everywhere([another], config(port_8443=[chain("test.com", tls=shown)]))
+    if asked:
+        assert not everywhere([gateway(SERVER)], config(port_8443=[chain("test.com", tls=shown)]))
+        assert not everywhere([document], config(port_8443=[chain("test.com", tls=ending())]))
+
+
+def test_another_credential_is_another_content() -> None:
+    """A server that shows another Secret has not loaded this one."""
+    other = gateway(SERVER | {"tls": {"mode": "SIMPLE", "credentialName": "other"}})
+    assert not everywhere([other], config(port_8443=[chain("test.com", tls=ending())]))
+
+
+def test_every_pod_has_to_show_it() -> None:
+    """One pod of several that is late, or has no such listener, is not there yet; one that is late to forget counts."""
+    (effect,) = effects_of([gateway(SERVER)])
+    loaded, late = config(port_8443=[chain("test.com", tls=ending())]), config()
+    assert effect.everywhere([loaded, loaded])
+    assert not effect.everywhere([loaded, late])
+    assert not effect.everywhere([late])
+    assert not effect.nowhere([loaded, late])
+    assert effect.nowhere([late, late])
+
+
+def route(name: str = "v") -> list[Json]:
+    """Return the virtual hosts of a route configuration that a VirtualService is in."""
+    istio = {"config": f"/apis/networking.istio.io/v1/namespaces/b/virtual-service/{name}"}
+    return [{"domains": ["test.com"], "routes": [{"metadata": {"filter_metadata": {"istio": istio}}}]}]
+
+
+@pytest.mark.parametrize(
+    ("routes", "loaded"),
+    [
+        pytest.param({"https.443.https.a.b": route(), "http.8080": route()}, True, id="in each"),
+        pytest.param({"https.443.https.a.b": route(), "http.8080": []}, False, id="only in that for HTTPS"),
+        pytest.param({"https.443.https.a.b": route()}, False, id="the other is not there yet"),
+        pytest.param({"https.443.https.a.b": route("v2"), "http.8080": route("v2")}, False, id="another's in each"),
+    ],
+)
+def test_routes_are_in_each_gateway_that_they_bind_to(routes: dict[str, list[Json]], *, loaded: bool) -> None:
+    """A VirtualService is in force when the routes of every server with a host of its hosts have its name."""
+    effects = effects_of([gateway(SERVER), gateway(PLAIN, name="plain"), virtual_service("a", "plain")])
+    named = [effect for effect in effects if "virtual-service" in effect.what]
+    assert len(named) == 2
+    assert all(effect.everywhere([config(routes)]) for effect in named) is loaded
+
+
+def test_routes_of_another_host_are_not_waited_for() -> None:
+    """A server that has no host of the VirtualService's never gets its routes."""
+    other = SERVER | {"hosts": ["b/other.com"]}
+    effects = effects_of([gateway(other), virtual_service("b/a")])
+    assert [effect.what for effect in effects if "virtual-service" in effect.what] == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "meets"),
+    [
+        ("test.com", "test.com", True),
+        ("test.com", "*", True),
+        ("*", "test.com", True),
+        ("*", "*", True),
+        ("a.test.com", "*.test.com", True),
+        ("*.test.com", "a.test.com", True),
+        ("*.a.test.com", "*.test.com", True),
+        ("test.com", "*.test.com", False),
+        ("test.com", "other.com", False),
+        ("*.test.com", "*.other.com", False),
+    ],
+)
+def test_hosts_meet(ours: str, theirs: str, *, meets: bool) -> None:
+    """A VirtualService binds to the servers that have a name in common with it."""
+    effects = effects_of([gateway(SERVER | {"hosts": [theirs]}), virtual_service("a", hosts=(ours,))])
+    assert any("virtual-service" in effect.what for effect in effects) is meets
+
+
+def test_a_gateway_that_is_not_there_is_named() -> None:
+    """A VirtualService that binds to nothing of its manifest would be waited for in vain: it is refused at once."""
+    with pytest.raises(ClusterError, match=r"^VirtualService b/v can't be waited for: it binds to the gateway c,"):
+        effects_of([gateway(SERVER), virtual_service("c")])
+
+
+def test_a_redirect_is_waited_for() -> None:
+    """A server that redirects is in force when its host requires TLS."""
+    document = gateway(PLAIN | {"hosts": ["test.com"], "tls": {"httpsRedirect": True}})
+    hosts = [{"domains": ["test.com"], "require_tls": "ALL"}]
+    assert everywhere([document], config({"http.8080": hosts}, port_8080=[chain()]))
+    assert not everywhere([document], config({"http.8080": route()}, port_8080=[chain()]))
+    assert not everywhere([document], config({"http.8080": hosts}))
+
+
+def test_what_is_passed_on_is_not_opened() -> None:
+    """The chain of a server that passes TLS on comes with its routes; one that ends TLS is that of before."""
+    spec = {"hosts": ["test.com"], "tls": [{"match": [{"port": 443, "sniHosts": ["test.com"]}]}]}
+    passing = gateway(SERVER | {"tls": {"mode": "PASSTHROUGH"}})
+    documents = [passing, {"kind": "VirtualService", "metadata": {"name": "v", "namespace": "b"}, "spec": spec}]
+    assert everywhere(documents, config(port_8443=[chain("test.com")]))
+    assert not everywhere(documents, config(port_8443=[chain("test.com", tls=ending())]))
+
+
+@pytest.mark.parametrize(
+    ("rules", "loaded"),
+    [
+        pytest.param({"action": "DENY", "policies": {"ns[b]-policy[p]-rule[0]": {}}}, True, id="there"),
+        pytest.param({"policies": {"ns[b]-policy[p]-rule[0]": {}}}, False, id="still as it was, to ALLOW"),
+        pytest.param({"action": "DENY", "policies": {"ns[b]-policy[p2]-rule[0]": {}}}, False, id="another"),
+        pytest.param(None, False, id="none"),
+    ],
+)
+def test_a_policy_is_on_every_listener(rules: Json | None, *, loaded: bool) -> None:
+    """A policy of the gateway is in force when each of its listeners has all its rules, with its action."""
+    there = chain(policies={"action": "DENY", "policies": {"ns[b]-policy[p]-rule[0]": {}}})
+    assert everywhere([policy()], config(port_8080=[there], port_8443=[chain(policies=rules)])) is loaded
+    assert not everywhere([policy(rules=2)], config(port_8080=[there]))
+
+
+def matched(protocol: str) -> Json:
+    """Return a chain of a sidecar."""
+    return {"filter_chain_match": {"transport_protocol": protocol}}
+
+
+def test_plaintext_decides_the_mode() -> None:
+    """A sidecar is STRICT when none of its chains takes plaintext; without chains it is nothing yet."""
+    strict, permissive = (effects_of([peer_authentication(mode)])[0] for mode in ("STRICT", "PERMISSIVE"))
+    closed, open_too = config(virtualInbound=[matched("tls")]), config(
+        virtualInbound=[matched("tls"), matched("raw_buffer")]
+    )  # fmt: skip
+    assert strict.proxy == ("b", "a")
+    assert [strict.everywhere([each]) for each in (closed, open_too, config())] == [True, False, False]
+    assert [permissive.everywhere([each]) for each in (closed, open_too, config())] == [False, True, False]
+    assert (strict.outlasts, permissive.outlasts) == (False, True)
+
+
+def test_effects_are_the_same_by_their_words() -> None:
+    """What a step leaves as it was is not waited for to go: the same content is the same effect."""
+    assert effects_of([gateway(SERVER)]) == effects_of([gateway(SERVER, name="another")])
+    other = gateway(SERVER | {"tls": SERVER["tls"] | {"minProtocolVersion": "TLSV1_3"}})
+    assert effects_of([gateway(SERVER)]) != effects_of([other])
+
+
+@pytest.mark.parametrize(
+    "document", [policy("AUDIT"), peer_authentication("DISABLE"), {**policy(), "kind": "Telemetry"}], ids=str
+)
+def test_what_nobody_can_wait_for_is_refused(document: Document) -> None:
+    """A document whose effect is not known would be tested before it is in force."""
+    with pytest.raises(ClusterError, match="can't be waited for"):
+        effects_of([document])
+
+
+def test_a_refused_listener_ends_the_wait() -> None:
+    """Envoy's reason is the error, whatever else is waited for."""
+    listener = {"name": "0.0.0.0_8443", "error_state": {"details": "no such suite"}}
+    dump = {"configs": [{"@type": "a.ListenersConfigDump", "dynamic_listeners": [listener]}]}
+    with pytest.raises(ClusterError, match=r"^The proxy of b/a refuses its listener 0\.0\.0\.0_8443: no such suite$"):
+        ProxyConfig.read("b/a", json.dumps(dump))
+
+
+def test_an_effect_has_words() -> None:
+    """A wait that fails says what was asked for, with its content."""
+    (effect,) = effects_of([gateway(SERVER)])
+    assert isinstance(effect, Effect)
+    assert effect.what == (
+        "TLS for test.com on port 8443 (minimum default, maximum default, suites [], client certificate required "
+        "False, certificate kubernetes://test, authority of the clients none)"
+    )
