@@ -317,6 +317,17 @@ def test_what_cannot_be_read_of_a_certificate(fields: dict[str, object], what: s
     assert (both.what, both.unknown) == (what, True)
 
 
+def test_a_preferred_group_of_two_is_not_known_without_an_order() -> None:
+    """Who of server and client decides was not found out; the lists are the same all the same."""
+    known, unknown = (
+        replace(GOOD, groups=(postures.groups(TLS_1_2, "x25519", "secp256r1", decides=decides), GOOD.groups[1]))
+        for decides in (True, None)
+    )
+    change = row(known, unknown, "TLS 1.2 preferred group")
+    assert change
+    assert (change.before, change.after, change.unknown) == ("x25519", None, True)
+
+
 @pytest.mark.parametrize("field", ["subject", "issuer", "key", "signature"])
 def test_an_intermediate_that_cannot_be_read(field: str) -> None:
     """Nobody can say that it was renewed: another one is another chain, and the same one is none."""
