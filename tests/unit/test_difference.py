@@ -328,6 +328,14 @@ def test_a_preferred_group_of_two_is_not_known_without_an_order() -> None:
     assert (change.before, change.after, change.unknown) == ("X25519", None, True)
 
 
+def test_no_certificate_where_not_all_are_known() -> None:
+    """The row says what was seen on each side, be it nothing."""
+    change = row(GOOD, replace(GOOD, certificates=(), certificates_complete=False), "certificates")
+    assert change
+    assert change.unknown
+    assert change.reason.endswith(". Now: none.")
+
+
 @pytest.mark.parametrize("field", ["subject", "issuer", "key", "signature"])
 def test_an_intermediate_that_cannot_be_read(field: str) -> None:
     """Nobody can say that it was renewed: another one is another chain, and the same one is none."""

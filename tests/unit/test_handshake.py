@@ -105,12 +105,19 @@ def test_only_versions_that_can_be_completed_are_taken() -> None:
         handshake(Address("127.0.0.1", 1), sni=None, trust=None, version=ssl.TLSVersion.TLSv1_1)
 
 
-@pytest.mark.parametrize(("sni", "host"), [(HOST, HOST), (None, "127.0.0.1")])
-def test_the_request_names_the_host(sni: str | None, host: str) -> None:
-    """It is for the server name; where there is none, for the address."""
+@pytest.mark.parametrize(
+    ("sni", "alpn", "request_"),
+    [
+        (HOST, "http/1.1", f"\r\nhost: {HOST}\r\n"),
+        (None, "http/1.1", "\r\nhost: 127.0.0.1\r\n"),
+        (HOST, "h2", "pri * http/2.0\r\n"),
+    ],
+)
+def test_the_request_suits_the_server(sni: str | None, alpn: str, request_: str) -> None:
+    """It is in the protocol that was agreed on, for the server name; where there is none, for the address."""
     requests: list[bytes] = []
     context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_2)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([alpn])
 
     def behave(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as session:
@@ -119,4 +126,4 @@ def test_the_request_names_the_host(sni: str | None, host: str) -> None:
 
     with serving(behave) as address:
         assert handshake(address, sni=sni, trust=None).outcome is Outcome.ESTABLISHED
-    assert f"\r\nhost: {host}\r\n".encode() in requests[0].lower()
+    assert request_.encode() in requests[0].lower()
