@@ -1,9 +1,9 @@
 """Makes small mistakes in the code of the scan, one at a time, and counts those that `make test` notices.
 
 Each mistake is a mutant: an operator, a constant, an argument or a statement of `tls/` or `posture/` that is changed or
-left out. Type annotations, decorators, docstrings and asserts are left alone; a change of words that only people read
-is marked as text. A mutant is put into a copy of the checkout. First the unit tests are run that enter the function,
-the quick ones first; only if these pass, the rest of `make test`.
+left out (`mutations.py`); a change of words that only people read is marked as text. A mutant is put into a copy of the
+checkout. First the tests run that enter its function, those of its own module before others and the quick ones before
+the slow; only if all these pass, the rest of `make test`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import ast
 import compileall
-import copy
 import json
 import multiprocessing
 import os
@@ -20,73 +19,33 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import SimpleQueue
-from typing import Any
 
 from meshproof.settings import ARTIFACTS, ROOT
 
 sys.path.insert(0, str(ROOT))
 from tools import mutants_tests
+from tools.mutations import Change, changes
 
 SOURCE = Path("src/meshproof")
 PARTS = ("tls", "posture")
 LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")
 FAILURES = ("FAILED ", "ERROR ")
+TIMEOUT = "timeout"
+BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
+WHOLE_LIMIT = 900  # seconds for all tests without a mutant
 FORKS = multiprocessing.get_context("forkserver")  # a process that has imported what takes long, and forks
 IMPORTED = [
-    *(
-        "pytest",
-        "hypothesis.strategies",
-        "httpx",
-        "jsonschema",
-        "rich.table",
-        "typer.testing",
-        "trustme",
-        "yaml",
-        "hypothesis",
-        "pytest_kind",
-    ),
-    *("anyio.pytest_plugin", "_hypothesis_pytestplugin", "xdist.plugin", "h2.connection", "kubernetes.client"),
-    *("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.mlkem", "asyncio", "tenacity", "jinja2"),
+    *("pytest", "hypothesis.strategies", "_hypothesis_pytestplugin", "anyio.pytest_plugin", "xdist.plugin", "yaml"),
+    *("pytest_kind", "kubernetes.client", "httpx", "h2.connection", "rich.table", "typer.testing", "trustme"),
+    *("jsonschema", "tenacity", "jinja2", "cryptography.x509"),
 ]
-BASE_LIMIT, LIMIT_FACTOR = 60, 5  # seconds, and times what the tests take without a mutant: then it is an endless loop
-TIMEOUT = "timeout"
-WHOLE_LIMIT = 900  # seconds for all tests without a mutant
-
-COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE),
-    ast.LtE: (ast.Lt, ast.Gt),
-    ast.Gt: (ast.GtE, ast.LtE),
-    ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-    ast.Is: (ast.IsNot,),
-    ast.IsNot: (ast.Is,),
-    ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,),
-}
-ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.FloorDiv: ast.Mult,
-    ast.Div: ast.Mult,
-    ast.Mod: ast.Mult,
-    ast.BitOr: ast.BitAnd,
-    ast.BitAnd: ast.BitOr,
-    ast.BitXor: ast.BitOr,
-    ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift,
-    ast.Pow: ast.Mult,
-}
-NAMES = {"any": "all", "all": "any", "min": "max", "max": "min"}
-NO_CODE = {"annotation", "returns", "decorator_list", "bases"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,140 +81,6 @@ class Mutant:
         return f"{self.verdict} {self.number}: {self.file}:{self.line}{text}: {self.before} → {self.after} {self.by}"
 
 
-@dataclass(frozen=True)
-class Change:
-    """A change of one node: ``make`` puts it into the tree."""
-
-    node: ast.AST
-    changed: ast.AST
-    function: str
-    text: bool
-    make: Callable[[], None]
-
-
-def variants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912 - a table of cases
-    """Give what may stand in the place of a node."""
-
-    def but(**fields: object) -> ast.AST:
-        changed = copy.copy(node)
-        for name, value in fields.items():
-            setattr(changed, name, value)
-        return changed
-
-    match node:
-        case ast.Compare():
-            for at, operator in enumerate(node.ops):
-                for other in COMPARISONS[type(operator)]:
-                    yield but(ops=[*node.ops[:at], other(), *node.ops[at + 1 :]])
-        case ast.BoolOp():
-            yield but(op=ast.And() if isinstance(node.op, ast.Or) else ast.Or())
-            for values in _one_less(node.values):
-                yield but(values=values) if len(values) > 1 else values[0]
-        case ast.UnaryOp(op=ast.Not() | ast.USub()):
-            yield node.operand
-        case ast.BinOp() if type(node.op) in ARITHMETIC:
-            yield but(op=ARITHMETIC[type(node.op)]())
-        case ast.Constant(value=bool(value)):
-            yield but(value=not value)
-        case ast.Constant(value=(int() | float()) as value):
-            yield but(value=value + 1)
-        case ast.Constant(value=str(value)):
-            yield but(value=value + "X")
-        case ast.Constant(value=bytes(value)):
-            yield but(value=value + b"X")
-        case ast.Call():
-            for keywords in _one_less(node.keywords):
-                yield but(keywords=keywords)
-            if len(node.args) > 1 and not any(isinstance(value, ast.Starred) for value in node.args[:2]):
-                yield but(args=[node.args[1], node.args[0], *node.args[2:]])
-            if isinstance(node.func, ast.Name) and node.func.id in NAMES:
-                yield but(func=ast.Name(NAMES[node.func.id], ast.Load()))
-        case ast.Slice():
-            yield from (but(**{part: None}) for part in ("lower", "upper", "step") if getattr(node, part))
-        case ast.List(ctx=ast.Load()) | ast.Tuple(ctx=ast.Load()) | ast.Set():
-            yield from (but(elts=elements) for elements in _one_less(node.elts) if elements or len(node.elts) > 1)
-        case ast.Dict():
-            for keys, values in zip(_one_less(node.keys), _one_less(node.values), strict=True):
-                yield but(keys=keys, values=values)
-        case ast.IfExp():
-            yield but(body=node.orelse, orelse=node.body)
-        case ast.comprehension():
-            yield from (but(ifs=conditions) for conditions in _one_less(node.ifs))
-        case _:
-            yield from _statements(node)
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Give what may stand in the place of a statement."""
-    match node:
-        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise():
-            yield ast.Pass()
-        case ast.AugAssign():
-            yield ast.Pass()
-            if type(node.op) in ARITHMETIC:
-                yield ast.AugAssign(node.target, ARITHMETIC[type(node.op)](), node.value)
-        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
-            yield ast.Pass()
-        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
-            yield ast.Return(None)
-        case ast.If() | ast.While() if not isinstance(node.test, ast.Compare):
-            changed = copy.copy(node)
-            changed.test = ast.UnaryOp(ast.Not(), node.test)
-            yield changed
-        case ast.Continue():
-            yield ast.Break()
-        case ast.Break():
-            yield ast.Continue()
-
-
-def _one_less(items: list[Any]) -> Iterator[list[Any]]:
-    yield from (items[:at] + items[at + 1 :] for at in range(len(items)))
-
-
-def changes(node: ast.AST, function: str = "", *, text: bool = False) -> Iterator[Change]:
-    """Give all changes below a node, always in the same order."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        inner = f"{function}.<locals>." if function.endswith(")") else function
-        is_class = isinstance(node, ast.ClassDef)
-        function = f"{inner}{node.name}" + ("." if is_class else "()")
-    text = text or isinstance(node, ast.Raise | ast.JoinedStr)
-    for name, value in ast.iter_fields(node):
-        if name in NO_CODE or (name == "func" and isinstance(value, ast.Subscript)):
-            continue
-        for at, child in enumerate(value if isinstance(value, list) else [value]):
-            if not isinstance(child, ast.AST) or _is_no_code(child):
-                continue
-            words = isinstance(child, ast.Constant) and isinstance(child.value, str) and (text or " " in child.value)
-
-            def put(
-                changed: ast.AST, name: str = name, at: int | None = at if isinstance(value, list) else None
-            ) -> None:
-                if at is None:
-                    setattr(node, name, changed)
-                else:
-                    getattr(node, name)[at] = changed
-
-            for changed in variants(child):
-                yield Change(child, changed, function, words, lambda put=put, changed=changed: put(changed))  # type: ignore[misc]
-            yield from changes(child, function, text=text)
-
-
-def _is_no_code(node: ast.AST) -> bool:
-    """Say whether a node is a docstring, an import, an assert, the name of a type or an interface."""
-    match node:
-        case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.Expr(value=ast.Constant()):
-            return True
-        case ast.ClassDef():
-            return any(ast.unparse(base).startswith("Protocol") for base in node.bases)
-        case ast.Assign(targets=[ast.Name(id="__all__")]):
-            return True
-        case ast.Assign(value=ast.Subscript(value=ast.Name(id=name))):
-            return name[0].isupper() and not name.isupper()
-        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
-            return True
-    return False
-
-
 def all_mutants() -> list[Mutant]:
     """Return every change of every file, without a number."""
     return [
@@ -263,7 +88,7 @@ def all_mutants() -> list[Mutant]:
             number=0,
             file=str(path.relative_to(ROOT)),
             line=_line(change.node),
-            function=change.function.replace("()", "") if change.function.endswith(")") else "",
+            function=change.function,
             index=index,
             **_difference(change),
             text=change.text,

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from meshproof.commands.clients import clients
 from meshproof.commands.users import add, own_clients, own_file, remove
 from meshproof.errors import MeshproofError
-from meshproof.tls.clients import ClientsUnreadable, built_in, read
+from meshproof.tls.clients import ClientsUnreadable, built_in, facts, read
+from meshproof.tls.profile import Profile
 
 MINE = replace(built_in().profiles[0], name="mine", group="user", provenance="a test")
 LISTENS = (
@@ -94,12 +95,21 @@ def test_one_that_is_not_there(own: Path) -> None:
         run("remove", "mine", "--file", str(own.with_name("none.json")))
 
 
+def test_what_a_client_always_has() -> None:
+    """These fields are there even where there is nothing in them, and no others."""
+    bare = Profile(name="", group="", provenance="", versions=(), suites=())
+    assert facts(bare) == {"record_version": "TLS 1", "versions": [], "cipher_suites": []}
+
+
 def test_a_client_that_nobody_has(own: Path) -> None:
     """The sentence names those that are spelled like it, and how to see all."""
     with pytest.raises(ClientsUnreadable) as error:
         built_in().named("Java 8u162")
     assert str(error.value).startswith("There is no client Java 8u162. Did you mean Java 8u161")
     assert str(error.value).endswith("? `meshproof clients list` lists them.")
+    with pytest.raises(ClientsUnreadable) as error:
+        built_in().named("%%%%")
+    assert str(error.value) == "There is no client %%%%. `meshproof clients list` lists them."
 
 
 @pytest.mark.parametrize(

@@ -317,6 +317,37 @@ def test_what_cannot_be_read_of_a_certificate(fields: dict[str, object], what: s
     assert (both.what, both.unknown) == (what, True)
 
 
+def test_a_preferred_group_of_two_is_not_known_without_an_order() -> None:
+    """Who of server and client decides was not found out; the lists are the same all the same."""
+    known, unknown = (
+        replace(GOOD, groups=(postures.groups(TLS_1_2, "x25519", "secp256r1", decides=decides), GOOD.groups[1]))
+        for decides in (True, None)
+    )
+    change = row(known, unknown, "TLS 1.2 preferred group")
+    assert change
+    assert (change.before, change.after, change.unknown) == ("X25519", None, True)
+
+
+def test_no_certificate_where_not_all_are_known() -> None:
+    """The row says what was seen on each side, be it nothing."""
+    change = row(GOOD, replace(GOOD, certificates=(), certificates_complete=False), "certificates")
+    assert change
+    assert change.unknown
+    assert change.reason.endswith(". Now: none.")
+
+
+@pytest.mark.parametrize("field", ["subject", "issuer", "key", "signature"])
+def test_an_intermediate_that_cannot_be_read(field: str) -> None:
+    """Nobody can say that it was renewed: another one is another chain, and the same one is none."""
+    changed = {field: UNREADABLE}
+    sides = [
+        with_certificate(intermediates=(replace(INTERMEDIATE, fingerprint=each * 32, **changed),))  # type: ignore[arg-type]
+        for each in ("01", "02")
+    ]
+    assert [change.what for change in difference(*sides)] == ["RSA certificate chain"]
+    assert difference(sides[0], sides[0]) == ()
+
+
 def test_a_client_changes_with_its_reason() -> None:
     """What it got, what it gets and why; other words for the same result are no change."""
     lost = replace(GOOD, clients=(postures.refused("Chrome"), *GOOD.clients[::2]))

@@ -533,7 +533,7 @@ def test_a_set_gives_way_to_a_name(tmp_path: Path) -> None:
         ("versions: [TLSv1.2]\nversions: [TLSv1.3]", ", line 2: the key 'versions' is there twice, first in line 1."),
         ("ciphers: {TLSv1.4: []}", "ciphers has 'TLSv1.4', which is not known; the nearest is 'TLSv1."),
         ("ciphers: {TLSv1.2: [ECDHE-RSA-AES128-GCM-SHA265]}", f"The nearest is '{GCM}'"),
-        ("ciphers: {TLSv1.2: {order: true}}", "ciphers.TLSv1.2 lacks the key 'names'"),
+        ("ciphers: {TLSv1.2: {order: true}}", "ciphers.TLSv1.2 lacks the key 'names'."),
         ("ciphers: {TLSv1.2: {order: yes please, names: []}}", "ciphers.TLSv1.2.order should be true or false"),
         (f"ciphers: {{TLSv1.2: [{GCM}, [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]]}}", f"has '{GCM}' twice"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pytest
 from meshproof.pki import Authority, Leaf
 from meshproof.tls import Address, Outcome, Phase, handshake
 from tests.unit.certificates import EXPIRED, HOST, OTHER, OURS, SERVER, TRUSTED, UNKNOWN
-from tests.unit.servers import serving, tls
+from tests.unit.servers import server_context, serving, tls
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
@@ -102,3 +103,27 @@ def test_only_versions_that_can_be_completed_are_taken() -> None:
     """TLS 1.1 is for ``offers``: Python does not speak it any more without a warning."""
     with pytest.raises(ValueError, match=r"TLS 1\.2 or 1\.3 only"):
         handshake(Address("127.0.0.1", 1), sni=None, trust=None, version=ssl.TLSVersion.TLSv1_1)
+
+
+@pytest.mark.parametrize(
+    ("sni", "alpn", "request_"),
+    [
+        (HOST, "http/1.1", f"\r\nhost: {HOST}\r\n"),
+        (None, "http/1.1", "\r\nhost: 127.0.0.1\r\n"),
+        (HOST, "h2", "pri * http/2.0\r\n"),
+    ],
+)
+def test_the_request_suits_the_server(sni: str | None, alpn: str, request_: str) -> None:
+    """It is in the protocol that was agreed on, for the server name; where there is none, for the address."""
+    requests: list[bytes] = []
+    context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_2)
+    context.set_alpn_protocols([alpn])
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as session:
+            requests.append(session.recv())
+            session.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with serving(behave) as address:
+        assert handshake(address, sni=sni, trust=None).outcome is Outcome.ESTABLISHED
+    assert request_.encode() in requests[0].lower()

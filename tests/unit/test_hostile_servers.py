@@ -83,6 +83,8 @@ NEW = replace(
 )
 NOTHING_MORE = server_hello(RSA_AES_128)
 WHOLE = record(NOTHING_MORE, DONE)
+SHARE = bytes.fromhex("001d 0020") + bytes(32)
+MARKED_13 = record(server_hello(AES_128_GCM, random=FROM_1_3_TO_1_2, extensions={43: b"\3\4", 51: SHARE}))
 FULL = 1 << 14  # octets in the largest record (RFC 8446 5.1)
 
 
@@ -171,6 +173,7 @@ def test_every_end_has_a_name(behaviour: Behaviour, outcome: Outcome) -> None:
         pytest.param(NEW, in_12(RSA_AES_128, random=FROM_1_3_TO_1_2), Outcome.DOWNGRADED, id="downgrade"),
         pytest.param(NEW, in_12(RSA_AES_128, random=FROM_1_3_TO_1_1), Outcome.DOWNGRADED, id="steep downgrade"),
         pytest.param(OLD, in_12(RSA_AES_128, random=FROM_1_3_TO_1_2), NEGOTIATED, id="as good as it gets"),
+        pytest.param(NEW, MARKED_13, NEGOTIATED, id="marker in TLS 1.3, where it means nothing"),
         pytest.param(OLD, in_12(RSA_AES_128, random=RETRY_RANDOM), NEGOTIATED, id="random by chance"),
         pytest.param(NEW, record(retry(None)), UNACCEPTABLE, id="retry for nothing"),
         pytest.param(NEW, record(hello_13(None)), UNACCEPTABLE, id="no share"),

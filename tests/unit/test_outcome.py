@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from meshproof.tls import Alert, Outcome, ProtocolVersion, alert_name
+from meshproof.tls import Alert, Outcome, Phase, ProtocolVersion, alert_name
 from meshproof.tls.outcome import alert_of_reason, outcome_of_alert
 
 MEANINGS = [
@@ -79,3 +79,8 @@ def test_versions_are_spelled_as_testssl_does() -> None:
         "TLS 1.2",
         "TLS 1.3",
     ]
+
+
+def test_phases_are_spelled_for_people() -> None:
+    """They stand in sentences."""
+    assert [phase.value for phase in Phase] == ["TCP connect", "handshake", "first read after the handshake"]

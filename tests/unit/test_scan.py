@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from dataclasses import replace
@@ -11,12 +12,12 @@ import pytest
 from trustme import KeyType
 
 from meshproof.pki import Leaf
-from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, scan, scan_one
+from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan, scan_one
 from meshproof.tls.clients import built_in
 from meshproof.tls.posture import ClientAuthentication
 from meshproof.tls.profile import Profile
 from meshproof.tls.questions import PROTOCOLS
-from tests.misbehaviour.relays import Seen, crowded, in_turn, numbered, slowly, when
+from tests.misbehaviour.relays import Seen, crowded, in_turn, look, numbered, slowly, when
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.flights import (
     DHE_AES_128_GCM,
@@ -110,6 +111,10 @@ def test_nothing_is_asked_more_often_than_needed() -> None:
     server = when(lambda seen: seen.newest == TLS_1_2.code, WELL, say(alert(70)))
     found = scanned(server, lists=False)
     assert (found.offered, found.unreachable, found.connections) == ((TLS_1_2,), None, 2 * len(ProtocolVersion))
+    hellos: list[Seen] = []
+    with serving(noting(hellos, server)) as address:
+        assert offers(address, sni=HOST) == found.versions
+    assert len(hellos) == found.connections
 
 
 def test_what_is_looked_at_by_default() -> None:
@@ -165,14 +170,27 @@ def test_a_server_of_two_certificates() -> None:
         assert (found.gaps, found.certificates_complete) == ((), True)
 
 
-def test_a_certificate_that_is_never_shown_is_not_known() -> None:
+@pytest.mark.parametrize("version", [V.TLSv1_2, V.TLSv1_3])
+def test_a_certificate_that_is_never_shown_is_not_known(version: ssl.TLSVersion) -> None:
     """A server that does not answer who wants ECDSA alone may have such a certificate."""
-    found = scanned(
-        when(lambda seen: seen.only_ecdsa, stay_silent, one_version(V.TLSv1_2)), timeout=IMPATIENT, max_time=10
-    )
+    found = scanned(when(lambda seen: seen.only_ecdsa, stay_silent, one_version(version)), timeout=IMPATIENT)
     assert (found.certificates_complete, len(found.certificates)) == (False, 1)
-    assert [(order.certificate, order.complete) for order in found.ciphers] == [("RSA", True), ("ECDSA", False)]
+    lists = [("RSA", True), ("ECDSA", False)] if version is V.TLSv1_2 else [(None, True)]
+    assert [(order.certificate, order.complete) for order in found.ciphers] == lists
     assert "certificates" in found.gaps
+
+
+def test_an_end_is_judged_by_what_was_negotiated() -> None:
+    """Also where a newer version was refused in words, which would be a control, but a worse one."""
+    hellos: list[Seen] = []
+    answers = {TLS_1_2.code: WELL, TLS_1_0.code: reset}
+
+    def behave(connection: socket.socket) -> None:
+        answers.get(look(connection).newest, say(alert(70)))(connection)
+
+    found = scanned(noting(hellos, behave), lists=False)
+    assert (found.offered, found.versions[TLS_1_0].refusal) == ((TLS_1_2,), Outcome.RESET)
+    assert [seen.newest for seen in hellos].count(TLS_1_3.code) == 2  # at first and at the end
 
 
 def test_a_server_without_application_protocols() -> None:
