@@ -7,5 +7,6 @@ pytest_plugins = [
     "fixtures.order",
     "fixtures.posture",
     "fixtures.evidence",
+    "fixtures.faults",
     "fixtures.promises",
 ]

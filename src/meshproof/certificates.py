@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from trustme import KeyType
 
@@ -38,8 +39,9 @@ class Certificates:
     clients: Mapping[str, Leaf] = field(repr=False)
 
 
+@cache
 def mint() -> Certificates:
-    """Make all of them."""
+    """Make all of them, once for each run."""
     authorities = {name: Authority(name) for name in ("aliyun", "test", "stranger")}
     aliyun, test, stranger = authorities.values()
     servers = {

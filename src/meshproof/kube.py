@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -91,23 +91,44 @@ class Kube:
             ClusterError: The API server, or a webhook of Istio's, refused one.
         """
         for document in documents:
-            metadata = document["metadata"]
-            try:
-                resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
-                self._dynamic.server_side_apply(
-                    resource,
-                    body=document,
-                    name=metadata["name"],
-                    namespace=metadata.get("namespace"),
-                    field_manager=_OWNER,
-                    force_conflicts=True,
-                )
-            except ResourceNotFoundError as error:
-                raise ClusterError(
-                    f"{name_of(document)} could not be applied: the cluster knows no such kind."
-                ) from error
-            except ApiException as error:
-                raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
+            self._apply(document)
+
+    @_in_our_words
+    def check(self, documents: Sequence[Document]) -> None:
+        """See whether the API would take each document, and change nothing.
+
+        What is in a namespace that one of the documents makes can't be tried before that is there.
+
+        Raises:
+            ClusterError: It would not, for this reason.
+        """
+        made = {document["metadata"]["name"] for document in documents if document["kind"] == "Namespace"}
+        for document in documents:
+            if document["metadata"].get("namespace") not in made:
+                self._apply(document, dry_run="All")
+
+    def _apply(self, document: Document, **options: str) -> None:
+        """Apply a document; a field that its kind does not have is refused, and not dropped without a word.
+
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+        """
+        metadata = document["metadata"]
+        try:
+            resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+            self._dynamic.server_side_apply(
+                resource,
+                body=document,
+                name=metadata["name"],
+                namespace=metadata.get("namespace"),
+                field_manager=_OWNER,
+                force_conflicts=True,
+                query_params=[("fieldValidation", "Strict")],
+                **options,
+            )
+        except ResourceNotFoundError as error:
+            raise ClusterError(f"{name_of(document)} could not be applied: the cluster knows no such kind.") from error
+        except ApiException as error:
+            raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
 
     @_in_our_words
     def delete(self, documents: Sequence[Document]) -> None:
@@ -119,15 +140,15 @@ class Kube:
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
     @_in_our_words
-    def labelled(self, label: str, kinds: Sequence[tuple[str, str]]) -> list[Document]:
+    def labelled(self, label: str, kinds: Mapping[str, str]) -> list[Document]:
         """Return the objects that have a label, whatever its value.
 
         Args:
             label: The label.
-            kinds: Where to look: API version and kind of each.
+            kinds: Where to look: kinds, each with its API version.
         """
         there: list[Document] = []
-        for version, kind in kinds:
+        for kind, version in kinds.items():
             resource = self._dynamic.resources.get(api_version=version, kind=kind)
             listed = self._dynamic.get(resource, label_selector=label).to_dict()["items"]
             there += [{**each, "apiVersion": version, "kind": kind} for each in listed]

@@ -29,6 +29,13 @@ CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
 SERIAL = "meshproof/serial"
 STEP = "meshproof/step"
+KINDS = {
+    **dict.fromkeys(("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace"), "v1"),
+    "Deployment": "apps/v1",
+    **dict.fromkeys(("Gateway", "VirtualService"), "networking.istio.io/v1"),
+    **dict.fromkeys(("AuthorizationPolicy", "PeerAuthentication"), "security.istio.io/v1"),
+}
+"""What a manifest can be made of: what `proxy` can wait for. Each kind with its API version."""
 
 
 def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Document]:

@@ -274,7 +274,9 @@ def _effects_of_routes(document: Document, gateways: Gateways) -> Iterator[Effec
             )
         for server in gateways[where or namespace, gateway]["spec"]["servers"]:
             port = server["port"]
-            meets = any(_meet(ours, _bare(theirs)) for ours in document["spec"]["hosts"] for theirs in server["hosts"])
+            meets = any(
+                hosts_meet(ours, _bare(theirs)) for ours in document["spec"]["hosts"] for theirs in server["hosts"]
+            )
             if not meets or server.get("tls", {}).get("mode") == "PASSTHROUGH":
                 continue
             if port["protocol"] in ("HTTP", "HTTP2"):
@@ -384,8 +386,8 @@ def _bare(host: str) -> str:
     return host.rpartition("/")[2]
 
 
-def _meet(one: str, other: str) -> bool:
-    """Tell whether two hosts, each a name or one with ``*`` for its beginning, have a name in common."""
+def hosts_meet(one: str, other: str) -> bool:
+    """Return whether two hosts, each a name or one with ``*`` for its beginning, have a name in common."""
     one_end, other_end = one.removeprefix("*"), other.removeprefix("*")
     if one != one_end and other != other_end:
         return one_end.endswith(other_end) or other_end.endswith(one_end)

@@ -8,19 +8,12 @@ from pathlib import Path
 
 from meshproof import interrupts, manifests, proxy
 from meshproof.console import stage
-from meshproof.errors import ClusterError
+from meshproof.errors import ClusterError, MeshproofError
 from meshproof.manifests import Document
 from meshproof.testbed import Testbed
 from meshproof.wait import Patience
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
-KINDS = (
-    *(("v1", kind) for kind in ("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace")),
-    ("apps/v1", "Deployment"),
-    *(("networking.istio.io/v1", kind) for kind in ("Gateway", "VirtualService")),
-    *(("security.istio.io/v1", kind) for kind in ("AuthorizationPolicy", "PeerAuthentication")),
-)
-"""What the manifest of a scenario can be made of: what `proxy` can wait for."""
 
 
 class Scenario:
@@ -69,7 +62,8 @@ class Scenario:
                 self._have(before)
 
     def begin(self) -> None:
-        """Have the documents of no step in force; raises what ``step`` does."""
+        """Have the documents of no step in force, if the API takes all of the manifest; raises what ``step`` does."""
+        self._kube.check(self._documents)
         self._have(self._of(None))
 
     def remove(self) -> None:
@@ -96,6 +90,14 @@ def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[S
     mine = Scenario(manifest, testbed, patience)
     try:
         mine.begin()
+    except MeshproofError as reason:
+        try:
+            with interrupts.held_back():
+                mine.remove()
+        except MeshproofError as second:  # the first one is why, and is not to be hidden
+            raise ClusterError(f"{reason} And then it could not be removed: {second}") from reason
+        raise
+    try:
         yield mine
     finally:
         with interrupts.held_back():
@@ -108,7 +110,7 @@ def clear(testbed: Testbed, patience: Patience) -> None:
     Raises:
         NotSettled: A proxy did not forget something.
     """
-    left = testbed.kube.labelled(LABEL, KINDS)
+    left = testbed.kube.labelled(LABEL, manifests.KINDS)
     if not left:
         return
     with stage(f"{len(left)} documents of a killed run removed"):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from meshproof import diagnostics, istio, manifests, process
+from meshproof import diagnostics, faults, istio, manifests, process
 from meshproof.certificates import Certificates, mint
 from meshproof.cluster import Cluster, cluster
 from meshproof.console import BuildProgress, stage
@@ -71,6 +71,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
     Raises:
         MeshproofError: Says what could not be had, and what to do.
     """
+    faults.check(APPLICATIONS, {})
     chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:

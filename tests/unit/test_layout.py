@@ -24,7 +24,7 @@ LAYERS = [
     {"posture"},  # what is made of what the probes found
     {"docker"},
     {"images", "golang"},
-    {"manifests", "kube", "cluster", "istio", "proxy", "workload", "doctor"},
+    {"manifests", "faults", "kube", "cluster", "istio", "proxy", "workload", "doctor"},
     {"testbed", "scenario", "diagnostics"},
     {"commands"},
     {"__main__"},

@@ -13,6 +13,9 @@ from meshproof.docker import Docker
 from meshproof.images.steps import Progress
 from meshproof.settings import Versions
 
+ROLES = ("httpbin", "nginx", "curl")
+"""What a container of an application can name as its image."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
@@ -42,7 +45,7 @@ class ImageSet:
 
     def applications(self) -> dict[str, str]:
         """Return the images that a manifest can name, by role."""
-        return {"httpbin": self.httpbin, "nginx": self.nginx, "curl": self.curl}
+        return dict(zip(ROLES, (self.httpbin, self.nginx, self.curl), strict=True))
 
 
 class ImageProvider(Protocol):
@@ -60,4 +63,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["ImageProvider", "ImageSet", "Progress", "Versions"]
+__all__ = ["ROLES", "ImageProvider", "ImageSet", "Progress", "Versions"]

@@ -126,10 +126,14 @@ class Node:
         )
 
 
-def yaml_documents(path: Path) -> list[Node]:
-    """Read the documents of a YAML file; empty ones are left out.
+def yaml_documents(path: Path, *, keep_empty: bool = False) -> list[Node]:
+    """Read the documents of a YAML file.
 
     A value that is named with ``&`` and used with ``*`` or ``<<`` stands wherever it is used.
+
+    Args:
+        path: The file.
+        keep_empty: Return those without content, too.
 
     Raises:
         Unreadable: The file cannot be read, is not YAML, or has a key twice in one mapping.
@@ -147,7 +151,7 @@ def yaml_documents(path: Path) -> list[Node]:
         raise Unreadable(f"{_place(path, mark.line + 1 if mark else None)}: this is not YAML: {what}.") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise Unreadable(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from error
-    return [node for node in found if node.value is not None]
+    return [node for node in found if keep_empty or node.value is not None]
 
 
 def _next(loader: yaml.SafeLoader) -> yaml.Node | None:

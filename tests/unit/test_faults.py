@@ -1,0 +1,237 @@
+"""Faults in manifests: each is one sentence, with the file and the line, and none is found where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from meshproof import faults
+from meshproof.errors import FaultyManifests
+from meshproof.settings import ROOT
+from meshproof.testbed import APPLICATIONS
+
+SCENARIOS = ROOT / "manifests" / "scenarios"
+MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
+ISTIO = "apiVersion: networking.istio.io/v1\n"
+HTTPBIN, CLIENTS, NGINX = (APPLICATIONS / f"{name}.yaml" for name in ("httpbin", "clients", "mynginxapp"))
+
+
+def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] = ()) -> list[str]:
+    """Put something else into a copy of a manifest of ours, once, and return what is said of it, without its path."""
+    applications = where / "apps"
+    shutil.copytree(APPLICATIONS, applications)
+    text = file.read_text()
+    assert old in text
+    changed = (applications if file.parent == APPLICATIONS else where) / file.name
+    changed.write_text(text.replace(old, new, 1))
+    try:
+        faults.check(applications, {} if file.parent == APPLICATIONS else {changed: steps})
+    except FaultyManifests as error:
+        return str(error).replace(f"{changed.parent}/", "").splitlines()
+    return []
+
+
+def test_ours_have_none() -> None:
+    """The manifests of the checkout, as they are, are without fault."""
+    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir(), ()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("networking.istio.io/v1\n", "networking.istio.io/v1beta1\n", id="an older version of the API"),
+        pytest.param("host: httpbin\n", "host: httpbin.default.svc.cluster.local\n", id="the whole name of a Service"),
+        pytest.param("host: httpbin\n", "host: elsewhere.test\n", id="a host that may be anywhere"),
+        pytest.param("gateways: [httpbin]", "gateways: [default/httpbin]", id="a gateway with its namespace"),
+        pytest.param("hosts: [test.com]", "hosts: ['default/*.com']", id="a host with a wildcard and a namespace"),
+        pytest.param("# Mutual TLS", "---\n# Mutual TLS", id="`---` before the first document"),
+    ],
+)
+def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
+    """Other ways to say the same are let through."""
+    assert found(MUTUAL, old, new, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "sentence"),
+    [
+        pytest.param(
+            MUTUAL, "kind: Gateway\n", "kind: Gateway\n\tx: 1\n",
+            "line 12: this is not YAML: while scanning a plain scalar, "
+            "found a tab character that violates indentation.",
+            id="a tab",
+        ),
+        pytest.param(
+            MUTUAL, "hosts: ['*']", "hosts: [*]",
+            "line 16: this is not YAML: while scanning an alias, "
+            "did not find expected alphabetic or numeric character.",
+            id="a bare *",
+        ),
+        pytest.param(
+            MUTUAL, "  selector: {istio: ingressgateway}\n  servers:", "  servers: []\n  servers:",
+            "line 15: the key 'servers' is there twice, first in line 14.", id="a key twice",
+        ),
+        pytest.param(
+            MUTUAL, f"---\n{ISTIO}kind: V", f"---\n---\n{ISTIO}kind: V",
+            "line 24: the document is empty: there is a `---` too many, or all of it is commented out.",
+            id="a --- too many",
+        ),
+        pytest.param(MUTUAL, "kind: Gateway\n", "", "line 10: the document has no kind.", id="no kind"),
+        pytest.param(
+            MUTUAL, "kind: Gateway\n", "kind: Gatway\n",
+            "line 11: kind has 'Gatway', which is not known; the nearest is 'Gateway'.", id="a kind that is not there",
+        ),
+        pytest.param(
+            MUTUAL, f"{ISTIO}kind: Gateway", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway",
+            "line 10: apiVersion should be networking.istio.io/v1 for a Gateway, "
+            "and is 'gateway.networking.k8s.io/v1'.",
+            id="a kind of another API",
+        ),
+        pytest.param(
+            MUTUAL, "name: httpbin, namespace: default", "name: httpbin",
+            "line 12: metadata has no namespace.", id="no namespace",
+        ),
+        pytest.param(
+            MUTUAL, "name: httpbin, namespace: default", "name: httpbin, namespace: defualt",
+            "line 12: Gateway defualt/httpbin is in the namespace defualt, which no manifest makes: "
+            "the nearest is default.", id="another namespace",
+        ),
+        pytest.param(
+            MUTUAL, "name: httpbin, namespace: default", "name: Http_Bin, namespace: default",
+            "line 12: metadata.name should be a name of small letters, digits, dots and hyphens, and is 'Http_Bin'.",
+            id="a name that can't be",
+        ),
+        pytest.param(
+            MUTUAL, "number: 443", "number: 8443",
+            "line 19: Gateway default/httpbin opens port 8443, which the ingress gateway does not have: choose from "
+            "80, 443, 8441, 8442, 8444, 8445, 8446, 8447, or add it to manifests/istio/operator.yaml and "
+            "manifests/cluster/kind.yaml.", id="a port that the gateway has not",
+        ),
+        pytest.param(
+            MUTUAL, "number: 443", "number: '443'",
+            "line 19: spec.servers.port.number should be a whole number, 0 or more, and is '443'.", id="a port as text",
+        ),
+        pytest.param(
+            MUTUAL, "{istio: ingressgateway}", "{istio: ingress-gateway}",
+            "line 14: Gateway default/httpbin should select the ingress gateway, by `istio: ingressgateway`.",
+            id="a selector of no gateway",
+        ),
+        pytest.param(
+            MUTUAL, "credentialName: test.com", "credentialName: tset.com",
+            "line 22: Gateway default/httpbin takes its certificate from the Secret tset.com, which is not in "
+            "istio-system, where the ingress gateway looks: the nearest is test.com.", id="a Secret that is not there",
+        ),
+        pytest.param(
+            MUTUAL, ", meshproof/client-ca: test", "",
+            "line 21: Gateway default/httpbin asks clients for a certificate, and the Secret test.com does not say "
+            "whose: annotate it with meshproof/client-ca.", id="nobody's clients",
+        ),
+        pytest.param(
+            MUTUAL, "meshproof/certificate: test.com", "meshproof/certificate: text.com",
+            "line 8: Secret istio-system/test.com names the certificate text.com, which is not there: "
+            "the nearest is test.com.", id="a certificate that is not there",
+        ),
+        pytest.param(
+            MUTUAL, "meshproof/client-ca: test", "meshproof/client-ca: tset",
+            "line 8: Secret istio-system/test.com names the authority tset, which is not there: the nearest is test.",
+            id="an authority that is not there",
+        ),
+        pytest.param(
+            MUTUAL, "gateways: [httpbin]", "gateways: [htpbin]",
+            "line 28: VirtualService default/httpbin binds to the Gateway htpbin, which no manifest has: "
+            "the nearest is httpbin.", id="a gateway of another name",
+        ),
+        pytest.param(
+            PASSTHROUGH, "hosts: [sample.aliyun.com]\n  gateways", "hosts: [simple.aliyun.com]\n  gateways",
+            "line 18: VirtualService default/istio-mynginx-customvirtualservice is for simple.aliyun.com, and its "
+            "Gateway istio-mynginx-customingressgateway serves sample.aliyun.com: no request could come to it.",
+            id="a host that the gateway has not",
+        ),
+        pytest.param(
+            MUTUAL, "host: httpbin\n", "host: httpbim\n",
+            "line 33: VirtualService default/httpbin leads to the Service httpbim, which no manifest has: "
+            "the nearest is httpbin.", id="a route to nowhere",
+        ),
+        pytest.param(
+            MUTUAL, "port: {number: 8000}", "port: {number: 80}",
+            "line 34: VirtualService default/httpbin leads to port 80 of the Service httpbin, which has 8000.",
+            id="a route to another port",
+        ),
+        pytest.param(
+            PASSTHROUGH, "- port: 443", "- port: 442",
+            "line 21: VirtualService default/istio-mynginx-customvirtualservice is about port 442, which the ingress "
+            "gateway does not have: choose from 80, 443, 8441, 8442, 8444, 8445, 8446, 8447.", id="SNI of another port",
+        ),
+        pytest.param(
+            STRICT, "{app: httpbin}", "{app: httpbni}",
+            "line 10: PeerAuthentication default/httpbin selects the pods with app: httpbni, and no Deployment in "
+            "default has such: the nearest is httpbin.", id="a policy for nobody",
+        ),
+        pytest.param(
+            STRICT, "mode: STRICT", "mode: STRIKT",
+            "line 22: spec.mtls.mode has 'STRIKT', which is not known; the nearest is 'STRICT'.", id="no such mode",
+        ),
+        pytest.param(
+            STRICT, "strict}", "permissive}",
+            "line 13: PeerAuthentication default/httpbin is there twice, first in strict_isolation.yaml, line 2.",
+            id="a document twice",
+        ),
+        pytest.param(
+            HTTPBIN, "image: httpbin", "image: httpbin:1",
+            "line 26: Deployment default/httpbin names the image httpbin:1, which is not there: "
+            "the nearest is httpbin.",
+            id="an image that is not there",
+        ),
+        pytest.param(
+            HTTPBIN, "serviceAccountName: httpbin", "serviceAccountName: httpbn",
+            "line 22: Deployment default/httpbin names the ServiceAccount httpbn, which is not there: "
+            "the nearest is httpbin.", id="an account that is not there",
+        ),
+        pytest.param(
+            HTTPBIN, "selector: {app: httpbin}", "selector: {app: htpbin}",
+            "line 10: Service default/httpbin selects the pods with app: htpbin, and no Deployment in default has "
+            "such: the nearest is httpbin.", id="a Service of no pod",
+        ),
+        pytest.param(
+            CLIENTS, "metadata: {name: legacy}", "metadata: {name: legcy}",
+            "line 25: Deployment legacy/client is in the namespace legacy, which no manifest makes: "
+            "the nearest is legcy.", id="a namespace that nobody makes",
+        ),
+        pytest.param(
+            NGINX, "configMap: {name: mynginx-configmap}", "configMap: {name: nginx-configmap}",
+            "line 59: Deployment default/mynginxapp names the ConfigMap nginx-configmap, which is not there: "
+            "the nearest is mynginx-configmap.", id="a ConfigMap that is not there",
+        ),
+        pytest.param(
+            CLIENTS, "      containers:\n      - {name: curl, image: curl, command: [sleep, infinity]}\n", "",
+            "line 17: spec.template.spec has no containers.", id="no containers",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_sentence(file: Path, old: str, new: str, sentence: str, tmp_path: Path) -> None:
+    """A slip is named with its file and line, what is wrong, and what could have been meant."""
+    assert found(file, old, new, tmp_path) == [f"{file.name}, {sentence}"]
+
+
+def test_a_step_without_documents(tmp_path: Path) -> None:
+    """Rows that ask for a step of another name would see the scenario without it."""
+    assert found(MUTUAL, "step: deny", "step: denied", tmp_path, ("deny",)) == [
+        "mutual_tls.yaml: rows ask for the step deny, and no document has its label: the nearest is denied."
+    ]
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    """Who mends a manifest sees all that is wrong with it."""
+    text = "credentialName: test.com\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+    metadata, spec = "metadata: {name: httpbin, namespace: default}\n", "spec:\n  gateways: [httpbin]"
+    both = text.replace("test.com", "other.com") + metadata + spec.replace("[httpbin]", "[other]")
+    assert len(found(MUTUAL, text + metadata + spec, both, tmp_path)) == 2
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A test module without a manifest is told which file it lacks."""
+    with pytest.raises(FaultyManifests, match=r"missing\.yaml: cannot be read: No such file or directory\.$"):
+        faults.check(APPLICATIONS, {tmp_path / "missing.yaml": ()})
