@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 JUNIT = Path("artifacts/junit.xml")
-COLUMNS = ("kept", "broken", "known broken", "skipped")
+COLUMNS = ("kept", "broken", "not tried", "known broken", "skipped")
 
 
 def main() -> None:
@@ -31,13 +31,16 @@ def main() -> None:
     for name, of in counts.items():
         print(f"| {name.rsplit('.', 1)[-1]} | {' | '.join(str(of[column]) for column in COLUMNS)} |")
     for case in cases:
-        if _became(case) in ("broken", "skipped"):
+        if _became(case) in ("broken", "not tried", "skipped"):
             print(f"\n- **{case.attrib['name']}**: {_became(case)}")
 
 
 def _became(case: ET.Element) -> str:
     """Say what became of a row."""
-    if case.find("failure") is not None or case.find("error") is not None:
+    error = case.find("error")
+    if error is not None:
+        return "broken" if "teardown" in error.get("message", "") else "not tried"
+    if case.find("failure") is not None:
         return "broken"
     skipped = case.find("skipped")
     if skipped is None:

@@ -12,7 +12,13 @@ MODULE = '''
 """Rows: something of each kind."""
 import pytest
 
+@pytest.fixture
+def gateway(): {works}
+
 def test_kept(): pass
+def test_not_tried(gateway): pass
+@pytest.mark.parametrize("row", range(40))
+def test_rows(row, gateway): pass
 def test_broken(): assert {holds}
 @pytest.mark.xfail(strict=True)
 def test_known(): assert False
@@ -21,38 +27,60 @@ def test_maybe(): pass
 '''
 LOOKED_AT = pytest.ExitCode.OK
 NOT_LOOKED_AT = pytest.ExitCode.TESTS_FAILED
+WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
 
 
-def ran(pytester: pytest.Pytester, module: str) -> pytest.RunResult:
+def ran(pytester: pytest.Pytester, module: str, *options: str) -> pytest.RunResult:
     """Run a module of the mesh of its own, in a directory of its own."""
     pytester.mkpydir("tests").joinpath("e2e").mkdir()
     pytester.path.joinpath("tests", "e2e", "test_rows.py").write_text(module)
-    return pytester.runpytest_inprocess("-p", "fixtures.promises", "-p", "no:cacheprovider", "tests/e2e")
+    return pytester.runpytest_inprocess("-p", "fixtures.promises", "-p", "no:cacheprovider", "tests/e2e", *options)
+
+
+def counts_of(result: pytest.RunResult) -> list[int]:
+    """Return the counts of the only row of the table: kept, broken, not tried, known to be broken, skipped."""
+    (row,) = (line for line in result.outlines if line.startswith("│ Rows"))
+    return [int(count) for count in re.findall(r"\d+", row)]
 
 
 @pytest.mark.parametrize(
-    ("holds", "skips", "counts", "code"),
+    ("holds", "skips", "works", "counts", "code"),
     [
-        pytest.param("True", "False", ["3", "0", "1", "0"], LOOKED_AT, id="a strict xfail is a column of its own"),
-        pytest.param("False", "False", ["2", "1", "1", "0"], NOT_LOOKED_AT, id="a broken promise"),
-        pytest.param("True", "True", ["2", "0", "1", "1"], NOT_LOOKED_AT, id="a skip ends a green run with 1"),
+        pytest.param("True", "False", WORKS, [44, 0, 0, 1, 0], LOOKED_AT, id="a strict xfail is a column of its own"),
+        pytest.param("False", "False", WORKS, [43, 1, 0, 1, 0], NOT_LOOKED_AT, id="a broken promise"),
+        pytest.param("True", "True", WORKS, [43, 0, 0, 1, 1], NOT_LOOKED_AT, id="a skip ends a green run with 1"),
+        pytest.param("True", "False", FAILS, [3, 0, 41, 1, 0], NOT_LOOKED_AT, id="rows that could not be tried"),
     ],
 )
 def test_each_row_is_counted(
-    holds: str, skips: str, counts: list[str], code: pytest.ExitCode, pytester: pytest.Pytester
+    holds: str, skips: str, works: str, counts: list[int], code: pytest.ExitCode, pytester: pytest.Pytester
 ) -> None:
-    """Kept, broken, known to be broken, skipped: a column each; and whether all were looked at is the exit code."""
-    result = ran(pytester, MODULE.format(holds=holds, skips=skips))
-    (row,) = (line for line in result.outlines if "Rows: something" in line)
-    assert re.findall(r"\d+", row) == counts
+    """Kept, broken, not tried, known to be broken, skipped: a column each; whether all were kept is the exit code."""
+    result = ran(pytester, MODULE.format(holds=holds, skips=skips, works=works))
+    assert counts_of(result) == counts
     assert result.ret == code
+
+
+def test_one_reason_is_shown_once(pytester: pytest.Pytester) -> None:
+    """What kept many rows from being tried is said once, with their number, and each row still counts."""
+    result = ran(pytester, MODULE.format(holds="True", skips="False", works=FAILS))
+    assert [line for line in result.outlines if "the gateway is down" in line] == [
+        "the gateway is down", "ERROR tests/e2e/test_rows.py::test_not_tried - Failed: the gateway is down"
+    ]  # fmt: skip
+    result.stdout.fnmatch_lines(["40 more of this module were not tried, for this reason"])
+    result.assert_outcomes(passed=3, errors=41, xfailed=1)
+
+
+def test_a_run_that_ends_early_has_not_tried_the_rest(pytester: pytest.Pytester) -> None:
+    """The rows after the first failure of `pytest -x` are there, as not tried."""
+    result = ran(pytester, MODULE.format(holds="False", skips="False", works=WORKS), "-x")
+    assert counts_of(result) == [42, 1, 2, 0, 0]
 
 
 def test_a_skipped_module_is_a_skip(pytester: pytest.Pytester) -> None:
     """A module that is skipped as a whole has no rows left to count: it is one itself."""
     result = ran(pytester, '"""Rows: none."""\nimport pytest\npytest.skip("why not", allow_module_level=True)\n')
-    (row,) = (line for line in result.outlines if "Rows: none" in line)
-    assert re.findall(r"\d+", row) == ["0", "0", "0", "1"]
+    assert counts_of(result) == [0, 0, 0, 0, 1]
     assert result.ret != LOOKED_AT
 
 
