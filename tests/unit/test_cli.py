@@ -26,7 +26,7 @@ from tests.unit.programs import PATIENCE, shell
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 
-SLOW = {"asyncio", "cryptography", "httpx", "kubernetes", "pydantic", "pykube", "pytest", "pytest_kind", "tenacity"}
+SLOW = {"asyncio", "cryptography", "httpx", "kubernetes", "pydantic", "pykube", "pytest", "pytest_kind"}
 
 PLAIN = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 
