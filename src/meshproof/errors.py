@@ -1,6 +1,7 @@
 """Everything that can go wrong for a reason a user can act on.
 
 MeshproofError
+├── BadName            a name that no cluster can have
 ├── UnknownVersion     a version that is in no list of ours
 ├── MachineError       the machine lacks something: Docker, disk space, a port, the network
 │   └── ToolMissing    a program is not installed
@@ -23,6 +24,12 @@ class MeshproofError(Exception):
     """The root of the tree: what a caller catches to report instead of crash."""
 
     exit_code = 10
+
+
+class BadName(MeshproofError):
+    """A name that no kind cluster can have."""
+
+    exit_code = 4  # pytest's own code for a usage error
 
 
 class UnknownVersion(MeshproofError):
