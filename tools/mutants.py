@@ -44,7 +44,7 @@ FORKS = multiprocessing.get_context("forkserver")  # a process that has imported
 IMPORTED = [
     *("pytest", "hypothesis.strategies", "_hypothesis_pytestplugin", "anyio.pytest_plugin", "xdist.plugin", "yaml"),
     *("pytest_kind", "kubernetes.client", "httpx", "h2.connection", "rich.table", "typer.testing", "trustme"),
-    *("jsonschema", "tenacity", "jinja2", "cryptography.x509"),
+    *("jsonschema", "jinja2", "cryptography.x509"),
 ]
 
 

@@ -172,11 +172,11 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             def observe(node: str = node) -> str:
                 if left := leftovers.left(node, ends[node]):
                     leftovers.end(node)
-                return left
+                return left or "nothing"
 
             until(
                 observe,
-                "".__eq__,
+                "nothing",
                 what=f"What is left on this machine of {node[:12]}, a node of the cluster {self.name},",
                 timeout=TIMEOUTS.cluster_delete,
                 hint=lambda: "Docker removed it and did not end it. As root, end what is left; then run again.",

@@ -293,8 +293,13 @@ def _answer_of(directory: Path, daemon_process: psutil.Process) -> str | None:
         gone = not daemon_process.is_running() or daemon_process.status() == psutil.STATUS_ZOMBIE
         return version or ("ended" if gone else "not answering")
 
-    what = "The private Docker daemon"
-    seen = until(observe, lambda seen: seen != "not answering", what=what, timeout=TIMEOUTS.docker_start)
+    seen = until(
+        observe,
+        "answering",
+        lambda seen: seen != "not answering",
+        what="The private Docker daemon",
+        timeout=TIMEOUTS.docker_start,
+    )
     return None if seen == "ended" else seen
 
 

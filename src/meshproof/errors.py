@@ -1,7 +1,10 @@
 """Everything that can go wrong for a reason a user can act on.
 
 MeshproofError
+<<<<<<< HEAD
 ├── FaultyManifests    manifests that can't be applied as they are written
+=======
+├── BadName            a name that no cluster can have
 ├── UnknownVersion     a version that is in no list of ours
 ├── MachineError       the machine lacks something: Docker, disk space, a port, the network
 │   └── ToolMissing    a program is not installed
@@ -28,6 +31,12 @@ class MeshproofError(Exception):
 
 class FaultyManifests(MeshproofError):
     """Manifests that can't be applied as they are written: a sentence a fault, each on a line of its own."""
+
+    exit_code = 4  # pytest's own code for a usage error
+
+
+class BadName(MeshproofError):
+    """A name that no kind cluster can have."""
 
     exit_code = 4  # pytest's own code for a usage error
 

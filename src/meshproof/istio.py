@@ -68,7 +68,7 @@ def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
             installing.result()
         return "ready" if kube.is_rolled_out(NAMESPACE, "istiod") else "not rolled out"
 
-    until(observe, "ready".__eq__, what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.explain(NAMESPACE))
+    until(observe, "ready", what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.explain(NAMESPACE))
 
 
 def gateway_ports() -> dict[int, int]:

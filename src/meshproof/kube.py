@@ -170,11 +170,11 @@ class Kube:
 
         def waiting() -> str:
             behind = [name for name in names if not self.is_rolled_out(namespace, name)]
-            return f"waiting for {', '.join(behind)}" if behind else "rolled out"
+            return f"waiting for {', '.join(behind)}" if behind else "complete"
 
         until(
             waiting,
-            "rolled out".__eq__,
+            "complete",
             what=f"The rollout of {', '.join(names)} in {namespace}",
             timeout=TIMEOUTS.rollout,
             hint=lambda: self.explain(namespace),

@@ -169,6 +169,7 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
         NotSettled: Which effect is missing, or still there.
         ClusterError: A proxy refuses what it was told.
     """
+    asked = "as the manifests ask"
     gone = [effect for effect in before if effect not in effects and not effect.outlasts]
     for proxy in dict.fromkeys(effect.proxy for effect in (*effects, *gone)):
 
@@ -177,11 +178,11 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
             missing = [each.what for each in effects if each.proxy == proxy and not each.everywhere(configs)]
             left = [each.what for each in gone if each.proxy == proxy and not each.nowhere(configs)]
             wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
-            return "; ".join(wrong) or "as asked"
+            return "; ".join(wrong) or asked
 
         patience.until(
             observe,
-            "as asked".__eq__,
+            asked,
             what=f"The configuration of {'/'.join(proxy)}",
             timeout=TIMEOUTS.configuration,
             least=_LEAST,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +14,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from meshproof.errors import UnknownVersion
+from meshproof.errors import BadName, UnknownVersion
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: manifests and the sources of the images are files beside the code."""
@@ -22,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
 """What a run leaves for people."""
 NODE = "kindest/node:v"
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_CLUSTER_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LONGEST_NAME = 63 - len("-control-plane")
 PART_OF_ISTIO = "part of Istio"
 """The version of Envoy in a registry: nobody can ask for another one than that of Istio's image."""
 
@@ -32,6 +36,13 @@ class ImageSource(Enum):
     AUTO = "auto"
     REGISTRY = "registry"
     PACKAGES = "packages"
+
+
+_FROM = {ImageSource.PACKAGES: "packages", ImageSource.REGISTRY: "a registry"}
+_NEEDS = {
+    ImageSource.PACKAGES: "builds them on this machine",
+    ImageSource.REGISTRY: "needs a Docker daemon of yours, and Docker Hub in reach",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +60,17 @@ class Versions:
     envoy: str
 
     @classmethod
-    def asked(cls, source: ImageSource, istio: str | None, kubernetes: str | None, envoy: str | None) -> Versions:
+    def asked(
+        cls, source: ImageSource, istio: str | None, kubernetes: str | None, envoy: str | None, *, because: str = ""
+    ) -> Versions:
         """Complete what the user asks for with the defaults, for one (resolved) source of images.
+
+        Args:
+            source: Where the images come from.
+            istio: The release that is asked for, if any; so for the others.
+            kubernetes: As for Istio.
+            envoy: As for Istio.
+            because: Why the source was chosen, where the user left that to us.
 
         Raises:
             UnknownVersion: With the list of the known ones.
@@ -60,10 +80,7 @@ class Versions:
         def choose(component: str, wanted: str | None, otherwise: str) -> str:
             version = wanted or otherwise
             if version not in known[component]:
-                raise UnknownVersion(
-                    f"{component.capitalize()} {version} was asked for, and with images from {source.value} it is not "
-                    f"known: choose from {', '.join(known[component])} (see [tool.meshproof.{source.value}])."
-                )
+                raise UnknownVersion(_unknown(component, version, source, because))
             return version
 
         if source is ImageSource.REGISTRY:
@@ -122,6 +139,14 @@ class Settings:
     kind_path: Path | None = None
     cache: Path = Path()
 
+    def __post_init__(self) -> None:
+        """Refuse a name before anything is made.
+
+        Raises:
+            BadName: No cluster can have it.
+        """
+        check_cluster_name(self.cluster_name)
+
 
 def cache_directory() -> Path:
     """Return where things outlive a run: a directory of our own in ``MESHPROOF_CACHE``, or in the user's caches."""
@@ -132,6 +157,23 @@ def cache_directory() -> Path:
 def default_cluster_name() -> str:
     """Name the cluster after the checkout, so that two checkouts on a machine don't meet."""
     return f"meshproof-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+
+
+def check_cluster_name(name: str) -> None:
+    """Look whether a cluster can have a name; it is also that of a directory and part of the node's.
+
+    The node is called ``NAME-control-plane``. That is its host name, a DNS name in Kubernetes (RFC 1123), and the value
+    of a label, which has 63 characters at most.
+    Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, and "labels" beside it.
+
+    Raises:
+        BadName: It says what a name is made of.
+    """
+    if not _CLUSTER_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise BadName(
+            f"No cluster can be called {name!r}: a name has lower-case letters, digits, - and ., a letter or digit at "
+            f"both ends and on both sides of each dot, and {_LONGEST_NAME} characters at most."
+        )
 
 
 @cache
@@ -149,6 +191,31 @@ def known_versions(source: ImageSource) -> dict[str, list[str]]:
         return packages
     nodes = [name.removeprefix(NODE) for name in tool["registry"]["images"] if name.startswith(NODE)]
     return {"istio": list(tool["registry"]["istio"]), "kubernetes": nodes, "envoy": [PART_OF_ISTIO]}
+
+
+def _unknown(component: str, version: str, source: ImageSource, because: str) -> str:
+    """Say of a version that a source does not have what to ask for instead, and whether the other source has it."""
+    other = ImageSource.REGISTRY if source is ImageSource.PACKAGES else ImageSource.PACKAGES
+    here, there = known_versions(source)[component], known_versions(other)[component]
+    why = f" (--images=auto chose that: {because})" if because else ""
+    choice = f"choose from {', '.join(here)} (see [tool.meshproof.{source.value}])"
+    if here == [PART_OF_ISTIO]:
+        choice = f"it is {PART_OF_ISTIO}, so leave it away"
+    hint = ""
+    if meant := _meant(version, here):
+        hint = f" Did you mean {meant}?"
+    elif meant := _meant(version, there):
+        hint = f" With --images={other.value} there is {meant}; that {_NEEDS[other]}."
+    return (
+        f"{component.capitalize()} {version} was asked for, and is not known for images from {_FROM[source]}{why}: "
+        f"{choice}.{hint}"
+    )
+
+
+def _meant(version: str, known: list[str]) -> str | None:
+    """Return the known release that was meant by ``v1.31.0``, or the newest that was meant by ``1.31``."""
+    bare = version.removeprefix("v")
+    return next((each for each in reversed(known) if each == bare or each.startswith(f"{bare}.")), None)
 
 
 TIMEOUTS = Timeouts()

@@ -15,7 +15,8 @@ Observed = TypeVar("Observed")
 
 def until(
     observe: Callable[[], Observed],
-    satisfies: Callable[[Observed], bool],
+    expected: object,
+    satisfies: Callable[[Observed], bool] | None = None,
     *,
     what: str,
     timeout: float,
@@ -27,54 +28,39 @@ def until(
 
     Args:
         observe: Returns a value; what it raises is not caught.
-        satisfies: Whether the value is the expected one.
+        expected: The expected value; with ``satisfies`` the words for it, as they follow "was to be".
+        satisfies: Whether a value is as expected; by default, whether it is equal.
         what: What is waited for, as the subject of the error's sentence.
         timeout: Seconds until the waiting ends; a streak that has begun by then may still end.
         interval: Seconds between two observations.
-        streak: How often in a row the value must satisfy.
+        streak: How often in a row the value must be as expected.
         hint: Asked only on failure: what more is known, or where to look.
 
     Returns:
         The last observation.
 
     Raises:
-        NotSettled: Says how often it was observed, what was seen, and what last.
+        NotSettled: Says what was expected, how often it was observed, what was seen, and what last.
     """
-    from tenacity import (  # noqa: PLC0415 - a scan only pauses, and begins sooner without it
-        RetryCallState,
-        RetryError,
-        Retrying,
-        retry_if_result,
-        stop_after_delay,
-        wait_fixed,
-    )
-
     seen: Counter[str] = Counter()
     in_a_row = 0
-    last: Observed
-
-    def once() -> bool:
-        nonlocal in_a_row, last
+    end = time.monotonic() + timeout
+    while True:
         last = observe()
         seen[str(last)] += 1
-        in_a_row = in_a_row + 1 if satisfies(last) else 0
-        return in_a_row >= streak
-
-    late = stop_after_delay(timeout)
-
-    def stop(state: RetryCallState) -> bool:
-        return late(state) and not in_a_row
-
-    settled = Retrying(stop=stop, wait=wait_fixed(interval), retry=retry_if_result(lambda done: not done))
-    try:
-        settled(once)
-    except RetryError:
-        tally = ", ".join(f"{value} ×{count}" for value, count in seen.most_common(5))
-        raise NotSettled(
-            f"{what} did not settle within {timeout:g} s ({seen.total()} tries, {streak} in a row needed): "
-            f"last {last}; seen {tally}. {hint()}".strip()
-        ) from None
-    return last
+        in_a_row = in_a_row + 1 if (satisfies(last) if satisfies else last == expected) else 0
+        if in_a_row >= streak:
+            return last
+        if not in_a_row and time.monotonic() >= end:
+            break
+        time.sleep(interval)  # noqa: TID251 - here it is
+    tries = f"{seen.total()} {'try' if seen.total() == 1 else 'tries'}"
+    tally = ", ".join(f"{value} ×{count}" for value, count in seen.most_common(5))
+    raise NotSettled(
+        f"{what} was to be {expected} and was not within {timeout:g} s "
+        f"({tries}{f', {streak} in a row needed' if streak > 1 else ''}): "
+        f"{f'last {last}; seen {tally}' if len(seen) > 1 else f'seen only {last}'}. {hint()}".strip()
+    )
 
 
 class Patience:
@@ -93,7 +79,8 @@ class Patience:
     def until(
         self,
         observe: Callable[[], Observed],
-        satisfies: Callable[[Observed], bool],
+        expected: object,
+        satisfies: Callable[[Observed], bool] | None = None,
         *,
         what: str,
         timeout: float,
@@ -105,6 +92,7 @@ class Patience:
 
         Args:
             observe: As there.
+            expected: As there.
             satisfies: As there.
             what: As there.
             timeout: Seconds until the waiting ends, as long as so many are left.
@@ -120,7 +108,7 @@ class Patience:
         began = time.monotonic()
         try:
             return until(
-                observe, satisfies, what=what, timeout=given, interval=interval, streak=streak,
+                observe, expected, satisfies, what=what, timeout=given, interval=interval, streak=streak,
                 hint=lambda: hint if given < timeout else "",
             )  # fmt: skip
         except NotSettled:

@@ -21,6 +21,9 @@ class CurlEnd(Enum):
     RESET = 56
     SERVER_CERT_UNTRUSTED = 60
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -37,7 +40,7 @@ class Transfer:
     body: str = ""
 
     def __str__(self) -> str:
-        return f"{self.end.name} {self.status}" if self.status else self.end.name
+        return f"{self.end} {self.status}" if self.status else str(self.end)
 
 
 @dataclass(frozen=True, slots=True)

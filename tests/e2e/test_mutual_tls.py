@@ -108,7 +108,7 @@ def test_handshake(
             version=case.version,
         )
 
-    seen = eventually(handshake, lambda seen: seen.outcome is case.outcome)
+    seen = eventually(handshake, lambda seen: seen.outcome, case.outcome)
     assert seen.phase is case.phase
     if case.version is TLS_1_2:
         assert seen.client_cert_requested
@@ -200,14 +200,14 @@ def test_clients_without_sni(postures: Mapping[str, Posture], gateway: Mapping[i
 
 def check_in_the_clear(address: Address, eventually: Eventually) -> None:
     """Ask for what the policy denies, without TLS, until the backend answers."""
-    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=HOST), lambda answer: answer.status == 418)
+    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=HOST), lambda answer: answer.status, 418)
     assert (answer.headers["server"], answer.certificate) == ("istio-envoy", None)
     assert "-=[ teapot ]=-" in answer.body
 
 
 def check_redirect(host: str, address: Address, eventually: Eventually) -> None:
     """Ask for the same until the gateway redirects to HTTPS."""
-    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=host), lambda answer: answer.status == 301)
+    answer = eventually(lambda: http.get_in_the_clear(address, TEAPOT, host=host), lambda answer: answer.status, 301)
     assert (answer.headers["location"], answer.body) == (f"https://{host}{TEAPOT}", "")
 
 
@@ -218,7 +218,7 @@ def check(case: Request, address: Address, certificates: Certificates, eventuall
         trust = certificates.authorities["test"].pem
         return http.get(address, case.path, host=HOST, trust=trust, client=certificates.clients[case.client])
 
-    answer = eventually(ask, lambda answer: answer.status == case.status)
+    answer = eventually(ask, lambda answer: answer.status, case.status)
     assert (answer.version, answer.headers["server"]) == ("HTTP/2", "istio-envoy")
     assert answer.certificate == certificates.servers[HOST].serial
     assert case.body in answer.body

@@ -93,7 +93,7 @@ def test_handshake(
         trust = certificates.authorities["aliyun"].pem
         return tls.handshake(gateway[SERVERS[case.server].port], sni=HOST, trust=trust, version=COMPLETED[case.version])
 
-    seen = eventually(handshake, lambda seen: seen.outcome is expected)
+    seen = eventually(handshake, lambda seen: seen.outcome, expected)
     shown = certificates.servers[HOST].serial if case.offered is Offered.OFFERED else None
     assert (seen.peer.serial if seen.peer else None) == shown
 
@@ -108,7 +108,8 @@ def test_route(
     trust = certificates.authorities["aliyun"].pem
     answer = eventually(
         lambda: http.get(gateway[SERVERS[server].port], path, host=HOST, trust=trust),
-        lambda answer: answer.status == 200,
+        lambda answer: answer.status,
+        200,
     )
     assert answer.body == f"productpage {path}"
 
@@ -121,6 +122,7 @@ def test_no_route(
     trust = certificates.authorities["aliyun"].pem
     answer = eventually(
         lambda: http.get(gateway[SERVERS["minimum 1.2"].port], path, host=HOST, trust=trust),
-        lambda answer: answer.status == 404,
+        lambda answer: answer.status,
+        404,
     )
     assert (answer.headers["server"], answer.body) == ("istio-envoy", "")

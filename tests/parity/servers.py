@@ -80,7 +80,7 @@ def running(server: Server, directory: Path) -> Iterator[Address]:
         stack.callback(_end, program)
         until(
             lambda: _state(program, address, log),
-            lambda state: state == "speaks TLS",
+            "speaking TLS",
             what=f"The server {server} on port {address.port}",
             timeout=_START,
             hint=log.read_text,
@@ -108,7 +108,7 @@ def _state(program: psutil.Process, address: Address, log: Path) -> str:
             socket.create_connection((address.host, address.port), TIMEOUTS.request) as connection,
             context.wrap_socket(connection, server_hostname=HOST),
         ):
-            return "speaks TLS"
+            return "speaking TLS"
     except OSError as error:
         return str(error)
 

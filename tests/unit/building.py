@@ -49,7 +49,7 @@ def held_step(directory: Path) -> Step:
         (out / "first").touch()
         with (directory / "builds").open("a") as builds:
             print("half-way", file=builds)
-        until((directory / "go").exists, bool, what="The sign to go on", timeout=_PATIENCE, interval=0.01)
+        until((directory / "go").exists, "there", bool, what="The sign to go on", timeout=_PATIENCE, interval=0.01)
         (out / "second").touch()
 
     return Step("held", ["an input"], make, seconds=1)

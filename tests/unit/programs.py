@@ -41,6 +41,7 @@ def line_of(file: Path, number: int = 1) -> str:
     """Return a line of a file, the first by default, as soon as a program has written it."""
     text = until(
         lambda: file.read_text() if file.exists() else "",
+        f"{number} lines or more",
         lambda text: text.count("\n") >= number,
         what=f"What is written to {file}",
         timeout=PATIENCE,
@@ -58,7 +59,7 @@ def port_in(log: Path) -> int:
 def outlives(pid: int) -> bool:
     """Tell whether a process is still there, a moment later; if it is, end it now."""
     try:
-        until(lambda: _ended(pid), bool, what=f"The end of process {pid}", timeout=_MOMENT, interval=0.01)
+        until(lambda: _ended(pid), "gone", bool, what=f"Process {pid}", timeout=_MOMENT, interval=0.01)
     except NotSettled:
         os.kill(pid, signal.SIGKILL)
         return True

@@ -20,13 +20,13 @@ from meshproof.commands.quick import Quick
 from meshproof.errors import CommandFailed
 from meshproof.posture.document import to_json
 from meshproof.process import run
-from meshproof.settings import TIMEOUTS, ImageSource, known_versions
+from meshproof.settings import ROOT, TIMEOUTS, ImageSource, known_versions
 from tests.unit.postures import GOOD
 from tests.unit.programs import PATIENCE, shell
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 
-SLOW = {"asyncio", "cryptography", "httpx", "kubernetes", "pydantic", "pykube", "pytest", "pytest_kind", "tenacity"}
+SLOW = {"asyncio", "cryptography", "httpx", "kubernetes", "pydantic", "pykube", "pytest", "pytest_kind"}
 
 PLAIN = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 
@@ -103,11 +103,68 @@ def test_the_matrix_is_of_known_versions(tmp_path: Path) -> None:
 def test_an_unknown_version_is_one_sentence(tmp_path: Path) -> None:
     """A mistake ends with the status of a usage error and one line, whatever is in it, with what to choose from."""
     version = "[/v1]"
-    status, printed = command("images", "build", "--istio-version", version, cache=tmp_path)
+    status, printed = command("images", "build", "--images=packages", "--istio-version", version, cache=tmp_path)
     assert (status, len(printed.splitlines())) == (4, 1)
     assert printed.startswith(f"meshproof: Istio {version} ")
     assert known_versions(PACKAGES)["istio"][-1] in printed
     assert "[tool.meshproof.packages]" in printed
+
+
+def test_a_version_that_only_the_other_source_has(tmp_path: Path) -> None:
+    """Without a daemon images are from packages; whoever asks for what these do not have is told all of that."""
+    version = known_versions(REGISTRY)["istio"][0]
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    status, printed = command("up", "--istio-version", version, cache=tmp_path, PATH=str(tmp_path))
+    assert (status, len(printed.splitlines())) == (4, 1)
+    assert "--images=auto chose that: no Docker daemon answers" in printed
+    assert f"With --images=registry there is {version}; that needs" in printed
+
+
+@pytest.mark.parametrize("name", ["Bad Name", "../up"])
+@pytest.mark.parametrize("which", ["up", "down"])
+def test_a_name_that_no_cluster_can_have(which: str, name: str, tmp_path: Path) -> None:
+    """It is one sentence; nothing is made, and nothing is said to be deleted."""
+    status, printed = command(which, "--cluster-name", name, cache=tmp_path / "cache")
+    assert (status, len(printed.splitlines())) == (4, 1)
+    assert printed.startswith(f"meshproof: No cluster can be called {name!r}: ")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        pytest.param("--cluster-name=Bad_Name", "No cluster can be called 'Bad_Name': ", id="a name"),
+        pytest.param("--kubeconfig=x", "To test one again and again, make it with `meshproof up`", id="a kubeconfig"),
+        pytest.param("--shuffle=x", "argument --shuffle: invalid int value: 'x'", id="an order"),
+        pytest.param("--images=foo", "argument --images: invalid choice: 'foo'", id="a source of images"),
+    ],
+)
+def test_a_wrong_option_of_pytest(options: str, sentence: str, tmp_path: Path) -> None:
+    """It ends with the code of a usage error before a test is looked for, and says what is wrong."""
+    lines: list[str] = []
+    with pytest.raises(CommandFailed) as failure:
+        run(
+            [sys.executable, "-m", "pytest", "tests/e2e", options],
+            env={**PLAIN, "MESHPROOF_CACHE": str(tmp_path)},
+            cwd=ROOT,
+            timeout=TIMEOUTS.program,
+            on_line=lines.append,
+        )
+    assert failure.value.returncode == 4
+    assert sentence in " ".join(lines)
+    assert "Traceback" not in " ".join(lines)
+
+
+@pytest.mark.parametrize("line", ["images list", "doctor"])
+def test_what_is_asked_for_is_on_standard_output(line: str, tmp_path: Path) -> None:
+    """It can be piped, and in a pipe no line is folded; standard error is for what happens meanwhile."""
+    unfolded, piped = (
+        ended(f'{width} "$@" 2>&- | cat', *line.split(), directory=tmp_path)
+        for width in ("export COLUMNS=500;", "unset COLUMNS;")
+    )
+    assert piped == unfolded != []
 
 
 def ended(script: str, *arguments: str | Path, directory: Path) -> list[str]:

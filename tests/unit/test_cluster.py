@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from filelock import FileLock
 from meshproof.cluster import Cluster, delete_cluster
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError
+from meshproof.istio import gateway_ports
+from meshproof.process import run
+from tests.unit.programs import PATIENCE, shell
 
 NOT_ASKED = Docker("0.0.0")  # a daemon that nobody gets as far as asking
 OURS, THEIRS, NETWORK = "a" * 64, "b" * 64, "c" * 64
@@ -22,6 +26,7 @@ case "$*" in
   version*) echo 1.0 ;;
   info*) echo this-daemon ;;
   "ps "*label=io.x-k8s.kind.cluster=ours) cat named ;;
+  inspect*) cat ports ;;
   "ps "*network=*) cat attached ;;
   "network ls "*label=meshproof.cluster=*) cat network ;;
   "rm "*|"network rm "*) echo "$@" >> removed; sed -i "/^$4$/d" named attached ;;
@@ -43,11 +48,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon") -> Path:
+def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon", mesh: str = "") -> Path:
     """Write down a cluster of ours; return its directory."""
     directory = cache / "clusters" / "ours"
     directory.mkdir(parents=True)
-    record = {"image": "node", "keep": True, "mesh": "", "nodes": nodes, "daemon": daemon}
+    record = {"image": "node", "keep": True, "mesh": mesh, "nodes": nodes, "daemon": daemon}
     (directory / "record.json").write_text(json.dumps(record))
     return directory
 
@@ -55,6 +60,59 @@ def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon") -> Path:
 def cluster(directory: Path) -> Cluster:
     """Return the cluster of a directory."""
     return Cluster("ours", image="node", kind_path=Path("kind"), docker=NOT_ASKED, directory=directory)
+
+
+def status(state: Path, columns: str = "") -> list[str]:
+    """Run `meshproof status` as a program; return the lines that it prints on standard output, into a pipe."""
+    script = f'{f"export COLUMNS={columns};" if columns else "unset COLUMNS;"} "$@" 2>&- | cat'
+    lines: list[str] = []
+    argv = shell(script, sys.executable, "-m", "meshproof", "status")
+    run(argv, env={"MESHPROOF_CACHE": str(state)}, timeout=PATIENCE, on_line=lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("columns", ["", "80", "40"])
+def test_the_status_is_whole(columns: str, state: Path) -> None:
+    """It says of a cluster all that a user needs, a fact a line, and cuts nothing: names can be copied from it."""
+    directory = recorded(state / "meshproof-cache", OURS, mesh="docker.io/istio:1.31.1 0123456789abcdef")
+    (state / "named").write_text(f"{OURS}\n")
+    bound = {f"{node}/tcp": [{"HostPort": str(50000 + port)}] for port, node in gateway_ports().items()}
+    (state / "ports").write_text(json.dumps(bound))
+    assert status(state, columns) == [
+        "ours",
+        "  state       kept",
+        "  node image  node",
+        "  mesh        docker.io/istio:1.31.1",
+        f"  kubeconfig  {directory / 'kubeconfig'}",
+        *(f"  gateway     port {port} is 127.0.0.1:{50000 + port}" for port in gateway_ports()),
+        "  test it     pytest tests/e2e --cluster-name ours",
+        "  delete it   meshproof down --cluster-name ours",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("daemon", "told"),
+    [
+        ("this-daemon", "not running"),
+        ("that-daemon", "unknown: it was made on another Docker daemon than the one that answers now"),
+    ],
+)
+def test_the_status_of_a_cluster_that_is_not_there(daemon: str, told: str, state: Path) -> None:
+    """Nobody is sent to a gateway that is not there; how to be rid of what is known of the cluster is still said."""
+    recorded(state / "meshproof-cache", OURS, daemon=daemon)
+    lines = status(state)
+    assert (lines[1], lines[-1]) == (f"  state       {told}", "  delete it   meshproof down --cluster-name ours")
+    assert not [line for line in lines if "gateway" in line]
+
+
+def test_down_without_such_a_cluster(state: Path) -> None:
+    """As with `kind delete cluster` that is no error; the clusters that are there are named."""
+    recorded(state / "meshproof-cache", OURS)
+    lines: list[str] = []
+    argv = [sys.executable, "-m", "meshproof", "down", "--cluster-name", "other"]
+    run(argv, env={"MESHPROOF_CACHE": str(state)}, timeout=PATIENCE, on_line=lines.append)
+    (line,) = lines
+    assert line.startswith("There is no cluster other of ours, and nothing was deleted. Those that are: ours; ")
 
 
 def test_a_cluster_in_use_is_not_deleted(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def dockerd(directory: Path, *arguments: str | Path) -> Iterator[psutil.Process]
     program.write_text(FAKE)
     program.chmod(0o755)
     with python(directory / "log", "-c", RUN, program, *arguments) as process:
-        until(process.name, "dockerd".__eq__, what="The program's name", timeout=PATIENCE, interval=0.01)
+        until(process.name, "dockerd", what="The program's name", timeout=PATIENCE, interval=0.01)
         yield process
 
 

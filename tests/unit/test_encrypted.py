@@ -470,7 +470,7 @@ def test_openssl_is_read_with_each_of_its_groups(openssl: str, group: str, tmp_p
         ]
         server = process.start([*words, "-groups", openssl, "-cert", chain, "-key", key], log=log)
         try:
-            port = until(lambda: port_in(log), bool, what="OpenSSL's port", timeout=PATIENT, interval=0.01)
+            port = until(lambda: port_in(log), "known", bool, what="OpenSSL's port", timeout=PATIENT, interval=0.01)
             answer, found = ask(Address("127.0.0.1", port), for_certificate(None, ("http/1.1", "h2")))
         finally:
             server.kill()

@@ -58,7 +58,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     words = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", str(len(CLIENTS)), "-nocert", "-www"]
     server = process.start([*words, "-trace", "-msgfile", trace], log=log)
     try:
-        port = until(lambda: port_in(log), bool, what="OpenSSL's port", timeout=PATIENCE, interval=0.01)
+        port = until(lambda: port_in(log), "known", bool, what="OpenSSL's port", timeout=PATIENCE, interval=0.01)
         for profile in CLIENTS.values():
             with socket.create_connection(("127.0.0.1", port)) as connection, suppress(ConnectionResetError):
                 connection.sendall(Hello(profile, HOST).first())

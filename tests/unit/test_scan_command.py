@@ -626,7 +626,7 @@ def interrupted(directory: Path, number: signal.Signals, *healthy: Address) -> E
     ):
         until(
             lambda: {each.raddr.port for each in program.net_connections() if each.raddr},
-            lambda ports: ports == {silent.port},
+            {silent.port},
             what="The ports that the scan is connected to",
             timeout=PATIENCE,
             interval=0.05,

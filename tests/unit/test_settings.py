@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.errors import UnknownVersion
+from meshproof.errors import BadName, UnknownVersion
 from meshproof.process import run
 from meshproof.settings import (
+    PART_OF_ISTIO,
     ROOT,
     TIMEOUTS,
     ImageSource,
+    Settings,
     Versions,
     cache_directory,
     configuration,
@@ -34,10 +36,86 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
     """A version that nobody has tried is not tried on the user; the error is the list to choose from."""
     asked = {"istio": None, "kubernetes": None, "envoy": None, component: "0.0.1"}
     with pytest.raises(UnknownVersion, match=rf"^{component.capitalize()} 0\.0\.1 ") as refusal:
-        Versions.asked(source, **asked)
+        Versions.asked(source, *asked.values())
     for version in known_versions(source)[component]:
         assert version in str(refusal.value)
-    assert f"[tool.meshproof.{source.value}]" in str(refusal.value)
+    if known_versions(source)[component] != [PART_OF_ISTIO]:
+        assert f"[tool.meshproof.{source.value}]" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "component", "version", "hint"),
+    [
+        pytest.param(PACKAGES, "istio", "v1.31.0", "Did you mean 1.31.0?", id="a v before it"),
+        pytest.param(PACKAGES, "istio", "1.31", "Did you mean 1.31.0?", id="a minor release"),
+        pytest.param(REGISTRY, "kubernetes", "v1.35", "Did you mean 1.35.8?", id="both"),
+        pytest.param(
+            PACKAGES,
+            "istio",
+            "1.30.3",
+            "With --images=registry there is 1.30.3; that needs a Docker daemon of yours, and Docker Hub in reach.",
+            id="only a registry has it",
+        ),
+        pytest.param(
+            REGISTRY,
+            "envoy",
+            "1.40.0",
+            "it is part of Istio, so leave it away. With --images=packages there is 1.40.0; that builds them on this "
+            "machine.",
+            id="only packages have it",
+        ),
+        pytest.param(PACKAGES, "istio", "1.3", "(see [tool.meshproof.packages]).", id="1.3 is not 1.31"),
+    ],
+)
+def test_an_unknown_version_is_refused_with_what_was_meant(
+    source: ImageSource, component: str, version: str, hint: str
+) -> None:
+    """Who is nearly right, or right with the other source, is told what to ask for and what that needs."""
+    asked = {"istio": None, "kubernetes": None, "envoy": None, component: version}
+    with pytest.raises(UnknownVersion) as refusal:
+        Versions.asked(source, *asked.values())
+    assert str(refusal.value).endswith(hint)
+
+
+def test_a_source_that_we_chose_is_told() -> None:
+    """With --images=auto nobody named a source: the error says which it is, and why."""
+    with pytest.raises(
+        UnknownVersion, match=re.escape("packages (--images=auto chose that: no Docker daemon answers)")
+    ):
+        Versions.asked(PACKAGES, "1.30.3", None, None, because="no Docker daemon answers")
+
+
+@pytest.mark.parametrize("name", ["a", "meshproof-f2af6c", "1.2-3", "a--b", "a" * 49])
+def test_a_name_for_a_cluster(name: str) -> None:
+    """What kind, Docker and Kubernetes take is taken."""
+    assert Settings(name).cluster_name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Bad Name",
+        "UPPER",
+        "under_score",
+        "-a",
+        "a-",
+        ".a",
+        "a.",
+        "a..b",
+        "a.-b",
+        "..",
+        "../up",
+        "a/b",
+        "a\n",
+        "ä",
+        "a" * 50,
+    ],
+)
+def test_no_name_for_a_cluster(name: str) -> None:
+    """What would not be a host name, or be a path, is refused before anything is made."""
+    with pytest.raises(BadName, match=re.escape(repr(name))):
+        Settings(name)
 
 
 def test_the_defaults_of_packages_are_those_of_the_configuration() -> None:
@@ -62,7 +140,7 @@ def test_every_known_version_can_be_asked_for(source: ImageSource, component: st
     """What is listed is taken as it is asked for."""
     for version in known_versions(source)[component]:
         asked = {"istio": None, "kubernetes": None, "envoy": None, component: version}
-        assert getattr(Versions.asked(source, **asked), component) == version
+        assert getattr(Versions.asked(source, *asked.values()), component) == version
 
 
 @pytest.mark.parametrize("component", ["istio", "kubernetes"])

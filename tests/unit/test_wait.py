@@ -35,7 +35,7 @@ def on(seen: str) -> bool:
 
 def test_the_last_observation_is_returned() -> None:
     """Who waits gets what satisfied in the end, not merely that something did."""
-    assert until(Lamp("off", "off", "on, dim").look, on, what=WHAT, timeout=EVENTUALLY, interval=0) == "on, dim"
+    assert until(Lamp("off", "off", "on, dim").look, "on", on, what=WHAT, timeout=EVENTUALLY, interval=0) == "on, dim"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_last_observation_is_returned() -> None:
 def test_a_streak_is_unbroken(values: list[str], streak: int, looks: int) -> None:
     """It is looked until the value satisfied so often in a row, and no further."""
     lamp = Lamp(*values)
-    until(lamp.look, on, what=WHAT, timeout=EVENTUALLY, interval=0, streak=streak)
+    until(lamp.look, "on", on, what=WHAT, timeout=EVENTUALLY, interval=0, streak=streak)
     assert lamp.looks == looks
 
 
@@ -59,9 +59,9 @@ def test_a_failure_gives_a_full_account() -> None:
     """The error names what, for how long, how often, what was seen last and in all, and where to look."""
     lamp = Lamp("on", "off")
     with pytest.raises(NotSettled) as failure:
-        until(lamp.look, on, what=WHAT, timeout=SOON, interval=0, streak=2, hint=lambda: "Look at the bulb.")
+        until(lamp.look, "on", on, what=WHAT, timeout=SOON, interval=0, streak=2, hint=lambda: "Look at the bulb.")
     account = re.fullmatch(
-        r"The lamp did not settle within 0\.05 s \((\d+) tries, 2 in a row needed\): "
+        r"The lamp was to be on and was not within 0\.05 s \((\d+) tries, 2 in a row needed\): "
         r"last (?:on|off); seen on \S(\d+), off \S(\d+)\. Look at the bulb\.",
         str(failure.value),
     )
@@ -70,16 +70,23 @@ def test_a_failure_gives_a_full_account() -> None:
     assert lamp.looks == tries == bright + dark
 
 
+def test_an_expected_value_needs_no_test_of_its_own() -> None:
+    """What is expected is a value, told as it is; words with a test are for what is more than one value."""
+    assert until([1, 2, 3].pop, 2, what=WHAT, timeout=EVENTUALLY, interval=0) == 2
+    with pytest.raises(NotSettled, match=r"^The lamp was to be 200 and was not .*: seen only off\.$"):
+        until(Lamp("off").look, 200, what=WHAT, timeout=SOON, interval=0)
+
+
 def test_the_tally_is_short() -> None:
     """Of many different values the error names five."""
     with pytest.raises(NotSettled, match=r"seen (\S+ \S1, ){4}\S+ \S1\.$"):
-        until(Lamp(*map(str, range(1_000_000))).look, on, what=WHAT, timeout=SOON, interval=0)
+        until(Lamp(*map(str, range(1_000_000))).look, "on", on, what=WHAT, timeout=SOON, interval=0)
 
 
 def test_there_is_always_one_look() -> None:
     """Even without any time the value is looked at once."""
-    with pytest.raises(NotSettled, match=r"within 0 s \(1 tries, 1 in a row needed\): last off; seen off \S1\.$"):
-        until(Lamp("off").look, on, what=WHAT, timeout=0)
+    with pytest.raises(NotSettled, match=r"^The lamp was to be on and was not within 0 s \(1 try\): seen only off\.$"):
+        until(Lamp("off").look, "on", on, what=WHAT, timeout=0)
 
 
 def test_a_hint_is_for_failures() -> None:
@@ -90,10 +97,10 @@ def test_a_hint_is_for_failures() -> None:
         asked.append("why")
         return ""
 
-    until(Lamp("off", "on").look, on, what=WHAT, timeout=EVENTUALLY, interval=0, hint=hint)
+    until(Lamp("off", "on").look, "on", on, what=WHAT, timeout=EVENTUALLY, interval=0, hint=hint)
     assert asked == []
     with pytest.raises(NotSettled):
-        until(Lamp("off").look, on, what=WHAT, timeout=0, hint=hint)
+        until(Lamp("off").look, "on", on, what=WHAT, timeout=0, hint=hint)
     assert asked == ["why"]
 
 
@@ -107,41 +114,44 @@ def test_what_an_observation_raises_is_not_caught(raised: type[BaseException]) -
         raise raised("the lamp fell down")
 
     with pytest.raises(raised, match="the lamp fell down"):
-        until(broken, on, what=WHAT, timeout=EVENTUALLY)
+        until(broken, "on", what=WHAT, timeout=EVENTUALLY)
     assert looks == ["once"]
 
 
 def test_a_streak_may_end_after_the_deadline() -> None:
     """What is as expected when the time is up is looked at as often as is needed: it is not late, only slow."""
-    assert until(Lamp("on").look, on, what=WHAT, timeout=0, interval=0, streak=3) == "on"
+    assert until(Lamp("on").look, "on", on, what=WHAT, timeout=0, interval=0, streak=3) == "on"
     with pytest.raises(NotSettled, match=r"\(2 tries, 3 in a row needed\)"):
-        until(Lamp("on", "off").look, on, what=WHAT, timeout=0, interval=0, streak=3)
+        until(Lamp("on", "off").look, "on", on, what=WHAT, timeout=0, interval=0, streak=3)
 
 
 def test_patience_ends() -> None:
     """A run waits so long in vain, all together; then each wait has its least, and the error says why."""
     patience = Patience(SOON)
     with pytest.raises(
-        NotSettled, match=r"^The lamp did not settle within 0\.05 s .* It had 0\.05 s and not 10 s, for"
+        NotSettled, match=r"^The lamp was to be on and was not within 0\.05 s .* It had 0\.05 s and not 10 s, for"
     ):
-        patience.until(Lamp("off").look, on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0)
+        patience.until(Lamp("off").look, "on", on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0)
     assert patience.left <= 0
     with pytest.raises(NotSettled, match=r"within 0\.01 s"):
-        patience.until(Lamp("off").look, on, what=WHAT, timeout=EVENTUALLY, least=0.01, interval=0)
+        patience.until(Lamp("off").look, "on", on, what=WHAT, timeout=EVENTUALLY, least=0.01, interval=0)
 
 
 def test_patience_is_not_used_up_by_what_comes() -> None:
     """Only what never comes is taken off: a slow machine that keeps its promises waits as long as it has to."""
     patience = Patience(SOON)
     for _ in range(3):
-        assert patience.until(Lamp("off", "on").look, on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0.01) == "on"
+        assert (
+            patience.until(Lamp("off", "on").look, "on", on, what=WHAT, timeout=EVENTUALLY, least=0, interval=0.01)
+            == "on"
+        )
     assert patience.left == SOON
 
 
 def test_a_wait_has_no_more_than_its_own_time() -> None:
     """Patience makes no wait longer, and no error of one that had all its time speaks of it."""
     patience = Patience(EVENTUALLY)
-    with pytest.raises(NotSettled, match=r"within 0\.05 s .*\d\.$") as failure:
-        patience.until(Lamp("off").look, on, what=WHAT, timeout=SOON, least=0, interval=0)
+    with pytest.raises(NotSettled, match=r"within 0\.05 s .*seen only off\.$") as failure:
+        patience.until(Lamp("off").look, "on", on, what=WHAT, timeout=SOON, least=0, interval=0)
     assert "It had" not in str(failure.value)
     assert EVENTUALLY - 1 < patience.left < EVENTUALLY

@@ -92,9 +92,8 @@ def capture(
     add(profile, file)
     versions = ", ".join(map(str, profile.accepted_versions))
     where = escape(str(file))
-    report.print(
-        f"[green]✓[/] {escape(name)} speaks {versions}; it is in {where}. Try: meshproof scan --clients user …"
-    )
+    told = f"{escape(name)} speaks {versions}; it is in {where}. Try: meshproof scan --clients user …"
+    report.print(f"[green]✓[/] {told}", soft_wrap=True)
 
 
 @clients.command()
@@ -102,4 +101,4 @@ def remove(name: Annotated[str, typer.Argument(help="The client's name.")], file
     """Remove a client of your own; those that come with meshproof stay."""
     file = file or own_file()
     removed = remove_from(name, file)
-    report.print(f"[green]✓[/] {escape(removed)} is no longer in {escape(str(file))}.")
+    report.print(f"[green]✓[/] {escape(removed)} is no longer in {escape(str(file))}.", soft_wrap=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from meshproof.cluster import Cluster, clusters, delete_cluster, kind_program
+from meshproof.cluster import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
+from meshproof.commands.output import report
 from meshproof.console import console
 from meshproof.docker import daemon
 from meshproof.istio import gateway_ports
-from meshproof.settings import ImageSource, Settings, cache_directory, default_cluster_name
+from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
 from meshproof.testbed import testbed
+from meshproof.tls import Address
 
 Name = Annotated[
     str, typer.Option("--cluster-name", default_factory=default_cluster_name, help="Name of the kind cluster.")
@@ -31,19 +33,18 @@ def up(
     """Bring up a cluster with Istio and the applications, and leave it running."""
     settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
     with testbed(settings) as bed:
-        for component, version in bed.describe().items():
-            console.print(f"  {component:<11} {version}")
-        console.print(f"  kubeconfig  {bed.cluster.kubeconfig_path}")
-        for port, address in bed.gateway.items():
-            console.print(f"  gateway     port {port} is {address.host}:{address.port}")
+        _print(name, bed.describe(), bed.cluster.kubeconfig_path, bed.gateway)
 
 
 def down(name: Name) -> None:
     """Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it."""
+    check_cluster_name(name)
     cache = cache_directory()
     with daemon(cache) as docker:
         if not delete_cluster(name, cache, docker):
-            console.print(f"There is no cluster {name} of ours{_others(cache)}.")
+            others = ", ".join(clusters(cache))
+            there = f"Those that are: {others}; --cluster-name says which to delete." if others else "No other is."
+            console.print(f"There is no cluster {name} of ours, and nothing was deleted. {there}")
 
 
 def status() -> None:
@@ -53,23 +54,48 @@ def status() -> None:
     if not names:
         console.print("No cluster of ours is there. `meshproof up` brings one up.")
         return
-    table = Table("cluster", "node image", "mesh", "state", "gateway, port 443")
     with daemon(cache) as docker:
+        answering = docker.identity()
         for name in names:
             found = Cluster(
                 name, image="", kind_path=kind_program(cache), docker=docker, directory=cache / "clusters" / name
             )
             record, bound = found.record(), found.ports() if found.exists() else {}
-            address = f"127.0.0.1:{bound[gateway_ports()[443]]}" if bound else ""
-            state = (
-                ("kept" if record and record.keep else "in use, or left by a killed run") if bound else "not running"
-            )
-            table.add_row(
-                name, record.image if record else "", record.mesh.partition(" ")[0] if record else "", state, address
-            )
-    console.print(table)
+            if record is None:  # deleted while we looked
+                continue
+            ours = {port: Address("127.0.0.1", bound[node]) for port, node in gateway_ports().items() if node in bound}
+            state = _state(record, answering, running=bool(bound))
+            mesh = record.mesh.partition(" ")[0] or "none yet"
+            facts = {"state": state, "node image": record.image, "mesh": mesh}
+            _print(name, facts, found.kubeconfig_path, ours)
 
 
-def _others(cache: Path) -> str:
-    names = clusters(cache)
-    return f"; there is {', '.join(names)}" if names else ""
+def _state(record: Record, daemon: str, *, running: bool) -> str:
+    """Say what became of a cluster.
+
+    Args:
+        record: What was written down of it.
+        daemon: The identity of the Docker daemon that answers.
+        running: Whether its node runs there.
+    """
+    if record.daemon and record.daemon != daemon:
+        return "unknown: it was made on another Docker daemon than the one that answers now"
+    if not running:
+        return "not running"
+    return "kept" if record.keep else "in use, or left by a killed run"
+
+
+def _print(name: str, facts: Mapping[str, str], kubeconfig: Path, gateway: Mapping[int, Address]) -> None:
+    """Print what is known of a cluster, a fact a line; names and paths stay whole however narrow the terminal is."""
+    report.print(name, markup=False, soft_wrap=True)
+    for label, fact in (*facts.items(), *_access(name, kubeconfig, gateway)):
+        report.print(f"  {label:<10}  {fact}", markup=False, soft_wrap=True)
+
+
+def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iterator[tuple[str, str]]:
+    """Say how a cluster is reached, if it has a gateway, and deleted."""
+    if gateway:
+        yield "kubeconfig", str(kubeconfig)
+        yield from (("gateway", f"port {port} is {address}") for port, address in gateway.items())
+        yield "test it", f"pytest tests/e2e --cluster-name {name}"
+    yield "delete it", f"meshproof down --cluster-name {name}"

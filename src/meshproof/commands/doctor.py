@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from meshproof import doctor as machine
-from meshproof.console import console
+from meshproof.commands.output import report
 
 
 def doctor(
@@ -20,6 +21,7 @@ def doctor(
         findings = machine.examine()
     for finding in findings:
         mark = "[green]✓[/]" if finding.good else "[red]✗[/]" if finding.required else "[yellow]-[/]"
-        console.print(f"{mark} {finding.what}{'' if finding.good else f': {finding.remedy}'}")
+        told = finding.what if finding.good else f"{finding.what}: {finding.remedy}"
+        report.print(f"{mark} {escape(told)}", soft_wrap=True)
     if not all(finding.good or not finding.required for finding in findings):
         raise typer.Exit(code=11)

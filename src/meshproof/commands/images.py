@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 
 import typer
+from rich import box
 from rich.table import Table
 
 from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
+from meshproof.commands.output import report
 from meshproof.console import BuildProgress, console
 from meshproof.docker import daemon
 from meshproof.images.choice import provider
-from meshproof.settings import ImageSource, Settings, cache_directory, configuration, known_versions
+from meshproof.settings import (
+    ImageSource,
+    Settings,
+    cache_directory,
+    configuration,
+    default_cluster_name,
+    known_versions,
+)
 
 images = typer.Typer(no_args_is_help=True, help="The images that a cluster is made of.")
 
@@ -24,7 +33,14 @@ def build(
     envoy_version: Envoy = None,
 ) -> None:
     """Build (or, from a registry, pull) the images, so that the first test run does not have to."""
-    settings = Settings("", False, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
+    settings = Settings(
+        default_cluster_name(),
+        images=images,
+        istio=istio_version,
+        kubernetes=kubernetes_version,
+        envoy=envoy_version,
+        cache=cache_directory(),
+    )
     chosen, _ = provider(settings)
     with daemon(settings.cache) as docker, BuildProgress(len(chosen.pending(docker))) as progress:
         provided = chosen.provide(docker, progress)
@@ -35,10 +51,16 @@ def build(
 def list_versions() -> None:
     """List the versions that can be asked for, by the source of their images."""
     sources = (ImageSource.PACKAGES, ImageSource.REGISTRY)
-    table = Table("component", *(source.value for source in sources))
+    table = Table(
+        "component",
+        *(f"--images={source.value}" for source in sources),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
     for component in ("istio", "kubernetes", "envoy"):
         table.add_row(component, *(", ".join(known_versions(source)[component]) for source in sources))
-    console.print(table)
+    report.print(table)
 
 
 @images.command(hidden=True)

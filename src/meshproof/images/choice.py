@@ -22,15 +22,25 @@ def provider(settings: Settings) -> tuple[ImageProvider, Versions]:
     Raises:
         UnknownVersion: That source has no such version.
     """
-    source = settings.images
+    source, because = settings.images, ""
     if source is ImageSource.AUTO:
-        # What a private daemon runs reaches no registry, so that nothing of the machine's network has to be changed.
-        public = server_version({}) is not None and registry_answers(REGISTRY)
-        source = ImageSource.REGISTRY if public else ImageSource.PACKAGES
-    versions = Versions.asked(source, settings.istio, settings.kubernetes, settings.envoy)
+        source, because = _choose()
+    versions = Versions.asked(source, settings.istio, settings.kubernetes, settings.envoy, because=because)
     if source is ImageSource.REGISTRY:
         return RegistryProvider(versions, settings.cache), versions
     return PackagesProvider(versions, settings.cache), versions
+
+
+def _choose() -> tuple[ImageSource, str]:
+    """Choose a source of images; say why.
+
+    What a private daemon runs reaches no registry, so that nothing of the machine's network has to be changed.
+    """
+    if server_version({}) is None:
+        return ImageSource.PACKAGES, "no Docker daemon answers"
+    if not registry_answers(REGISTRY):
+        return ImageSource.PACKAGES, "Docker Hub does not answer"
+    return ImageSource.REGISTRY, "Docker and Docker Hub answer"
 
 
 def registry_answers(url: str) -> bool:

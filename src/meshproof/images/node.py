@@ -147,9 +147,9 @@ class NodeImage:
                 docker.run("exec", container, "ctr", "version")
             except CommandFailed as error:
                 return error.tail.strip()
-            return "answers"
+            return "answering"
 
-        until(containerd, "answers".__eq__, what="containerd in the node image", timeout=TIMEOUTS.docker_start)
+        until(containerd, "answering", what="containerd in the node image", timeout=TIMEOUTS.docker_start)
         images = self._pod_images()
         ours = sorted({f"{scratch}/{image}" for image in images.values()})
         with tempfile.TemporaryDirectory(dir=self.cache) as directory:
