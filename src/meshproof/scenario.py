@@ -14,13 +14,6 @@ from meshproof.testbed import Testbed
 from meshproof.wait import Patience
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
-KINDS = (
-    *(("v1", kind) for kind in ("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace")),
-    ("apps/v1", "Deployment"),
-    *(("networking.istio.io/v1", kind) for kind in ("Gateway", "VirtualService")),
-    *(("security.istio.io/v1", kind) for kind in ("AuthorizationPolicy", "PeerAuthentication")),
-)
-"""What the manifest of a scenario can be made of: what `proxy` can wait for."""
 
 
 class Scenario:
@@ -108,7 +101,7 @@ def clear(testbed: Testbed, patience: Patience) -> None:
     Raises:
         NotSettled: A proxy did not forget something.
     """
-    left = testbed.kube.labelled(LABEL, KINDS)
+    left = testbed.kube.labelled(LABEL, manifests.KINDS)
     if not left:
         return
     with stage(f"{len(left)} documents of a killed run removed"):
