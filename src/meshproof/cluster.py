@@ -96,20 +96,22 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"There is a kind cluster named {self.name} that meshproof did not create; it was not touched. "
                 f"Choose another name with --cluster-name, or run `kind delete cluster --name {self.name}`."
             )
+        asked = Path(config_file).read_text() if config_file else self._configuration()
+        configuration = self.directory / "kind.yaml"
         if record and record.keep and ours and self._running(ours):
-            self._use_again(record)
+            # A cluster that an older release made with a configuration of the user's own has no copy of it.
+            made_with = configuration.read_text() if configuration.exists() else asked
+            self._use_again(record, made_with=made_with, asked=asked)
             return
         self._remove(ours)
         self.created = True
         self._write(image=self.image, keep=False, mesh="", nodes=(), daemon=self.docker.identity())
-        configuration = self.directory / "kind.yaml"
-        if config_file is None:
-            configuration.write_text(yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/"))))
+        configuration.write_text(asked)
         self.kubeconfig_path.touch(0o600)
         self._make_network()
         self._kind(
             *("create", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}"),
-            *(f"--image={self.image}", f"--config={config_file or configuration}"),
+            *(f"--image={self.image}", f"--config={configuration}"),
         )
         self.kubeconfig_path.chmod(0o600)
         self._write(nodes=tuple(self.nodes()))
@@ -128,10 +130,20 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"daemon is gone for good, remove {self.directory}."
             )
 
-    def _use_again(self, record: Record) -> None:
+    def _configuration(self) -> str:
+        """Return our configuration as kind reads it."""
+        return yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/")))
+
+    def _use_again(self, record: Record, *, made_with: str, asked: str) -> None:
         if record.image != self.image:
             raise ClusterError(
                 f"The kept cluster {self.name} runs {record.image}, and {self.image} is asked for. "
+                f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
+            )
+        if yaml.safe_load(made_with) != yaml.safe_load(asked):
+            raise ClusterError(
+                f"The kept cluster {self.name} was made with another kind configuration than the one that is asked for "
+                f"now ({CONFIGURATION.relative_to(ROOT)} was changed, or this machine's capabilities). "
                 f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
             )
         self._kind("export", "kubeconfig", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")

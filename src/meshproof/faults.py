@@ -384,8 +384,6 @@ def _deployment(document: _Written, world: _World) -> Iterator[str]:
     for container in _need(template, "spec", "containers").items():
         _need(container, "name").text()
         yield from _named(document, _need(container, "image"), "image", ROLES)
-    certificate = _at(template, "metadata", "annotations", CERTIFICATE)
-    yield from _named(document, certificate, "certificate", world.certificates.servers)
     account = _at(template, "spec", "serviceAccountName")
     accounts = {"default", *world.of("ServiceAccount", document.namespace)}
     yield from _named(document, account, "ServiceAccount", accounts)

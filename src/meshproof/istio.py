@@ -45,6 +45,22 @@ def install(images: ImageSet, kubeconfig: Path) -> None:
         raise ClusterError(f"`istioctl install` failed: {error.tail.strip()[-400:]}. {explained}") from error
 
 
+def renew(kube: Kube) -> None:
+    """Have the pods of a mesh that was installed over another one as a new mesh has them.
+
+    ``istioctl install`` removes what is no longer asked for, but istiod goes on with the configuration and the template
+    of sidecars that it has read, and gateways with what was injected into them.
+
+    Raises:
+        NotSettled: A pod is not ready again.
+    """
+    for name in sorted(
+        kube.deployments(NAMESPACE), key=lambda name: name != "istiod"
+    ):  # istiod injects into the others
+        kube.rolled_out(NAMESPACE, name)
+        kube.renew_pods(NAMESPACE, name)
+
+
 def identity(images: ImageSet) -> str:
     """Name what `install` would install: the images and the options, by their content."""
     content = hashlib.sha256("".join(file.read_text() for file in _operator_files(images)).encode())

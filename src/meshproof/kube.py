@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
 from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
 from websocket import WebSocketException
 
 from meshproof.errors import ClusterError
-from meshproof.manifests import Document, name_of
+from meshproof.manifests import Document, name_of, strings
 from meshproof.settings import TIMEOUTS
 from meshproof.wait import until
 
@@ -29,7 +30,14 @@ Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
 _OWNER = "meshproof"
+_STRICTLY = (("fieldValidation", "Strict"),)
+"""A field that a kind does not have is refused, and not dropped without a word.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+"""
 _LOG_LINES = 500
+_TOKENS = re.compile(r"(?<=kube-api-access-)[a-z0-9]+")
+"""The random end of the name of the volume that has a pod's tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +116,7 @@ class Kube:
                 self._apply(document, dry_run="All")
 
     def _apply(self, document: Document, **options: str) -> None:
-        """Apply a document; a field that its kind does not have is refused, and not dropped without a word.
-
-        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
-        """
+        """Apply a document (server-side apply)."""
         metadata = document["metadata"]
         try:
             resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
@@ -122,13 +127,68 @@ class Kube:
                 namespace=metadata.get("namespace"),
                 field_manager=_OWNER,
                 force_conflicts=True,
-                query_params=[("fieldValidation", "Strict")],
+                query_params=[*_STRICTLY],
                 **options,
             )
         except ResourceNotFoundError as error:
             raise ClusterError(f"{name_of(document)} could not be applied: the cluster knows no such kind.") from error
         except ApiException as error:
             raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
+
+    @_in_our_words
+    def replace(self, documents: Sequence[Document]) -> None:
+        """Make each object what its document says and no more: what anybody else has set in it is gone.
+
+        Server-side apply leaves what it does not own: the ``serviceAccount`` that the API server derived from a field
+        that is gone, or the replicas that somebody set by hand. Where a field can't be changed, the object is deleted
+        and made anew.
+
+        Raises:
+            ClusterError: The API server refused one.
+            NotSettled: One that had to be deleted stayed.
+        """
+        for document in documents:
+            metadata = document["metadata"]
+            resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+            where = {"namespace": metadata.get("namespace"), "field_manager": _OWNER}
+            try:
+                try:
+                    self._dynamic.replace(
+                        resource, body=document, name=metadata["name"], query_params=[*_STRICTLY], **where
+                    )
+                except NotFoundError:
+                    self._dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
+                except UnprocessibleEntityError:
+                    self.remove([document])
+                    self._dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
+            except ApiException as error:
+                raise ClusterError(f"{name_of(document)} could not be applied: {_reason(error)}.") from error
+
+    @_in_our_words
+    def remove(self, documents: Sequence[Document]) -> None:
+        """Delete each document's object with all that belongs to it, and wait until it is gone.
+
+        Raises:
+            NotSettled: One is still there.
+        """
+        objects = []
+        for document in documents:
+            resource = self._dynamic.resources.get(api_version=document["apiVersion"], kind=document["kind"])
+            metadata = document["metadata"]
+            objects.append((resource, {"name": metadata["name"], "namespace": metadata.get("namespace")}))
+        for resource, place in objects:
+            with suppress(NotFoundError):
+                resource.delete(**place, body={"propagationPolicy": "Foreground"})
+
+        def left() -> str:
+            there = []
+            for document, (resource, place) in zip(documents, objects, strict=True):
+                with suppress(NotFoundError):
+                    resource.get(**place)
+                    there.append(name_of(document))
+            return ", ".join(there) or "nothing"
+
+        until(left, "nothing", what="What is left of objects that no manifest has", timeout=TIMEOUTS.rollout)
 
     @_in_our_words
     def delete(self, documents: Sequence[Document]) -> None:
@@ -153,12 +213,6 @@ class Kube:
             listed = self._dynamic.get(resource, label_selector=label).to_dict()["items"]
             there += [{**each, "apiVersion": version, "kind": kind} for each in listed]
         return there
-
-    @_in_our_words
-    def label_namespace(self, name: str, **labels: str) -> None:
-        """Set labels of a namespace."""
-        body = {"metadata": {"labels": {key.replace("_", "-"): value for key, value in labels.items()}}}
-        self._core.patch_namespace(name, body)
 
     @_in_our_words
     def rolled_out(self, namespace: str, *names: str) -> None:
@@ -192,6 +246,83 @@ class Kube:
         status, wanted = deployment.status, deployment.spec.replicas
         seen = (status.observed_generation or 0) >= deployment.metadata.generation
         return bool(seen and status.updated_replicas == status.replicas == status.available_replicas == wanted)
+
+    @_in_our_words
+    def deployments(self, namespace: str) -> list[str]:
+        """Return the names of a namespace's Deployments."""
+        return [each.metadata.name for each in self._apps.list_namespaced_deployment(namespace).items]
+
+    @_in_our_words
+    def renew_pods(self, namespace: str, name: str) -> None:
+        """Replace each pod of a Deployment that is not the one that would be made now, and wait for its successor.
+
+        What would be made the API server tells (dry run): with the sidecar that Istio injects now, if it does. A pod
+        that has read a ConfigMap, a Secret or a token that has changed since is outdated too.
+
+        Raises:
+            ClusterError: None could be made now, for its ServiceAccount is gone, for one.
+            NotSettled: A pod stayed, or its successor did not become ready.
+        """
+        before: set[str] = set()  # only these are replaced: a successor that is outdated as well would be so for ever
+
+        def observe() -> str:
+            deployment = self._get("apps/v1", "Deployment", namespace=namespace, name=name)
+            selector = ",".join(
+                f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items()
+            )
+            listed = self._core.list_namespaced_pod(namespace, label_selector=selector).items
+            ready = {pod.metadata.name for pod in listed if _ready(pod)}
+            before.update([] if before else [pod.metadata.name for pod in listed])
+            outdated, current = [], 0
+            for pod in self._get("v1", "Pod", namespace=namespace, label_selector=selector)["items"]:
+                if "deletionTimestamp" in pod["metadata"]:
+                    continue
+                if self._is_as_new(pod, deployment):
+                    current += pod["metadata"]["name"] in ready
+                else:
+                    outdated.append(pod["metadata"]["name"])
+                    if pod["metadata"]["name"] in before:
+                        with suppress(ApiException):  # it is gone meanwhile
+                            self._core.delete_namespaced_pod(pod["metadata"]["name"], namespace)
+            wanted = deployment["spec"]["replicas"]
+            done = not outdated and current == wanted
+            return "done" if done else f"{current} of {wanted} pods as they should be, {len(outdated)} outdated"
+
+        until(
+            observe,
+            "done",
+            what=f"The replacement of outdated pods of {name} in {namespace}",
+            timeout=TIMEOUTS.rollout,
+            hint=lambda: self.explain(namespace),
+        )
+
+    def _is_as_new(self, pod: Document, deployment: Document) -> bool:
+        """Tell whether a pod is what would be made of its Deployment's template now, and has read all as it is now."""
+        old, template, namespace = pod["metadata"], deployment["spec"]["template"], deployment["metadata"]["namespace"]
+        if "ownerReferences" not in old:
+            return False  # somebody took it from its Deployment, or made it beside it
+        revision = {"pod-template-hash": old["labels"].get("pod-template-hash", "")}
+        metadata = {
+            **template["metadata"],
+            "labels": template["metadata"]["labels"] | revision,
+            **{key: old[key] for key in ("generateName", "ownerReferences")},
+        }
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        resource = self._dynamic.resources.get(api_version="v1", kind="Pod")
+        made = self._dynamic.create(resource, body=body, namespace=namespace, dry_run="All").to_dict()
+        named = {*strings(template["spec"]), made["spec"]["serviceAccountName"]}
+        read = [
+            each
+            for kind in ("ConfigMap", "Secret", "ServiceAccount")
+            for each in self._get("v1", kind, namespace=namespace)["items"]
+            if each["metadata"]["name"] in named
+        ]
+        return is_same_pod(pod, made, read)
+
+    def _get(self, version: str, kind: str, **where: str) -> Document:
+        resource = self._dynamic.resources.get(api_version=version, kind=kind)
+        got: Document = self._dynamic.get(resource, **where).to_dict()
+        return got
 
     @_in_our_words
     def explain(self, namespace: str) -> str:
@@ -314,6 +445,32 @@ class Kube:
         except ClusterError:
             return False
         return True
+
+
+def is_same_pod(pod: Document, made: Document, read: Sequence[Document]) -> bool:
+    """Tell whether a pod that runs is one that would be made now, as far as one can tell before it has a node.
+
+    Args:
+        pod: The one that runs.
+        made: What the API server would make (dry run).
+        read: The ConfigMaps and Secrets that a program reads when it starts, and the ServiceAccount whose tokens it
+            has: a pod that is older than their last change, by a second or more, is another one.
+    """
+
+    def comparable(of: Document) -> tuple[Any, str]:
+        spec = {key: value for key, value in of["spec"].items() if key != "nodeName"}
+        return of["metadata"]["labels"], _TOKENS.sub("", json.dumps(spec, sort_keys=True))
+
+    annotations, wanted = (each["metadata"].get("annotations", {}) for each in (pod, made))
+    same = comparable(pod) == comparable(made) and wanted.items() <= annotations.items()
+    return same and all(_changed(each) <= pod["metadata"]["creationTimestamp"] for each in read)
+
+
+def _changed(document: Document) -> str:
+    """Return when an object was changed last, as RFC 3339 writes it; in UTC, so that later ones sort behind."""
+    metadata = document["metadata"]
+    times: list[str] = [metadata["creationTimestamp"], *(each["time"] for each in metadata.get("managedFields", []))]
+    return max(times)
 
 
 def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401

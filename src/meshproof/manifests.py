@@ -3,16 +3,20 @@
 Three things are put in at run time. A container's ``image`` names a role
 (``httpbin``, ``nginx``, ``curl``). A Secret with the annotation
 ``meshproof/certificate`` gets that certificate and its key, and with
-``meshproof/client-ca`` the authority whose clients are let in; a Deployment's
-pods with that annotation are replaced when the certificate is. And a document
-with the label ``meshproof/step`` belongs to a step of its scenario: it is
-applied when the scenario comes to it and not before.
+``meshproof/client-ca`` the authority whose clients are let in. And the pods of
+a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
+reads them when it starts, so where one changes the pods are replaced.
+
+A document with the label ``meshproof/step`` belongs to a step of its scenario:
+it is applied when the scenario comes to it and not before.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +31,7 @@ Thing = TypeVar("Thing")
 
 CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
-SERIAL = "meshproof/serial"
+CONTENT = "meshproof/content"
 STEP = "meshproof/step"
 KINDS = {
     **dict.fromkeys(("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace"), "v1"),
@@ -48,15 +52,14 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
     documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     for document in documents:
         if document["kind"] == "Deployment":
-            template = document["spec"]["template"]
-            for container in template["spec"]["containers"]:
+            for container in document["spec"]["template"]["spec"]["containers"]:
                 container["image"] = _named(document, images.applications(), container["image"])
-            annotations = template["metadata"].get("annotations", {})
-            if CERTIFICATE in annotations:
-                # A program reads its certificate when it starts: with another one, its pod is another one.
-                annotations[SERIAL] = f"{_named(document, certificates.servers, annotations[CERTIFICATE]).serial:x}"
         if document["kind"] == "Secret":
             document["data"] = _secret_data(document, certificates)
+    for document in documents:
+        if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
+            content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+            document["spec"]["template"]["metadata"].setdefault("annotations", {})[CONTENT] = content[:16]
     return documents
 
 
@@ -70,6 +73,30 @@ def name_of(document: Document) -> str:
     """Return how a person calls it: ``Kind namespace/name``."""
     metadata = document["metadata"]
     return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+
+
+def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Document]:
+    """Return the ConfigMaps and Secrets whose names are somewhere in the pods of a Deployment, in whatever field."""
+    named, namespace = set(strings(deployment["spec"]["template"]["spec"])), deployment["metadata"].get("namespace")
+    return [
+        document
+        for document in documents
+        if document["kind"] in {"ConfigMap", "Secret"}
+        and document["metadata"].get("namespace") == namespace
+        and document["metadata"]["name"] in named
+    ]
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield each string in a value of YAML, at whatever depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
 
 
 def _secret_data(document: Document, certificates: Certificates) -> Mapping[str, str]:

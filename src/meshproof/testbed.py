@@ -20,10 +20,18 @@ from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
 from meshproof.kube import Kube
+from meshproof.manifests import Document
 from meshproof.settings import ARTIFACTS, ROOT, TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
 APPLICATIONS = ROOT / "manifests" / "apps"
+LABEL = "meshproof/application"  # all that is in APPLICATIONS has it
+DEFAULT: Document = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "default", "labels": {"istio-injection": "enabled"}},
+}
+"""The namespace whose pods have sidecars; every cluster has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +110,33 @@ def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certific
         try:
             if installing:
                 with stage("control plane"):
-                    istio.control_plane_ready(kube, installing)
+                    if ours.created:
+                        istio.control_plane_ready(kube, installing)
+                    else:  # the one that is there is ready, and knows the old mesh
+                        installing.result()
+                        istio.renew(kube)
             with stage("gateways and applications"):
-                kube.label_namespace("default", istio_injection="enabled")
-                documents = manifests.load(APPLICATIONS, images=images, certificates=certificates)
-                kube.apply(documents)
-                for document in documents:
-                    if document["kind"] == "Deployment":
-                        kube.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
+                _have_applications(kube, manifests.load(APPLICATIONS, images=images, certificates=certificates))
                 if installing:
                     installing.result()
                     ours.write_mesh(wanted)
         except BaseException:
             process.end_all()
             raise
+
+
+def _have_applications(kube: Kube, documents: list[Document]) -> None:
+    """Have these applications and no others, as a new cluster has them, whatever an earlier run or a person left."""
+    for document in documents:
+        document["metadata"].setdefault("labels", {})[LABEL] = ""
+    names = {manifests.name_of(document) for document in documents}
+    kube.remove([left for left in kube.labelled(LABEL, manifests.KINDS) if manifests.name_of(left) not in names])
+    kube.replace([DEFAULT, *documents])
+    for document in documents:
+        if document["kind"] == "Deployment":
+            where = document["metadata"]["namespace"], document["metadata"]["name"]
+            kube.rolled_out(*where)
+            kube.renew_pods(*where)
 
 
 def _addresses(ours: Cluster) -> dict[int, Address]:

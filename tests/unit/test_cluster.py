@@ -28,6 +28,7 @@ case "$*" in
   "ps "*label=io.x-k8s.kind.cluster=ours) cat named ;;
   inspect*) cat ports ;;
   "ps "*network=*) cat attached ;;
+  "ps --quiet --no-trunc") cat named ;;
   "network ls "*label=meshproof.cluster=*) cat network ;;
   "rm "*|"network rm "*) echo "$@" >> removed; sed -i "/^$4$/d" named attached ;;
 esac
@@ -144,6 +145,34 @@ def test_a_run_does_not_take_over_a_cluster_of_its_name(state: Path) -> None:
     with pytest.raises(ClusterError, match="ours that meshproof did not create; it was not touched"):
         cluster(directory).create()
     assert (state / "removed").read_text() == ""
+
+
+def test_a_kept_cluster_of_another_configuration_is_not_used(state: Path) -> None:
+    """What kind was told can't be changed afterwards: a run that would need it ends, and says what to do."""
+    directory = recorded(state, OURS)
+    (state / "named").write_text(f"{OURS}\n")
+    asked = state / "asked.yaml"
+    asked.write_text("kind: Cluster # of one node")
+    (directory / "kind.yaml").write_text("kind: Cluster\nnetworking: {ipFamily: ipv6}\n")
+    with pytest.raises(ClusterError, match=r"another kind configuration .* `meshproof down --cluster-name ours`"):
+        cluster(directory).create(asked)
+    assert (state / "removed").read_text() == ""
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["a copy", "no copy"])
+def test_a_kept_cluster_of_the_same_configuration_is_used(state: Path, *, copy: bool) -> None:
+    """A comment makes no other configuration; of a cluster without a copy of its configuration it is not known."""
+    directory = recorded(state, OURS)
+    (state / "named").write_text(f"{OURS}\n")
+    asked = state / "asked.yaml"
+    asked.write_text("kind: Cluster # of one node")
+    if copy:
+        (directory / "kind.yaml").write_text("kind: Cluster\n")
+    (directory / "kubeconfig").touch()
+    kept = cluster(directory)
+    kept.kind_path = Path("/bin/true")
+    kept.create(asked)
+    assert not kept.created
 
 
 def test_the_containers_on_record_are_removed(state: Path) -> None:

@@ -81,12 +81,38 @@ def test_a_secret_gets_what_it_asks_for(annotations: dict[str, str], keys: set[s
     assert data.get("ca.crt", CERTIFICATES.authorities["test"].pem) == CERTIFICATES.authorities["test"].pem
 
 
+MOUNTED = {"volumes": [{"name": "v", "configMap": {"name": "a"}}]}
+PROJECTED = {"volumes": [{"name": "v", "projected": {"sources": [{"configMap": {"name": "a"}}]}}]}
+IN_ENVIRONMENT = {"initContainers": [{"image": "curl", "envFrom": [{"configMapRef": {"name": "a"}}]}]}
+
+
+def content(directory: Path, pods: dict[str, Any], *documents: Document) -> str | None:
+    """Load a Deployment beside documents; return what its pods tell of the content that they read."""
+    reader = deployment()
+    reader["spec"]["template"]["spec"] |= pods
+    annotations = loaded(directory, reader, *documents)[0]["spec"]["template"]["metadata"]["annotations"]
+    told: str | None = annotations.get("meshproof/content")
+    return told
+
+
+@pytest.mark.parametrize("pods", [MOUNTED, PROJECTED, IN_ENVIRONMENT], ids=["mounted", "projected", "environment"])
+def test_a_pod_is_another_one_with_another_configuration(pods: dict[str, Any], tmp_path: Path) -> None:
+    """What a pod's ConfigMap says is part of the pod's template, wherever the template names the ConfigMap."""
+    one, other = (
+        {"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}, "data": {"x": value}} for value in "yz"
+    )
+    elsewhere = one | {"metadata": {"name": "a", "namespace": "elsewhere"}}
+    assert content(tmp_path, pods, one) == content(tmp_path, pods, one, elsewhere)
+    assert content(tmp_path, pods, one) != content(tmp_path, pods, other)
+    assert content(tmp_path, pods, elsewhere) is None
+
+
 def test_a_pod_is_another_one_with_another_certificate(tmp_path: Path) -> None:
-    """The serial number of its certificate is part of a pod's template, and only where there is a certificate."""
-    with_one, without = loaded(tmp_path, deployment(certificate="sample.aliyun.com"), deployment())
-    serial = f"{CERTIFICATES.servers['sample.aliyun.com'].serial:x}"
-    assert with_one["spec"]["template"]["metadata"]["annotations"]["meshproof/serial"] == serial
-    assert without["spec"]["template"]["metadata"]["annotations"] == {}
+    """What a pod's Secret says is part of the pod's template: a program reads its certificate when it starts."""
+    pods = {"volumes": [{"name": "v", "secret": {"secretName": "a"}}]}
+    one, other = (content(tmp_path, pods, secret(certificate=name)) for name in ("test.com", "aliyun.com"))
+    assert one
+    assert one != other
 
 
 @pytest.mark.parametrize(
@@ -94,7 +120,6 @@ def test_a_pod_is_another_one_with_another_certificate(tmp_path: Path) -> None:
     [
         pytest.param(secret(certificate="nobody.test"), id="a Secret's certificate"),
         pytest.param(secret(**{"certificate": "test.com", "client-ca": "nobody.test"}), id="a Secret's authority"),
-        pytest.param(deployment(certificate="nobody.test"), id="a Deployment's certificate"),
         pytest.param(deployment("nobody.test"), id="a container's image"),
     ],
 )
@@ -140,9 +165,8 @@ def test_every_gateway_listens_where_it_can_be_reached() -> None:
 
 
 def test_what_a_killed_run_leaves_can_be_found() -> None:
-    """Each kind of document in a scenario is one that the next run looks for."""
-    scenarios = raw(*(MANIFESTS / "scenarios").iterdir())
-    assert {(document["kind"], document["apiVersion"]) for document in scenarios} <= KINDS.items()
+    """Each kind of document in a manifest is one that the next run looks for."""
+    assert {(document["kind"], document["apiVersion"]) for document in raw(*APPLIED)} <= KINDS.items()
 
 
 def test_kind_maps_the_ports_of_the_gateway() -> None:
