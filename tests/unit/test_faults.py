@@ -202,7 +202,7 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             NGINX, "configMap: {name: mynginx-configmap}", "configMap: {name: nginx-configmap}",
-            "line 58: Deployment default/mynginxapp names the ConfigMap nginx-configmap, which is not there: "
+            "line 57: Deployment default/mynginxapp names the ConfigMap nginx-configmap, which is not there: "
             "the nearest is mynginx-configmap.", id="a ConfigMap that is not there",
         ),
         pytest.param(
