@@ -41,6 +41,10 @@ parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on 
 mutants: $(READY) ## Make small mistakes in the scan's code, and count those that `make test` notices
 	@$(BIN)/python tools/mutants.py --seed $(SEED) --count $(COUNT)
 
+.PHONY: mesh-mutants
+mesh-mutants: doctor ## Break the manifests one at a time, and see that a row fails that says so; KEPT=1 on one cluster
+	@$(BIN)/python tools/mesh_mutants.py $(if $(KEPT),--kept)
+
 .PHONY: check
 check: $(READY) ## Lint and check types, of the workflows too
 	@$(BIN)/ruff format --check .
