@@ -15,8 +15,9 @@ from pathlib import Path
 
 from meshproof import process
 from meshproof.settings import ROOT
-from meshproof.tls import Address, Options, Posture, Target, scan, scan_one, sslyze
-from meshproof.tls.clients import built_in
+from meshproof.tls import Address, Options, Posture, Target, scan, scan_one
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.scanner import sslyze
 
 sys.path.insert(0, str(ROOT))
 from tests.parity import testssl

@@ -10,7 +10,7 @@ MeshproofError
 │   └── ToolMissing    a program is not installed
 ├── CommandFailed      a program that we ran ended with an error
 │   └── BuildFailed    … while it built an image; its log is kept
-├── ScanFailed         sslyze could not tell (tls/sslyze.py)
+├── ScanFailed         sslyze could not tell (tls/scanner/sslyze.py)
 ├── NotSettled         something did not become true within its deadline
 └── ClusterError       the cluster or the mesh cannot be made or used as asked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from meshproof.posture.spelling import ended, result
 from meshproof.tls import WORDLESS, Answer, Posture
-from meshproof.tls.clients import built_in
+from meshproof.tls.protocol.clients import built_in
 
 SERVERS = {"minimum 1.2", "only 1.2", "only 1.3"}
 CLIENTS = 35  # of each server

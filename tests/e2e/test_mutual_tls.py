@@ -15,9 +15,9 @@ from meshproof.certificates import Certificates
 from meshproof.http import Answer
 from meshproof.scenario import Scenario
 from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
-from meshproof.tls.clients import built_in
-from meshproof.tls.hello import SERVER_NAME
-from meshproof.tls.posture import ClientAuthentication
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.protocol.hello import SERVER_NAME
+from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.seed import NO_CONNECTION, WORDLESS_END, Row, end_of, seed_rows
 
 HOST = "test.com"

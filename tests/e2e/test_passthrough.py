@@ -13,7 +13,7 @@ from meshproof.certificates import Certificates
 from meshproof.posture.istio import CIPHERS
 from meshproof.scenario import Scenario
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
-from meshproof.tls.posture import ClientAuthentication
+from meshproof.tls.scanner.findings import ClientAuthentication
 from meshproof.workload import CurlEnd, Workload
 from tests.e2e.seed import WORDLESS_END, end_of
 

@@ -17,7 +17,7 @@ from itertools import count, cycle
 from threading import Event, Lock, Thread
 
 from meshproof.tls import Address, ProtocolVersion
-from meshproof.tls.registry import tls12_suites
+from meshproof.tls.protocol.codes import tls12_suites
 from tests.unit.servers import Behaviour
 
 _POLL = 0.002  # seconds; how soon a place that has become free is noticed

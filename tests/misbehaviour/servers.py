@@ -18,9 +18,9 @@ from trustme import KeyType
 
 from meshproof.pki import Leaf, Lifetime
 from meshproof.tls import Address, ProtocolVersion
-from meshproof.tls.hello import Hello
-from meshproof.tls.posture import ClientAuthentication
-from meshproof.tls.profile import Profile
+from meshproof.tls.protocol.hello import Hello
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.misbehaviour.relays import (
     Seen,
     after,

@@ -16,7 +16,7 @@ from meshproof.commands import scan as command
 from meshproof.commands.quick import Quick
 from meshproof.posture import document
 from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
-from meshproof.tls.posture import ClientAuthentication
+from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.misbehaviour.relays import altered
 from tests.misbehaviour.servers import ALL, HTTP_400, MISBEHAVIOURS, MODERN, ONLY_1_2, Misbehaviour, garbled
 from tests.misbehaviour.truth import CLIENTS, SSL_3, TLS_1_0, TLS_1_2, false_statements

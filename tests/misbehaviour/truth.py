@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from meshproof.pki import Authority, Leaf
 from meshproof.posture.spelling import connection
 from meshproof.tls import Offered, Options, Posture, ProtocolVersion, Target, scan_one
-from meshproof.tls.clients import built_in
-from meshproof.tls.posture import ClientAuthentication
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.servers import Behaviour, server_context, serving, speak
 

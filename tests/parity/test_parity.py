@@ -9,7 +9,7 @@ import pytest
 
 from meshproof.posture.spelling import connection
 from meshproof.tls import Address, Offered, Options, Target, scan_one
-from meshproof.tls.clients import built_in
+from meshproof.tls.protocol.clients import built_in
 from tests.parity.servers import SERVERS, Server
 from tests.parity.testssl import CLIENTS, Opinion, Row
 from tests.unit.certificates import HOST

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import (
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.codes import group_named, suite_named
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import (
     Certificate,
     ClientAuthentication,
     ClientResult,
@@ -17,9 +20,6 @@ from meshproof.tls.posture import (
     SuiteOrder,
     Target,
 )
-from meshproof.tls.registry import group_named, suite_named
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
 
 BEGAN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOST = "example.test"

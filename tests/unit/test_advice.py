@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from meshproof.posture.advice import nothing_known, short
-from meshproof.tls.answer import Offer, Offered
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import Posture, Target
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offer, Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import Posture, Target
 from tests.unit import postures
 from tests.unit.postures import GOOD, SILENT
 

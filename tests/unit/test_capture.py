@@ -8,8 +8,8 @@ import time
 import pytest
 
 from meshproof.errors import ToolMissing
-from meshproof.tls.capture import CaptureFailed, capture
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.capture import CaptureFailed, capture
+from meshproof.tls.protocol.version import ProtocolVersion
 from tests.unit.programs import shell
 
 PATIENCE = 20.0  # seconds; never used up

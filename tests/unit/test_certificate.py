@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from meshproof.tls.certificate import certificate_of
-from meshproof.tls.posture import UNREADABLE, Certificate
+from meshproof.tls.scanner.certificate import certificate_of
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate
 from tests.unit.certificates import HOST, OURS, SERVER
 
 YEAR_0 = datetime.min.replace(tzinfo=UTC)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from meshproof.commands.clients import clients
 from meshproof.commands.users import add, own_clients, own_file, remove
 from meshproof.errors import MeshproofError
-from meshproof.tls.clients import ClientsUnreadable, built_in, facts, read
-from meshproof.tls.profile import Profile
+from meshproof.tls.protocol.clients import ClientsUnreadable, built_in, facts, read
+from meshproof.tls.protocol.profile import Profile
 
 MINE = replace(built_in().profiles[0], name="mine", group="user", provenance="a test")
 LISTENS = (

@@ -25,10 +25,10 @@ from meshproof.posture.comparison import (
     was_read,
 )
 from meshproof.posture.verdict import Severity, judge
-from meshproof.tls.answer import Answer
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
-from meshproof.tls.posture import UNREADABLE, ClientResult, Posture
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, ClientResult, Posture
 from tests.unit import postures
 from tests.unit.postures import BEGAN, CERTIFICATE, GOOD, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, GroupOrder, Posture, SuiteOrder
-from meshproof.tls.profile import Profile
-from meshproof.tls.registry import group_named, suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.protocol.codes import group_named, suite_named
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
+from meshproof.tls.scanner.findings import ClientAuthentication, GroupOrder, Posture, SuiteOrder
 from tests.unit.postures import CHACHA, GCM, GCM_256, GOOD, NOT_OFFERED, SILENT, UNKNOWN, groups, suites, versions
 
 SSL_2, SSL_3, TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 = ProtocolVersion

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meshproof.posture.difference import Change, Pair, changes, difference, pairs
-from meshproof.tls.answer import Answer
-from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, ClientResult, Posture, Target
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.outcome import UNDECIDED, Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate, ClientAuthentication, ClientResult, Posture, Target
 from tests.unit import postures
 from tests.unit.postures import (
     BEGAN,

@@ -17,12 +17,12 @@ from meshproof.posture.difference import difference
 from meshproof.posture.document import SCHEMA, from_json, machine_has_aes, to_json
 from meshproof.posture.reading import Unreadable
 from meshproof.posture.verdict import judge
-from meshproof.tls import registry
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, ClientResult, Posture, Target
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture, Target
 from tests.unit import postures
 from tests.unit.postures import GOOD, SILENT, TLS_1_2, WEAK
 
@@ -168,7 +168,7 @@ def test_the_document_names_its_versions() -> None:
     """Of its form, of the tool and of all data that the result depends on."""
     found = written()
     assert (found["schema"], found["format"], found["tool"]["name"]) == ("posture.schema.json", 1, "meshproof")
-    assert found["data"] == {"clients": "2026-11-21", "registry": registry.VERSION}
+    assert found["data"] == {"clients": "2026-11-21", "registry": codes.VERSION}
     assert found["machine"] == {"aes": True}
 
 

@@ -16,14 +16,16 @@ import pytest
 
 from meshproof import process
 from meshproof.pki import Lifetime
-from meshproof.tls import Address, Outcome, ProtocolVersion, questions, registry
-from meshproof.tls.answer import Answer
-from meshproof.tls.encrypted import SUITES, EncryptedFlight, ask_encrypted
-from meshproof.tls.keyexchange import GROUPS
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import RSA
-from meshproof.tls.resolution import Endpoint
-from meshproof.tls.wire import LIMIT
+from meshproof.tls import Address, Outcome, ProtocolVersion
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.encrypted import SUITES, EncryptedFlight, ask_encrypted
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.keyexchange import GROUPS
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.wire import LIMIT
+from meshproof.tls.scanner import questions
+from meshproof.tls.scanner.questions import RSA
 from meshproof.wait import until
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.flights import (
@@ -60,7 +62,7 @@ UNACCEPTABLE = Outcome.UNACCEPTABLE_ANSWER
 USUAL = {"TLS_AES_128_GCM_SHA256": 0x1301, "TLS_AES_256_GCM_SHA384": 0x1302, "TLS_CHACHA20_POLY1305_SHA256": 0x1303}
 OLD = OURS.server(HOST, lifetime=Lifetime.EXPIRED)
 OLD_LEAF = ssl.PEM_cert_to_DER_cert(OLD.chain_pem.decode())
-KYBER = registry.group_named("X25519Kyber768Draft00").code  # we have no private key for it
+KYBER = codes.group_named("X25519Kyber768Draft00").code  # we have no private key for it
 AEGIS = 0x1306  # a cipher that we don't have
 OURS_TOO = {X25519, *CURVES, *ML_KEMS, *HYBRIDS}
 """The groups that the server in these tests has keys for; the others are OpenSSL's."""
@@ -172,8 +174,8 @@ def test_the_certificate_is_read(suite: int) -> None:
     assert answer == Answer(
         outcome=Outcome.NEGOTIATED,
         version=ProtocolVersion.TLS_1_3,
-        suite=registry.suite(suite),
-        group=registry.group(X25519),
+        suite=codes.suite(suite),
+        group=codes.group(X25519),
     )
     assert found == EncryptedFlight(None, (LEAF,), client_cert_requested=False)
 
@@ -308,7 +310,7 @@ def test_every_end_has_a_name(behaviour: Behaviour, outcome: Outcome) -> None:
     assert (answer.outcome, found) == (outcome, EncryptedFlight())
 
 
-@pytest.mark.parametrize("group", sorted(OURS_TOO), ids=lambda code: str(registry.group(code)))
+@pytest.mark.parametrize("group", sorted(OURS_TOO), ids=lambda code: str(codes.group(code)))
 def test_a_server_gets_the_key_that_it_asks_for(group: int) -> None:
     """A server of one group alone asks for it; all that it says is read, whatever the group."""
     behaviour = sealed(lambda to: to.record(WHOLE), request=retry(group), group=group)
@@ -317,19 +319,19 @@ def test_a_server_gets_the_key_that_it_asks_for(group: int) -> None:
     assert answer == Answer(
         outcome=Outcome.NEGOTIATED,
         version=ProtocolVersion.TLS_1_3,
-        suite=registry.suite(AES_128_GCM),
-        group=registry.group(group),
+        suite=codes.suite(AES_128_GCM),
+        group=codes.group(group),
         retried=group != X25519,
     )
 
 
-@pytest.mark.parametrize("suite", SUITES, ids=lambda code: str(registry.suite(code)))
+@pytest.mark.parametrize("suite", SUITES, ids=lambda code: str(codes.suite(code)))
 @pytest.mark.parametrize("again", [False, True], ids=["at once", "after a retry"])
 def test_every_suite_is_read(suite: int, *, again: bool) -> None:
     """The hash of the suite makes the keys, and stands for the first hello after a retry."""
     request, group = (retry(P384, suite=suite), P384) if again else (None, X25519)
     answer, found = read(sealed(lambda to: to.record(WHOLE), request=request, group=group, suite=suite))
-    assert (answer.outcome, answer.suite, found) == (Outcome.NEGOTIATED, registry.suite(suite), SEEN)
+    assert (answer.outcome, answer.suite, found) == (Outcome.NEGOTIATED, codes.suite(suite), SEEN)
 
 
 @pytest.mark.parametrize("between", [b"", CHANGE, CHANGE * 3], ids=["nothing", "change_cipher_spec", "three"])
@@ -377,7 +379,7 @@ def test_a_server_is_asked_again_without_what_can_not_be_read() -> None:
             connection.sendall(record(answer) + sealer.record(WHOLE))
 
     answer, found = read(behave)
-    assert (answer.outcome, answer.group, found) == (Outcome.NEGOTIATED, registry.group(X25519), SEEN)
+    assert (answer.outcome, answer.group, found) == (Outcome.NEGOTIATED, codes.group(X25519), SEEN)
     groups = struct.unpack("!" + "H" * (len(GROUPS) + 1), extensions_of(hellos[1])[10])[1:]
     assert set(groups) == set(GROUPS)
 
@@ -396,8 +398,8 @@ def test_what_can_not_be_read_is_unknown(behaviour: Behaviour, suite: int, group
     assert found == EncryptedFlight()
     assert answer.outcome is Outcome.UNREADABLE
     assert (answer.version, answer.suite, answer.group) == (
-        *(ProtocolVersion.TLS_1_3, registry.suite(suite)),
-        registry.group(group),
+        *(ProtocolVersion.TLS_1_3, codes.suite(suite)),
+        codes.group(group),
     )
 
 
@@ -410,12 +412,12 @@ def test_an_end_tells_what_was_agreed_on(request_: bytes | None) -> None:
     assert answer == Answer(
         outcome=Outcome.RESET,
         version=ProtocolVersion.TLS_1_3,
-        suite=registry.suite(AES_128_GCM),
-        group=registry.group(group),
+        suite=codes.suite(AES_128_GCM),
+        group=codes.group(group),
         retried=bool(request_),
     )
     answer, _ = read(sealed(lambda to: to.record(b"\2\x28", kind=ALERT), request=request_, group=group))
-    assert (answer.outcome, answer.alert, answer.group) == (Outcome.HANDSHAKE_FAILURE, 40, registry.group(group))
+    assert (answer.outcome, answer.alert, answer.group) == (Outcome.HANDSHAKE_FAILURE, 40, codes.group(group))
 
 
 def test_the_warning_is_told() -> None:

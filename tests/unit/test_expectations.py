@@ -13,10 +13,10 @@ from meshproof.posture import expectations
 from meshproof.posture.comparison import Row
 from meshproof.posture.expectations import Expectations, compare, read
 from meshproof.posture.reading import Unreadable
-from meshproof.tls.answer import Answer
-from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import UNREADABLE, ClientAuthentication, ClientResult, Posture
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.outcome import UNDECIDED, Outcome
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, ClientAuthentication, ClientResult, Posture
 from tests.unit import postures
 from tests.unit.postures import BEGAN, CERTIFICATE, CHACHA, GCM, GCM_256, GOOD, SILENT, TLS_1_0, TLS_1_2, TLS_1_3
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from meshproof.tls import ProtocolVersion
-from meshproof.tls import hello as sent
-from meshproof.tls.clients import built_in
-from meshproof.tls.hello import KEY_SHARE, PADDING, SUPPORTED_VERSIONS, Hello, Retry, simulable
-from meshproof.tls.octets import Cursor, extensions
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.registry import group_named
+from meshproof.tls.protocol import hello as sent
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.protocol.codes import group_named
+from meshproof.tls.protocol.hello import KEY_SHARE, PADDING, SUPPORTED_VERSIONS, Hello, Retry, simulable
+from meshproof.tls.protocol.octets import Cursor, extensions
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 from tests.unit.flights import P256, shares_of
 

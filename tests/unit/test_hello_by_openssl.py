@@ -16,13 +16,13 @@ import pytest
 
 from meshproof import process
 from meshproof.tls import Outcome, ProtocolVersion
-from meshproof.tls import hello as sent
-from meshproof.tls.clients import built_in
-from meshproof.tls.hello import Hello
-from meshproof.tls.probe import ask
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.questions import PROTOCOLS, broad
-from meshproof.tls.resolution import Endpoint
+from meshproof.tls.probe.exchange import ask
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol import hello as sent
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.protocol.hello import Hello
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.scanner.questions import PROTOCOLS, broad
 from meshproof.wait import until
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import RSA_AES_128, TLS_1_0

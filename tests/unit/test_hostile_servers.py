@@ -12,14 +12,20 @@ from dataclasses import replace
 import pytest
 
 from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, scan_one
-from meshproof.tls.answer import Answer
-from meshproof.tls.hello import KEY_SHARE, SERVER_NAME, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS, SUPPORTED_VERSIONS
-from meshproof.tls.posture import ClientAuthentication
-from meshproof.tls.probe import ask, ask_ssl2
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.resolution import Endpoint
-from meshproof.tls.wire import LIMIT
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.exchange import ask, ask_ssl2
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol.hello import (
+    KEY_SHARE,
+    SERVER_NAME,
+    SIGNATURE_ALGORITHMS,
+    SUPPORTED_GROUPS,
+    SUPPORTED_VERSIONS,
+)
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.protocol.wire import LIMIT
+from meshproof.tls.scanner.findings import ClientAuthentication
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import (
     AES_128_GCM,

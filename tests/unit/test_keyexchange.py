@@ -8,11 +8,11 @@ import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 
-from meshproof.tls import registry
-from meshproof.tls.keyexchange import _CODES, GROUPS, _elliptic, ffdhe_prime, private_key
-from meshproof.tls.keyshare import public_key
-from meshproof.tls.profile import GREASE
-from meshproof.tls.registry import group_named
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import group_named
+from meshproof.tls.protocol.keyexchange import _CODES, GROUPS, _elliptic, ffdhe_prime, private_key
+from meshproof.tls.protocol.keyshare import public_key
+from meshproof.tls.protocol.profile import GREASE
 from tests.unit.flights import CURVES, HYBRIDS, ML_KEMS, X25519, agree
 
 NAMES = {
@@ -79,14 +79,14 @@ def test_two_keys_agree(name: str) -> None:
     assert len(one.public) == one.length
 
 
-@pytest.mark.parametrize("group", [X25519, *CURVES, *ML_KEMS, *HYBRIDS], ids=lambda code: str(registry.group(code)))
+@pytest.mark.parametrize("group", [X25519, *CURVES, *ML_KEMS, *HYBRIDS], ids=lambda code: str(codes.group(code)))
 def test_a_server_agrees(group: int) -> None:
     """What a server makes of our share, written independently, is the secret that we make of its."""
     key = private_key(group)
     assert key
     share, secret = agree(group, key.public)
     assert key.shared(share) == secret
-    assert len(share) == key.length == LENGTHS.get(str(registry.group(group)), len(share))
+    assert len(share) == key.length == LENGTHS.get(str(codes.group(group)), len(share))
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 
 from meshproof.tls import Outcome, ProtocolVersion
-from meshproof.tls.answer import Answer
-from meshproof.tls.hello import KEY_SHARE
-from meshproof.tls.keyshare import public_key
-from meshproof.tls.probe import ask
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.registry import group_named
-from meshproof.tls.resolution import Endpoint
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.exchange import ask
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol.codes import group_named
+from meshproof.tls.protocol.hello import KEY_SHARE
+from meshproof.tls.protocol.keyshare import public_key
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.servers import serving, tls
 

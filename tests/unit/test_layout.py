@@ -31,6 +31,9 @@ LAYERS = [
 ]
 """The parts, lowest first: each may import from its own layer and from those below."""
 
+LAYERS_OF_TLS = [{"protocol"}, {"probe"}, {"scanner"}]
+"""The same inside of ``tls``: the octets, one connection, many connections."""
+
 ONLY_IN = {
     "subprocess": {"process"},
     "kubernetes": {"kube"},
@@ -43,10 +46,10 @@ ONLY_IN = {
 }
 NO_FAULT_OF_A_RUN = {"ValueError", "TypeError", "AttributeError", "Exit"}  # a caller's mistake; typer's way to end
 WITHIN_A_PROBE = {  # a probe reports it as an outcome
-    "tls.stream": {"Ended"},
-    "tls.wire": {"Malformed", "NotTls", "Overlong"},
-    "tls.encrypted": {"Malformed", "Overlong"},
-    "tls.probe": {"Malformed"},
+    "tls.probe.stream": {"Ended"},
+    "tls.protocol.wire": {"Malformed", "NotTls", "Overlong"},
+    "tls.probe.encrypted": {"Malformed", "Overlong"},
+    "tls.probe.exchange": {"Malformed"},
 }
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
 KEY = b"PRIVATE KEY" + b"-----"
@@ -88,6 +91,18 @@ def test_nobody_imports_from_above(module: str) -> None:
     )
     ours = {name.split(".", 2)[1] for name in imports(MODULES[module]) if name.startswith("meshproof.")}
     assert ours & above == set()
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.count(".") > 1))
+def test_nobody_in_tls_imports_from_above(module: str) -> None:
+    """What is about one connection knows nothing of scans, and what is about octets nothing of connections."""
+    room = module.split(".")[1]
+    above = {each for layer in LAYERS_OF_TLS[LAYERS_OF_TLS.index({room}) + 1 :] for each in layer}
+    names = {name.split(".")[2] for name in imports(MODULES[module]) if name.startswith("meshproof.tls.")}
+    assert names & above == set()
+    assert [
+        name for name in imports(MODULES[module]) if name.startswith("meshproof.tls.") and name.count(".") < 3
+    ] == []
 
 
 @pytest.mark.parametrize("package", ONLY_IN)

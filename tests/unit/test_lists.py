@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from meshproof.tls import enumeration, questions
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.enumeration import Choice, Version
-from meshproof.tls.hello import ALPN, SERVER_NAME
-from meshproof.tls.outcome import Outcome, outcome_of_alert
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.registry import CipherSuite, group_named, suite_named
-from meshproof.tls.registry import suite as suite_of
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome, outcome_of_alert
+from meshproof.tls.protocol.codes import CipherSuite, group_named, suite_named
+from meshproof.tls.protocol.codes import suite as suite_of
+from meshproof.tls.protocol.hello import ALPN, SERVER_NAME
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import enumeration, questions
+from meshproof.tls.scanner.enumeration import Choice, Version
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from meshproof.tls import Alert, Outcome, Phase, ProtocolVersion, alert_name
-from meshproof.tls.outcome import alert_of_reason, outcome_of_alert
+from meshproof.tls.probe.outcome import alert_of_reason, outcome_of_alert
 
 MEANINGS = [
     (Alert.CLOSE_NOTIFY, Outcome.CLOSED_IN_ORDER),

@@ -15,9 +15,9 @@ from meshproof.posture.document import Json, to_json
 from meshproof.posture.page import page
 from meshproof.posture.verdict import finding as finding_of
 from meshproof.posture.verdict import judge, other_server
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, Posture, Target
-from meshproof.tls.stream import Address
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.scanner.findings import ClientAuthentication, Posture, Target
 from tests.unit import postures
 from tests.unit.postures import CERTIFICATE, GOOD, SILENT, WEAK
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.tls import questions, registry
-from meshproof.tls.hello import (
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import extension_code, group_named, signature_code, suite_named
+from meshproof.tls.protocol.hello import (
     ALPN,
     KEY_SHARE,
     POINT_FORMATS,
@@ -18,10 +19,10 @@ from meshproof.tls.hello import (
     SUPPORTED_VERSIONS,
     Hello,
 )
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.registry import extension_code, group_named, signature_code, suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import questions
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 
 SSL_2, SSL_3, TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 = ProtocolVersion
@@ -39,25 +40,25 @@ def group_code(name: str) -> int:
 def test_usual_groups_come_first() -> None:
     """They are in every hello that is cut short; each group is there once."""
     for version in (TLS_1_2, TLS_1_3):
-        codes = questions.groups(version)
+        usual = questions.groups(version)
         names = ["x25519", "secp256r1", "secp384r1", "secp521r1", "x448"]
-        assert codes[:5] == tuple(map(group_code, names))
-        assert len(codes) == len(set(codes))
-    assert set(questions.groups(TLS_1_3)) == {group.code for group in registry.groups()}
+        assert usual[:5] == tuple(map(group_code, names))
+        assert len(usual) == len(set(usual))
+    assert set(questions.groups(TLS_1_3)) == {group.code for group in codes.groups()}
 
 
 def test_key_encapsulation_is_for_tls_1_3() -> None:
     """Older versions can't use X25519MLKEM768 and its like, and can use all else."""
-    kems = {group.code for group in registry.groups() if group.kind == "KEM"}
+    kems = {group.code for group in codes.groups() if group.kind == "KEM"}
     assert group_code("X25519MLKEM768") in kems
     for version in OLD:
-        assert set(questions.groups(version)) == {group.code for group in registry.groups()} - kems
+        assert set(questions.groups(version)) == {group.code for group in codes.groups()} - kems
 
 
 def test_all_suites_are_asked_for() -> None:
     """Of TLS 1.3 those of TLS 1.3; of each older version all others, by the kind of certificate or not."""
-    assert questions.suites(TLS_1_3) == registry.tls13_suites()
-    everything = set(registry.tls12_suites())
+    assert questions.suites(TLS_1_3) == codes.tls13_suites()
+    everything = set(codes.tls12_suites())
     ecdsa = {suite for suite in everything if suite.authentication == "ECDSA"}
     for version in OLD:
         assert set(questions.suites(version)) == everything
@@ -94,7 +95,7 @@ def test_unusual_suites_come_last(name: str) -> None:
 
 def test_the_order_of_equals_is_kept() -> None:
     """Among the usual, and among the others, the stronger comes first, as in the registry."""
-    by_registry = {suite: place for place, suite in enumerate(registry.tls12_suites())}
+    by_registry = {suite: place for place, suite in enumerate(codes.tls12_suites())}
     places = [by_registry[suite] for suite in questions.suites(TLS_1_2)]
     falls = [at for at in range(1, len(places)) if places[at] < places[at - 1]]
     assert len(falls) == 1
@@ -136,7 +137,7 @@ def test_a_broad_hello_of_sslv2() -> None:
     """It is in its own format, and offers all kinds of ciphers."""
     hello = broad(SSL_2)
     assert (hello.ssl2_format, hello.versions, hello.name) == (True, (SSL_2.code,), "")
-    assert hello.suites == tuple(kind.code for kind in registry.ssl2_kinds())
+    assert hello.suites == tuple(kind.code for kind in codes.ssl2_kinds())
 
 
 @pytest.mark.parametrize("version", OLD)
@@ -165,7 +166,7 @@ def test_a_broad_hello_of_tls_1_3() -> None:
     """One version, its suites without a signal, key shares for the two most usual groups, a session id."""
     hello = broad(TLS_1_3)
     assert (hello.accepted_versions, hello.record_version, hello.session_id) == ((TLS_1_3,), TLS_1_0, 32)
-    assert hello.suites == tuple(suite.code for suite in registry.tls13_suites())
+    assert hello.suites == tuple(suite.code for suite in codes.tls13_suites())
     assert hello.key_shares == (group_code("x25519"), group_code("secp256r1"))
     assert hello.extensions == (
         *(SERVER_NAME, SUPPORTED_GROUPS, SIGNATURE_ALGORITHMS),
@@ -204,7 +205,7 @@ def test_a_short_hello(version: ProtocolVersion) -> None:
     assert hello.accepted_versions == (version,)
     assert hello.groups == questions.groups(version)[:5]
     assert len(hello.signature_algorithms) == 9
-    suites = [registry.suite(code) for code in hello.suites if code != SCSV]
+    suites = [codes.suite(code) for code in hello.suites if code != SCSV]
     assert not [suite.name for suite in suites if suite.name.endswith(("_CCM", "_CCM_8"))]
     assert all(suite.authentication in ("RSA", "ECDSA", None) for suite in suites)
     assert len(hello.suites) == (31 if version is not TLS_1_3 else len(suites))

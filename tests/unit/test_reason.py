@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.hello import SERVER_NAME, SUPPORTED_GROUPS
-from meshproof.tls.outcome import Outcome, outcome_of_alert
-from meshproof.tls.posture import GroupOrder, Posture, SuiteOrder, Target
-from meshproof.tls.profile import Profile
-from meshproof.tls.reason import reason
-from meshproof.tls.registry import group_named, suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome, outcome_of_alert
+from meshproof.tls.protocol.codes import group_named, suite_named
+from meshproof.tls.protocol.hello import SERVER_NAME, SUPPORTED_GROUPS
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import GroupOrder, Posture, SuiteOrder, Target
+from meshproof.tls.scanner.reason import reason
 from tests.unit import postures
 from tests.unit.postures import GCM, GOOD, HOST, TLS_1_0, TLS_1_2, TLS_1_3
 

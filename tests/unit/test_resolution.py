@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from meshproof.tls import Address, Outcome
-from meshproof.tls.resolution import Endpoint, reachable, resolve
+from meshproof.tls.probe.resolution import Endpoint, reachable, resolve
 from tests.unit.probing import endpoint
 from tests.unit.servers import nobody, say, serving
 

@@ -13,10 +13,10 @@ from trustme import KeyType
 
 from meshproof.pki import Leaf
 from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan, scan_one
-from meshproof.tls.clients import built_in
-from meshproof.tls.posture import ClientAuthentication
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import PROTOCOLS
+from meshproof.tls.protocol.clients import built_in
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.scanner.findings import ClientAuthentication
+from meshproof.tls.scanner.questions import PROTOCOLS
 from tests.misbehaviour.relays import Seen, crowded, in_turn, look, numbered, slowly, when
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.flights import (

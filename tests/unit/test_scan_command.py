@@ -36,7 +36,7 @@ from meshproof.pki import Leaf, Lifetime
 from meshproof.posture import document
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture
-from meshproof.tls.clients import built_in
+from meshproof.tls.protocol.clients import built_in
 from meshproof.wait import until
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.postures import GOOD, SILENT, WEAK
@@ -200,7 +200,7 @@ def test_a_client_of_a_file_goes_before_ours(server: Address, tmp_path: Path) ->
     """A file for `--clients` has a client of the name of one of ours: that one is simulated, and only once."""
     facts = next(
         each
-        for each in json.loads((ROOT / "src/meshproof/tls/clients.json").read_text())["clients"]
+        for each in json.loads((ROOT / "src/meshproof/tls/protocol/clients.json").read_text())["clients"]
         if each["name"] == "IE 8 XP"
     )
     own = tmp_path / "own.json"

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from meshproof.tls import Answer, Outcome
-from meshproof.tls.outcome import Alert
+from meshproof.tls.probe.outcome import Alert
 from tests.e2e.seed import WORDLESS_END, end_of, seed_rows
 
 

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from meshproof.tls import Outcome
-from meshproof.tls.stream import Deadline, Ended, Stream
+from meshproof.tls.probe.stream import Deadline, Ended, Stream
 from tests.unit.servers import reset, serving
 
 PATIENCE = 5.0  # seconds; never used up

@@ -15,9 +15,9 @@ from meshproof.posture.advice import nothing_known
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import Change, difference
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge, other_server
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import ClientAuthentication, Posture, Target
-from meshproof.tls.stream import Address
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.scanner.findings import ClientAuthentication, Posture, Target
 from tests.unit import postures
 from tests.unit.postures import CERTIFICATE, GOOD, SILENT, TLS_1_2, WEAK
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from meshproof.process import run
-from meshproof.tls import registry
+from meshproof.tls.protocol import codes
 from tests.unit.programs import PATIENCE
 
-TABLE = json.loads(Path(registry.__file__).with_name("registry.json").read_text())
-SUITES = [registry.suite(int(code, 16)) for code, *_ in TABLE["cipher_suites"]]
+TABLE = json.loads(Path(codes.__file__).with_name("codes.json").read_text())
+SUITES = [codes.suite(int(code, 16)) for code, *_ in TABLE["cipher_suites"]]
 SIGNATURES = [int(code, 16) for code, _ in TABLE["signature_schemes"]]
 EXTENSIONS = [code for code, _ in TABLE["extensions"]]
 
@@ -76,11 +76,11 @@ ALIASES = [
 ]
 
 UNKNOWN: list[tuple[Callable[[str], object], str, str]] = [
-    (registry.suite_named, "ECDHE-RSA-AES128-GCM-SHA265", "ECDHE-RSA-AES128-GCM-SHA256"),
-    (registry.suite_named, "tls_aes_128_gcm_sha256", "TLS_AES_128_GCM_SHA256"),
-    (registry.group_named, "secp256r2", "secp256r1"),
-    (registry.signature_code, "rsa_pss_sha256", "rsa_pss_pss_sha256"),
-    (registry.extension_code, "server-name", "server_name"),
+    (codes.suite_named, "ECDHE-RSA-AES128-GCM-SHA265", "ECDHE-RSA-AES128-GCM-SHA256"),
+    (codes.suite_named, "tls_aes_128_gcm_sha256", "TLS_AES_128_GCM_SHA256"),
+    (codes.group_named, "secp256r2", "secp256r1"),
+    (codes.signature_code, "rsa_pss_sha256", "rsa_pss_pss_sha256"),
+    (codes.extension_code, "server-name", "server_name"),
 ]
 
 
@@ -93,8 +93,8 @@ def test_openssl_has_the_same_names() -> None:
         octets, _, name, _, openssl, *_ = line.split()
         theirs[int(octets.replace(",0x", ""), 16)] = (name, openssl)
     assert len(theirs) > 50
-    assert {code: (registry.suite(code).name, registry.suite(code).openssl) for code in theirs} == theirs
-    assert {code: registry.suite_named(openssl).code for code, (_, openssl) in theirs.items()} == {n: n for n in theirs}
+    assert {code: (codes.suite(code).name, codes.suite(code).openssl) for code in theirs} == theirs
+    assert {code: codes.suite_named(openssl).code for code, (_, openssl) in theirs.items()} == {n: n for n in theirs}
 
 
 @pytest.mark.parametrize("part", ["cipher_suites", "ssl2_kinds", "groups", "signature_schemes", "extensions"])
@@ -116,7 +116,7 @@ def test_a_name_says_what_is_in_the_suite(
     code: int, exchange: str | None, authentication: str | None, encryption: str | None, mac: str | None
 ) -> None:
     """Each part is read from the name at IANA; a suite of TLS 1.3 has no key exchange, an unknown one has nothing."""
-    suite = registry.suite(code)
+    suite = codes.suite(code)
     found = (suite.key_exchange, suite.authentication, suite.encryption, suite.mac)
     assert found == (exchange, authentication, encryption, mac)
     assert suite.aead == (mac == "AEAD")
@@ -124,7 +124,7 @@ def test_a_name_says_what_is_in_the_suite(
 
 def test_every_suite_has_all_parts() -> None:
     """No name is read by halves: what is no suite of TLS 1.3 and no signal has a key exchange and a cipher."""
-    for suite in registry.tls12_suites() + registry.ssl2_kinds():
+    for suite in codes.tls12_suites() + codes.ssl2_kinds():
         assert suite.key_exchange, suite.name
         assert suite.authentication, suite.name
         assert suite.encryption, suite.name
@@ -133,7 +133,7 @@ def test_every_suite_has_all_parts() -> None:
 
 def test_kinds_of_suites() -> None:
     """Export, TLS 1.3, forward secrecy and the signals are told apart."""
-    named = registry.suite_named
+    named = codes.suite_named
     assert {suite.name for suite in SUITES if suite.signalling} == {
         "TLS_EMPTY_RENEGOTIATION_INFO_SCSV",
         "TLS_FALLBACK_SCSV",
@@ -144,7 +144,7 @@ def test_kinds_of_suites() -> None:
     assert not named("RC4-MD5").export
     assert named("TLS_AES_128_GCM_SHA256").tls13
     assert not named("TLS_FALLBACK_SCSV").tls13
-    assert not registry.suite(0x13FF).tls13
+    assert not codes.suite(0x13FF).tls13
     secret = ["TLS_AES_128_GCM_SHA256", "DHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-PSK-AES128-CBC-SHA"]
     open_later = ["AES128-SHA", "ADH-AES128-SHA", "ECDH-RSA-AES128-SHA", "RSA-PSK-AES128-CBC-SHA", "TLS_FALLBACK_SCSV"]
     assert all(named(name).forward_secret for name in secret)
@@ -154,36 +154,36 @@ def test_kinds_of_suites() -> None:
 def test_a_suite_is_found_by_each_of_its_names() -> None:
     """The name at IANA, the name in OpenSSL and the label lead back to the suite."""
     for suite in SUITES:
-        assert registry.suite_named(suite.name) is suite
-        assert registry.suite_named(str(suite)) is suite
+        assert codes.suite_named(suite.name) is suite
+        assert codes.suite_named(str(suite)) is suite
         assert str(suite) == suite.label == (suite.openssl or suite.name)
 
 
 def test_ssl2_kinds_are_found_by_their_own_names() -> None:
     """A name that SSL 2 shares with TLS means the suite of TLS."""
-    for kind in registry.ssl2_kinds():
+    for kind in codes.ssl2_kinds():
         assert kind.code > 0xFFFF
-        assert registry.suite_named(kind.name) is kind is registry.suite(kind.code)
-    assert registry.suite_named("RC4-MD5").code == 0x0004
-    assert registry.suite_named("IDEA-CBC-MD5").code == 0x050080
+        assert codes.suite_named(kind.name) is kind is codes.suite(kind.code)
+    assert codes.suite_named("RC4-MD5").code == 0x0004
+    assert codes.suite_named("IDEA-CBC-MD5").code == 0x050080
 
 
 def test_older_names_of_openssl() -> None:
     """The names of OpenSSL 1.0 are understood where they have changed since."""
-    assert registry.suite_named("EDH-RSA-DES-CBC3-SHA") is registry.suite_named("DHE-RSA-DES-CBC3-SHA")
-    assert registry.suite_named("EDH-RSA-DES-CBC-SHA").name == "TLS_DHE_RSA_WITH_DES_CBC_SHA"
+    assert codes.suite_named("EDH-RSA-DES-CBC3-SHA") is codes.suite_named("DHE-RSA-DES-CBC3-SHA")
+    assert codes.suite_named("EDH-RSA-DES-CBC-SHA").name == "TLS_DHE_RSA_WITH_DES_CBC_SHA"
 
 
 def test_every_suite_is_offered_once() -> None:
     """What is offered for TLS 1.2 and for TLS 1.3 is all that there is, but for the signals."""
-    offered = [*registry.tls12_suites(), *registry.tls13_suites()]
+    offered = [*codes.tls12_suites(), *codes.tls13_suites()]
     assert len(offered) == len(set(offered))
     assert set(offered) == {suite for suite in SUITES if not suite.signalling}
 
 
 def test_the_strongest_suites_come_first() -> None:
     """A server that follows the client takes the best that it has."""
-    names = [suite.label for suite in registry.tls12_suites()]
+    names = [suite.label for suite in codes.tls12_suites()]
     order = [
         "ECDHE-ECDSA-AES256-GCM-SHA384",
         "DHE-RSA-AES256-GCM-SHA384",
@@ -201,45 +201,45 @@ def test_the_strongest_suites_come_first() -> None:
         "EXP-RC4-MD5",
     ]
     assert sorted(order, key=names.index) == order
-    assert [suite.code for suite in registry.tls13_suites()[:3]] == [0x1302, 0x1303, 0x1301]
+    assert [suite.code for suite in codes.tls13_suites()[:3]] == [0x1302, 0x1303, 0x1301]
 
 
 @pytest.mark.parametrize(("name", "shown"), FORWARD_SECRECY)
 def test_forward_secrecy_is_shown(name: str, shown: str) -> None:
     """Size, kind and name, as OpenSSL counts and NIST calls them; a KEM has only its name."""
-    assert registry.group_named(name).forward_secrecy == shown
+    assert codes.group_named(name).forward_secrecy == shown
 
 
 def test_a_group_is_found_by_its_name() -> None:
     """The name and the code of each group lead to it."""
-    for group in registry.groups():
-        assert registry.group_named(group.name) is group is registry.group(group.code)
+    for group in codes.groups():
+        assert codes.group_named(group.name) is group is codes.group(group.code)
         assert str(group) == group.name
 
 
 @pytest.mark.parametrize(("name", "code"), ALIASES)
 def test_a_group_has_other_names(name: str, code: int) -> None:
     """NIST, X9.62 and OpenSSL call some groups otherwise, and case does not matter."""
-    assert registry.group_named(name).code == code
+    assert codes.group_named(name).code == code
 
 
 def test_signature_schemes_and_extensions_are_found_by_their_names() -> None:
     """Name and code lead to each other."""
-    assert [registry.signature_code(registry.signature_name(code)) for code in SIGNATURES] == SIGNATURES
-    assert [registry.extension_code(registry.extension_name(code)) for code in EXTENSIONS] == EXTENSIONS
-    assert registry.signature_name(0x0403) == "ecdsa_secp256r1_sha256"
-    assert registry.signature_name(0x0202) == "dsa_sha1"
-    assert registry.extension_name(0) == "server_name"
-    assert registry.extension_code("delegated_credentials") == registry.extension_code("delegated_credential") == 34
+    assert [codes.signature_code(codes.signature_name(code)) for code in SIGNATURES] == SIGNATURES
+    assert [codes.extension_code(codes.extension_name(code)) for code in EXTENSIONS] == EXTENSIONS
+    assert codes.signature_name(0x0403) == "ecdsa_secp256r1_sha256"
+    assert codes.signature_name(0x0202) == "dsa_sha1"
+    assert codes.extension_name(0) == "server_name"
+    assert codes.extension_code("delegated_credentials") == codes.extension_code("delegated_credential") == 34
 
 
 def test_what_has_no_name_is_its_number() -> None:
     """A code that is in no table is written in hexadecimal, and is read back from that."""
-    assert registry.suite(0x7777) == registry.suite_named("0x7777") == registry.CipherSuite(0x7777, "0x7777", None)
-    assert registry.suite(0xABCDEF) == registry.suite_named("0xABCDEF")
-    assert registry.group(0x7777).forward_secrecy == registry.group_named("0x7777").name == "0x7777"
-    assert registry.signature_code(registry.signature_name(0x7777)) == 0x7777
-    assert registry.extension_code(registry.extension_name(0x7777)) == 0x7777
+    assert codes.suite(0x7777) == codes.suite_named("0x7777") == codes.CipherSuite(0x7777, "0x7777", None)
+    assert codes.suite(0xABCDEF) == codes.suite_named("0xABCDEF")
+    assert codes.group(0x7777).forward_secrecy == codes.group_named("0x7777").name == "0x7777"
+    assert codes.signature_code(codes.signature_name(0x7777)) == 0x7777
+    assert codes.extension_code(codes.extension_name(0x7777)) == 0x7777
 
 
 @pytest.mark.parametrize(("look_up", "name", "nearest"), UNKNOWN)
@@ -253,13 +253,13 @@ def test_an_unknown_name_is_answered_with_the_nearest(
 
 def test_grease() -> None:
     """There are sixteen values, and no other (RFC 8701)."""
-    found = [code for code in range(0x10000) if registry.is_grease(code)]
+    found = [code for code in range(0x10000) if codes.is_grease(code)]
     assert found == [digit << 12 | 0xA00 | digit << 4 | 0xA for digit in range(16)]
-    assert not registry.is_grease(0x10A0A)
+    assert not codes.is_grease(0x10A0A)
 
 
 def test_the_table_has_a_date() -> None:
     """The version is the table's; nothing else is made up."""
-    assert TABLE["version"] == registry.VERSION
+    assert TABLE["version"] == codes.VERSION
     with pytest.raises(AttributeError, match="no attribute 'REVISION'"):
-        registry.REVISION  # type: ignore[attr-defined]  # noqa: B018 - asking is the test
+        codes.REVISION  # type: ignore[attr-defined]  # noqa: B018 - asking is the test

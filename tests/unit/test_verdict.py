@@ -22,9 +22,9 @@ from meshproof.posture.istio import (
     dropped_by_istio,
 )
 from meshproof.posture.verdict import Finding, Severity, judge, other_server
-from meshproof.tls.posture import UNREADABLE, Certificate, Posture, Target
-from meshproof.tls.registry import suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.codes import suite_named
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate, Posture, Target
 from tests.unit import postures
 from tests.unit.postures import BEGAN, CERTIFICATE, GCM, GOOD, INTERMEDIATE, SILENT, TLS_1_0, TLS_1_2, TLS_1_3, WEAK
 

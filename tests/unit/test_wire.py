@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshproof.tls.wire import LIMIT, Flight, Malformed, NotTls, Overlong, Ssl2Flight, take_record
+from meshproof.tls.protocol.wire import LIMIT, Flight, Malformed, NotTls, Overlong, Ssl2Flight, take_record
 from tests.unit.flights import (
     CERTIFICATE_REQUEST,
     CHANGE_CIPHER_SPEC,

@@ -14,21 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshproof.tls import ProtocolVersion, registry
-from meshproof.tls import hello as sent
-from meshproof.tls.clients import Clients, built_in, facts, write
-from meshproof.tls.clients import profile_of as profile_of_facts
-from meshproof.tls.clients import read as read_clients
-from meshproof.tls.encrypted import EncryptedFlight, _Reader
-from meshproof.tls.hello import Hello, Retry
-from meshproof.tls.keyshare import public_key
-from meshproof.tls.probe import ask, ask_ssl2
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.questions import broad
-from meshproof.tls.recognition import profile_of
-from meshproof.tls.registry import extension_code, is_grease
-from meshproof.tls.resolution import Endpoint
-from meshproof.tls.wire import LIMIT, Flight, Malformed, ServerHello, Ssl2Flight
+from meshproof.tls import ProtocolVersion
+from meshproof.tls.probe.encrypted import EncryptedFlight, _Reader
+from meshproof.tls.probe.exchange import ask, ask_ssl2
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol import codes as known
+from meshproof.tls.protocol import hello as sent
+from meshproof.tls.protocol.clients import Clients, built_in, facts, write
+from meshproof.tls.protocol.clients import profile_of as profile_of_facts
+from meshproof.tls.protocol.clients import read as read_clients
+from meshproof.tls.protocol.codes import extension_code, is_grease
+from meshproof.tls.protocol.hello import Hello, Retry
+from meshproof.tls.protocol.keyshare import public_key
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.protocol.recognition import profile_of
+from meshproof.tls.protocol.wire import LIMIT, Flight, Malformed, ServerHello, Ssl2Flight
+from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 from tests.unit.flights import (
     AES_128_GCM,
@@ -201,9 +202,9 @@ def test_no_answer_is_endless(first: bytes, chunk: bytes) -> None:
 WILLING = Profile(
     name="takes all",
     versions=(TLS_1_3, 0x0303, 0x0301),
-    suites=tuple(suite.code for suite in (*registry.tls13_suites(), *registry.tls12_suites())),
+    suites=tuple(suite.code for suite in (*known.tls13_suites(), *known.tls12_suites())),
     extensions=(sent.SUPPORTED_GROUPS, sent.SUPPORTED_VERSIONS, sent.KEY_SHARE),
-    groups=tuple(group.code for group in registry.groups()),
+    groups=tuple(group.code for group in known.groups()),
     key_shares=(X25519,),
 )
 
@@ -280,7 +281,7 @@ def test_any_encrypted_flight_is_read_or_refused(
 BRAINPOOL, DRAFT = 26, 0x7F1C
 A_SHARE = bytes.fromhex("0006 001a 0002 0401")
 OTHERS = [extension_code("session_ticket"), 0x3374, 0x1234, 0xFE0C]  # extensions without a field of their own
-KEYED = [group.code for group in registry.groups() if public_key(group.code)]
+KEYED = [group.code for group in known.groups() if public_key(group.code)]
 numbers = codes.filter(lambda code: not is_grease(code))
 
 
@@ -289,8 +290,8 @@ def several(values: st.SearchStrategy[int], least: int = 0) -> st.SearchStrategy
     return st.lists(values, min_size=least, max_size=5, unique=True).map(tuple)
 
 
-some_groups = st.sampled_from([GREASE, *(group.code for group in registry.groups())]) | numbers
-some_suites = several(st.sampled_from([GREASE, *(suite.code for suite in registry.tls12_suites())]) | numbers, 1)
+some_groups = st.sampled_from([GREASE, *(group.code for group in known.groups())]) | numbers
+some_suites = several(st.sampled_from([GREASE, *(suite.code for suite in known.tls12_suites())]) | numbers, 1)
 some_signatures = several(st.just(GREASE) | numbers)
 some_protocols = st.lists(st.text(st.characters(max_codepoint=255), min_size=1, max_size=9), max_size=3).map(tuple)
 some_versions = several(st.sampled_from([GREASE, *(version.code for version in ProtocolVersion)]) | numbers).map(
@@ -347,7 +348,7 @@ ssl2_profiles = st.builds(
     name=st.just("drawn"),
     ssl2_format=st.just(True),
     versions=oldest_last,
-    suites=several(st.sampled_from([kind.code for kind in registry.ssl2_kinds()]) | numbers, 1),
+    suites=several(st.sampled_from([kind.code for kind in known.ssl2_kinds()]) | numbers, 1),
 )
 
 

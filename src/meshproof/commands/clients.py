@@ -19,7 +19,7 @@ from meshproof.commands.users import add, check_name, own_clients, own_file
 from meshproof.commands.users import remove as remove_from
 from meshproof.errors import MeshproofError
 from meshproof.posture.spelling import plain
-from meshproof.tls.clients import built_in, facts
+from meshproof.tls.protocol.clients import built_in, facts
 
 clients = typer.Typer(
     no_args_is_help=True,
@@ -77,8 +77,8 @@ def capture(
     ] = CAPTURE_TIMEOUT,
 ) -> None:
     """Learn a client from itself: run it against a port on loopback, and keep what its ClientHello says."""
-    from meshproof.tls.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
-    from meshproof.tls.capture import capture as captured  # noqa: PLC0415 - as above
+    from meshproof.tls.probe.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
+    from meshproof.tls.probe.capture import capture as captured  # noqa: PLC0415 - as above
 
     check_name(name)
     if command[0].startswith("-"):

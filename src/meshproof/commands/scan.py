@@ -31,10 +31,10 @@ from meshproof.posture.spelling import plain
 from meshproof.posture.verdict import Severity
 from meshproof.tls import Address, Options, Outcome, Posture, Target
 from meshproof.tls import scan as scan_targets
-from meshproof.tls.clients import ALL, NONE, SETS, Clients, built_in
-from meshproof.tls.clients import read as read_clients
-from meshproof.tls.probe import DEFAULT_TIMEOUT
-from meshproof.tls.profile import Profile
+from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT
+from meshproof.tls.protocol.clients import ALL, NONE, SETS, Clients, built_in
+from meshproof.tls.protocol.clients import read as read_clients
+from meshproof.tls.protocol.profile import Profile
 
 if TYPE_CHECKING:
     from rich.console import Console

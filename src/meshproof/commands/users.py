@@ -12,9 +12,9 @@ from platformdirs import user_config_path
 
 from meshproof.commands.output import write
 from meshproof.errors import MachineError
-from meshproof.tls.clients import Clients, ClientsUnreadable, built_in, is_set, read
-from meshproof.tls.clients import write as text_of
-from meshproof.tls.profile import Profile
+from meshproof.tls.protocol.clients import Clients, ClientsUnreadable, built_in, is_set, read
+from meshproof.tls.protocol.clients import write as text_of
+from meshproof.tls.protocol.profile import Profile
 
 WITHOUT = "`meshproof scan --clients none` does not read it, unless there is --expect."
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from meshproof.tls.answer import Offered
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import Posture
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import Posture
 
 NOT_ABSENT = "What is missing here is not known to be absent."
 """Goes with a target that answered first and then no more."""

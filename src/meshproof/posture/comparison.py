@@ -10,10 +10,10 @@ from typing import Any
 
 from meshproof.posture.spelling import connection
 from meshproof.posture.verdict import Finding, Severity, judge
-from meshproof.tls.answer import Offered
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Outcome
-from meshproof.tls.posture import UNREADABLE, ClientResult, GroupOrder, Posture
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offered
+from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Outcome
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, ClientResult, GroupOrder, Posture
 
 ACCEPTED, REFUSED, NOT_ASKED_FOR = "accepted", "refused", "not asked for"
 AUTHENTICATION = "client authentication"

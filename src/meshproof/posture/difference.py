@@ -19,10 +19,17 @@ from meshproof.posture.comparison import (
 )
 from meshproof.posture.spelling import connection, group, result
 from meshproof.posture.spelling import offer as spelled
-from meshproof.tls.answer import Offered
-from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, GroupOrder, Posture, SuiteOrder
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offered
+from meshproof.tls.probe.outcome import UNDECIDED, Outcome
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import (
+    UNREADABLE,
+    Certificate,
+    ClientAuthentication,
+    GroupOrder,
+    Posture,
+    SuiteOrder,
+)
 
 _NOT_THE_TARGETS = frozenset({Outcome.LOCAL_FAULT, Outcome.NOT_ASKED})
 

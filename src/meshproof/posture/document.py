@@ -15,10 +15,13 @@ from meshproof.posture.spelling import PROTOCOLS, connection, protocol
 from meshproof.posture.spelling import group as spelled
 from meshproof.posture.spelling import offer as spelled_offer
 from meshproof.posture.verdict import Finding, judge
-from meshproof.tls import registry
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.posture import (
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import CipherSuite
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import (
     UNKNOWN,
     Certificate,
     ClientAuthentication,
@@ -28,9 +31,6 @@ from meshproof.tls.posture import (
     SuiteOrder,
     Target,
 )
-from meshproof.tls.registry import CipherSuite
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
 
 FORMAT = 1
 """The version of the format: another one for every change after which an old reader would read something wrong."""
@@ -65,7 +65,7 @@ def to_json(
         "schema": SCHEMA.name,
         "format": FORMAT,
         "tool": {"name": "meshproof", "version": version("meshproof")},
-        "data": {"clients": clients, "registry": registry.VERSION},
+        "data": {"clients": clients, "registry": codes.VERSION},
         "machine": {"aes": aes},
         "targets": [_target(posture) for posture in postures],
         "comparison": comparison,
@@ -247,7 +247,7 @@ def _posture(target: Json) -> Posture:
         groups=tuple(
             GroupOrder(
                 version=PROTOCOLS[order["protocol"]],
-                groups=tuple(registry.group(_code(group)) for group in order["groups"]),
+                groups=tuple(codes.group(_code(group)) for group in order["groups"]),
                 server_decides=order["server_decides"],
                 complete=order["complete"],
             )
@@ -294,7 +294,7 @@ def _read_offer(offer: Json) -> Offer:
 def _read_suites(order: Json) -> SuiteOrder:
     ranks: dict[int, list[CipherSuite]] = {}
     for suite in order["suites"]:
-        ranks.setdefault(suite["rank"], []).append(registry.suite(_code(suite)))
+        ranks.setdefault(suite["rank"], []).append(codes.suite(_code(suite)))
     return SuiteOrder(
         version=PROTOCOLS[order["protocol"]],
         certificate=order["certificate"],
@@ -347,8 +347,8 @@ def _answer(answer: Json) -> Answer:
         outcome=Outcome[answer["outcome"]],
         alert=answer.get("alert"),
         version=_version(answer.get("protocol")),
-        suite=registry.suite(_code(answer["suite"])) if "suite" in answer else None,
-        group=registry.group(_code(answer["group"])) if "group" in answer else None,
+        suite=codes.suite(_code(answer["suite"])) if "suite" in answer else None,
+        group=codes.group(_code(answer["group"])) if "group" in answer else None,
         dh_bits=answer.get("dh_bits"),
         alpn=answer.get("alpn"),
         retried=answer.get("retried", False),

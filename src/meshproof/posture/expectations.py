@@ -63,12 +63,12 @@ from meshproof.posture.comparison import (
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
 from meshproof.posture.spelling import PROTOCOLS, connection, group, protocol, result
 from meshproof.posture.spelling import offer as spelled
-from meshproof.tls.answer import Offered
-from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.posture import UNREADABLE, Certificate, ClientAuthentication, Posture
-from meshproof.tls.questions import PROTOCOLS as APPLICATION_PROTOCOLS
-from meshproof.tls.registry import CipherSuite, group_named, suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offered
+from meshproof.tls.probe.outcome import UNDECIDED, Outcome
+from meshproof.tls.protocol.codes import CipherSuite, group_named, suite_named
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate, ClientAuthentication, Posture
+from meshproof.tls.scanner.questions import PROTOCOLS as APPLICATION_PROTOCOLS
 
 Ranks = tuple[frozenset[str], ...]
 """Names, best first; those of equal preference are together."""

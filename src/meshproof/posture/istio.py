@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshproof.tls.registry import suite_named
+from meshproof.tls.protocol.codes import suite_named
 
 ENVOY_DEFAULTS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",

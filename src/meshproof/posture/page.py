@@ -11,7 +11,7 @@ from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
 from meshproof.posture.document import Json, from_json
 from meshproof.posture.spelling import PROTOCOLS, fallback_scsv, plain
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, other_server
-from meshproof.tls.outcome import Outcome
+from meshproof.tls.probe.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.posture.reading import Node
-from meshproof.tls.outcome import Outcome
+from meshproof.tls.probe.outcome import Outcome
 
 Rules = Mapping[str, Any]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meshproof.tls.answer import Answer, Offer
-from meshproof.tls.outcome import Outcome, alert_name
-from meshproof.tls.posture import ClientResult, SuiteOrder
-from meshproof.tls.registry import Group
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer
+from meshproof.tls.probe.outcome import Outcome, alert_name
+from meshproof.tls.protocol.codes import Group
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import ClientResult, SuiteOrder
 
 
 def protocol(version: ProtocolVersion) -> str:

@@ -20,10 +20,10 @@ from meshproof.posture.spelling import connection, group, plain, preference
 from meshproof.posture.spelling import fallback_scsv as spelled_fallback
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge, other_server
-from meshproof.tls.answer import Offer, Offered
-from meshproof.tls.posture import ClientAuthentication, ClientResult, Posture
-from meshproof.tls.reason import FIRST_HELLO
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offer, Offered
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture
+from meshproof.tls.scanner.reason import FIRST_HELLO
 
 _OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy")
 _SHORT_NAME = 12  # columns; a client's name has no room in fewer

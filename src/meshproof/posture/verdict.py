@@ -20,10 +20,10 @@ from pathlib import Path
 
 from meshproof.posture.istio import BORINGSSL_GROUPS, BORINGSSL_SUITES, CIPHERS, ENVOY_DEFAULTS
 from meshproof.posture.spelling import group as spelled
-from meshproof.tls.answer import Offered
-from meshproof.tls.posture import UNKNOWN, UNREADABLE, Certificate, Posture
-from meshproof.tls.registry import CipherSuite, group_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Offered
+from meshproof.tls.protocol.codes import CipherSuite, group_named
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import UNKNOWN, UNREADABLE, Certificate, Posture
 
 
 class Severity(Enum):

@@ -10,13 +10,13 @@ sslyze      a second opinion on versions and cipher suites, by another program (
 
 from __future__ import annotations
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.handshake import Observation, PeerCertificate, handshake
-from meshproof.tls.outcome import WORDLESS, Alert, Outcome, Phase, alert_name
-from meshproof.tls.posture import Posture, Target
-from meshproof.tls.scan import Options, offers, scan, scan_one
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.handshake import Observation, PeerCertificate, handshake
+from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, Phase, alert_name
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import Posture, Target
+from meshproof.tls.scanner.targets import Options, offers, scan, scan_one
 
 __all__ = [
     "WORDLESS",

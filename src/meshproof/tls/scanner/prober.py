@@ -15,15 +15,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from meshproof.tls import probe, questions
-from meshproof.tls.answer import Answer
-from meshproof.tls.encrypted import EncryptedFlight, ask_encrypted
-from meshproof.tls.hello import Hello
-from meshproof.tls.outcome import WORDLESS, Alert, Outcome
-from meshproof.tls.posture import Target
-from meshproof.tls.profile import Profile
-from meshproof.tls.resolution import Endpoint
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe import exchange
+from meshproof.tls.probe.answer import Answer
+from meshproof.tls.probe.encrypted import EncryptedFlight, ask_encrypted
+from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
+from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol.hello import Hello
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import questions
+from meshproof.tls.scanner.findings import Target
 from meshproof.wait import pause
 
 AT_ONCE = 16  # connections to one target
@@ -292,8 +293,8 @@ class Prober:
         self.connections += 1
         timeout = self._time_for_one
         if profile.ssl2_format and profile.accepted_versions == (ProtocolVersion.SSL_2,):
-            return await probe.ask_ssl2(self.endpoint, profile, timeout=timeout)
-        return await probe.ask(self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length)
+            return await exchange.ask_ssl2(self.endpoint, profile, timeout=timeout)
+        return await exchange.ask(self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length)
 
     async def _wait_a_turn(self) -> None:
         if self._pause:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from meshproof.tls.outcome import Outcome
+from meshproof.tls.probe.outcome import Outcome
 
 _CHUNK = 65536  # octets to ask the kernel for at once
 _OUTCOME_OF_ERRNO = {

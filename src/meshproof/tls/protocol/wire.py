@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from meshproof.tls.octets import Cursor, extensions, vector
-from meshproof.tls.registry import extension_code, suite
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.codes import extension_code, suite
+from meshproof.tls.protocol.octets import Cursor, extensions, vector
+from meshproof.tls.protocol.version import ProtocolVersion
 
 LIMIT = 1 << 18  # octets; four times the longest chain of certificates seen
 _RECORD_HEADER = 5  # RFC 8446 5.1: type, version, length

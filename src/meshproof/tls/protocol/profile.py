@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from meshproof.tls.registry import is_grease
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.codes import is_grease
+from meshproof.tls.protocol.version import ProtocolVersion
 
 GREASE = 0x0A0A
 """Stands for a value that is drawn for each hello (RFC 8701)."""

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from meshproof.tls import registry
-from meshproof.tls.hello import (
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import CipherSuite, extension_code, group_named, signature_code, suite_named
+from meshproof.tls.protocol.hello import (
     ALPN,
     KEY_SHARE,
     POINT_FORMATS,
@@ -23,10 +24,9 @@ from meshproof.tls.hello import (
     SUPPORTED_VERSIONS,
     Hello,
 )
-from meshproof.tls.keyshare import public_key
-from meshproof.tls.profile import Profile
-from meshproof.tls.registry import CipherSuite, extension_code, group_named, signature_code, suite_named
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.keyshare import public_key
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
 
 RSA, ECDSA = "RSA", "ECDSA"
 PROTOCOLS = (
@@ -101,7 +101,7 @@ def groups(version: ProtocolVersion) -> tuple[int, ...]:
     """
     tls13 = version is ProtocolVersion.TLS_1_3
     usual = [group_named(name).code for name in _USUAL_GROUPS]
-    rest = [group.code for group in registry.groups() if tls13 or group.kind != "KEM"]
+    rest = [group.code for group in codes.groups() if tls13 or group.kind != "KEM"]
     return tuple(dict.fromkeys((*usual, *rest)))
 
 
@@ -114,10 +114,10 @@ def suites(version: ProtocolVersion, certificate: str | None = None) -> tuple[Ci
         certificate: ``ECDSA`` for the suites of that kind of certificate, ``RSA`` for all others; None for both.
     """
     if version is ProtocolVersion.TLS_1_3:
-        return registry.tls13_suites()
+        return codes.tls13_suites()
     fitting = [
         suite
-        for suite in registry.tls12_suites()
+        for suite in codes.tls12_suites()
         if certificate is None or (suite.authentication == ECDSA) is (certificate == ECDSA)
     ]
     return tuple(sorted(fitting, key=lambda suite: not _is_usual(suite)))
@@ -169,7 +169,7 @@ def broad(
         alpn: The application protocols; empty sends no ALPN.
     """
     if version is ProtocolVersion.SSL_2:
-        kinds = tuple(kind.code for kind in registry.ssl2_kinds())
+        kinds = tuple(kind.code for kind in codes.ssl2_kinds())
         return Profile(name="", ssl2_format=True, versions=(version.code,), suites=kinds)
     tls13 = version is ProtocolVersion.TLS_1_3
     profile = Profile(

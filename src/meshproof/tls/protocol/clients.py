@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.errors import MeshproofError
-from meshproof.tls.hello import simulable
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.registry import (
+from meshproof.tls.protocol.codes import (
     extension_code,
     extension_name,
     group,
@@ -27,7 +25,9 @@ from meshproof.tls.registry import (
     suite,
     suite_named,
 )
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol.hello import simulable
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.protocol.version import ProtocolVersion
 
 FORMAT = 1
 SETS = ("seed", "modern", "user")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from meshproof.tls import hello as out
-from meshproof.tls.octets import Cursor, extensions
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.registry import extension_code, is_grease
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol import hello as out
+from meshproof.tls.protocol.codes import extension_code, is_grease
+from meshproof.tls.protocol.octets import Cursor, extensions
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.protocol.version import ProtocolVersion
 
 _RESUMPTION = frozenset({extension_code("pre_shared_key"), extension_code("early_data"), out.COOKIE})
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.posture import ClientAuthentication, GroupOrder, Posture, SuiteOrder
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import ECDSA, RSA
-from meshproof.tls.registry import CipherSuite, Group
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import ClientAuthentication, GroupOrder, Posture, SuiteOrder
+from meshproof.tls.scanner.questions import ECDSA, RSA
 
 WITH_KINDS = tuple(ProtocolVersion)[1:-1]
 """The versions in which a cipher suite names the kind of certificate that it goes with."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.outcome import UNDECIDED, Outcome
-from meshproof.tls.registry import CipherSuite, Group
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import UNDECIDED, Outcome
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.version import ProtocolVersion
 
 UNREADABLE = "(unreadable)"
 """Stands for a field of a certificate that is there and can't be read; nothing can be concluded from it."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448P
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from meshproof.tls.registry import group_named
+from meshproof.tls.protocol.codes import group_named
 
 _EXPONENT = 400  # bits; enough for the longest prime (RFC 7919 5.2)
 _GUARD = 64  # bits, so that what a division cuts off does not reach the result

@@ -11,11 +11,11 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from meshproof.tls import keyshare
-from meshproof.tls.octets import vector
-from meshproof.tls.profile import GREASE, Profile
-from meshproof.tls.registry import extension_code
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.protocol import keyshare
+from meshproof.tls.protocol.codes import extension_code
+from meshproof.tls.protocol.octets import vector
+from meshproof.tls.protocol.profile import GREASE, Profile
+from meshproof.tls.protocol.version import ProtocolVersion
 
 HANDSHAKE = 22
 CLIENT_HELLO = 1

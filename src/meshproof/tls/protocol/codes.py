@@ -1,6 +1,6 @@
 """The codes of TLS and their names: cipher suites, groups, signature schemes and extensions.
 
-The table is ``registry.json``, one entry a line. Its sources:
+The table is ``codes.json``, one entry a line. Its sources:
 
 - IANA, Transport Layer Security (TLS) Parameters, and TLS ExtensionType Values; for what IANA only reserves, the
   documents where it came from: RFC 6101 (SSL 3), draft-hickman-netscape-ssl-00 (SSL 2),
@@ -313,7 +313,7 @@ def _weakness(suite: CipherSuite) -> tuple[object, ...]:
 
 @cache
 def _document() -> _Document:
-    return cast("_Document", json.loads(Path(__file__).with_name("registry.json").read_bytes()))
+    return cast("_Document", json.loads(Path(__file__).with_name("codes.json").read_bytes()))
 
 
 @cache

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
-from meshproof.tls.registry import group_named
+from meshproof.tls.protocol.codes import group_named
 
 
 @dataclass(frozen=True, slots=True)

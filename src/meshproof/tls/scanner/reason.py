@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from meshproof.tls import registry
-from meshproof.tls.answer import Answer, Offered
-from meshproof.tls.hello import SERVER_NAME, SUPPORTED_GROUPS
-from meshproof.tls.outcome import WORDLESS, Alert, Outcome, alert_name
-from meshproof.tls.posture import Posture
-from meshproof.tls.profile import Profile
-from meshproof.tls.registry import CipherSuite
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offered
+from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, alert_name
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import CipherSuite
+from meshproof.tls.protocol.hello import SERVER_NAME, SUPPORTED_GROUPS
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner.findings import Posture
 
 FIRST_HELLO = "first hello accepted"
 """The reason of a client that gets in at once."""
@@ -111,7 +111,7 @@ def _hint(profile: Profile, accepted: Iterable[CipherSuite], found: Posture) -> 
     for kind, other in _OTHER_KIND.items():
         if kind in kinds and other not in kinds:
             like = {suite.name.replace(f"_{kind}_", f"_{other}_") for suite in accepted}
-            if any(registry.suite(code).name in like for code in profile.suites):
+            if any(codes.suite(code).name in like for code in profile.suites):
                 return f"; with an {other} certificate as well there may be one"
     return ""
 

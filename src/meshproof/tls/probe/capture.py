@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from meshproof import process
 from meshproof.errors import CommandFailed, MeshproofError, ToolMissing
-from meshproof.tls.profile import Profile
-from meshproof.tls.recognition import profile_of
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.recognition import profile_of
 
 LOOPBACK = "127.0.0.1"
 NAME = "localhost"

@@ -17,8 +17,8 @@ from typing import Any
 
 from meshproof.errors import MeshproofError, ToolMissing
 from meshproof.process import run
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.version import ProtocolVersion
 
 DEFAULT_TIMEOUT = 300.0  # seconds for all targets together; a scan tries each suite of each version
 

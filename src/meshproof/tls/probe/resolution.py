@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass
 from threading import Thread
 
-from meshproof.tls.outcome import Outcome
-from meshproof.tls.stream import Address
+from meshproof.tls.probe.outcome import Outcome
+from meshproof.tls.probe.stream import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,22 @@ from datetime import UTC, datetime
 
 from meshproof import interrupts
 from meshproof.pki import Leaf
-from meshproof.tls import enumeration, questions, registry
-from meshproof.tls.answer import REFUSING_ALERTS, Answer, Offer, Offered
-from meshproof.tls.certificate import certificate_of
-from meshproof.tls.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
-from meshproof.tls.encrypted import SUITES
-from meshproof.tls.enumeration import Choice, Version, first_question
-from meshproof.tls.handshake import Observation, handshake
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome
-from meshproof.tls.posture import (
+from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer, Offer, Offered
+from meshproof.tls.probe.encrypted import SUITES
+from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT
+from meshproof.tls.probe.handshake import Observation, handshake
+from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Alert, Outcome
+from meshproof.tls.probe.resolution import reachable, resolve
+from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import Group, group_named
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import enumeration, questions
+from meshproof.tls.scanner.certificate import certificate_of
+from meshproof.tls.scanner.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
+from meshproof.tls.scanner.enumeration import Choice, Version, first_question
+from meshproof.tls.scanner.findings import (
     Certificate,
     ClientAuthentication,
     ClientResult,
@@ -35,15 +42,9 @@ from meshproof.tls.posture import (
     SuiteOrder,
     Target,
 )
-from meshproof.tls.probe import DEFAULT_TIMEOUT
-from meshproof.tls.prober import CONNECTIONS, Control, Prober
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import ECDSA, RSA
-from meshproof.tls.reason import reason
-from meshproof.tls.registry import Group, group_named
-from meshproof.tls.resolution import reachable, resolve
-from meshproof.tls.stream import Address
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.scanner.prober import CONNECTIONS, Control, Prober
+from meshproof.tls.scanner.questions import ECDSA, RSA
+from meshproof.tls.scanner.reason import reason
 from meshproof.wait import pause
 
 TARGETS_AT_ONCE = 64
@@ -608,7 +609,7 @@ def _corroborated(lists: Sequence[_Groups]) -> tuple[GroupOrder, ...]:
 def _later_than(version: ProtocolVersion) -> Sequence[Group]:
     """Return the groups that only versions after this one can use."""
     usable = questions.groups(version)
-    return [registry.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]
+    return [codes.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]
 
 
 def _repeated(protocols: enumeration.Listing[str]) -> list[tuple[Sequence[str], str | None]]:

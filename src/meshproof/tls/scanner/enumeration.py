@@ -14,15 +14,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from meshproof.tls import questions, registry
-from meshproof.tls.answer import Answer, Offer, Offered
-from meshproof.tls.certificate import certificate_of
-from meshproof.tls.outcome import WORDLESS, Alert, Outcome
-from meshproof.tls.posture import GroupOrder, SuiteOrder
-from meshproof.tls.profile import Profile
-from meshproof.tls.questions import ECDSA, broad
-from meshproof.tls.registry import CipherSuite, Group
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.answer import Answer, Offer, Offered
+from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
+from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import questions
+from meshproof.tls.scanner.certificate import certificate_of
+from meshproof.tls.scanner.findings import GroupOrder, SuiteOrder
+from meshproof.tls.scanner.questions import ECDSA, broad
 
 Item = TypeVar("Item")
 _EXTENSIBLE = tuple(ProtocolVersion)[2:]
@@ -300,7 +301,7 @@ async def group_order(
     def ended(groups: Sequence[Group], back: Group | None) -> tuple[Profile, Profile]:
         return asking(groups), asking([*groups, back]) if back else hello
 
-    wanted_groups = [registry.group(code) for code in questions.groups(wanted)]
+    wanted_groups = [codes.group(code) for code in questions.groups(wanted)]
     listing = await _choices(choose, ended, wanted_groups, None)
     if pinned in listing.items and listing.complete:
         await _choose_beside(choose, listing, pinned, wanted_groups)
@@ -322,7 +323,7 @@ def _certificate_group(answer: Answer) -> Group | None:
         return None
     try:
         kind, _, curve = certificate_of(answer.certificates).key.partition(" ")
-        return registry.group_named(curve) if kind == "EC" else None
+        return codes.group_named(curve) if kind == "EC" else None
     except ValueError:
         return None
 

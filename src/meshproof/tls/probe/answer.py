@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from meshproof.tls.outcome import UNDECIDED, WORDLESS, Alert, Outcome, alert_name
-from meshproof.tls.registry import CipherSuite, Group
-from meshproof.tls.version import ProtocolVersion
+from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Alert, Outcome, alert_name
+from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.version import ProtocolVersion
 
 REFUSING_ALERTS: Mapping[int, str] = {
     Alert.HANDSHAKE_FAILURE: "RFC 8446 6.2, RFC 5246 7.2.2: nothing acceptable was offered",

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from meshproof.pki import names_of
-from meshproof.tls.posture import UNKNOWN, UNREADABLE, Certificate
-from meshproof.tls.registry import group_named
+from meshproof.tls.protocol.codes import group_named
+from meshproof.tls.scanner.findings import UNKNOWN, UNREADABLE, Certificate
 
 Value = TypeVar("Value")
 

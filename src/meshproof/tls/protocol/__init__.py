@@ -1,0 +1,11 @@
+"""What is said in TLS, as values and as octets; no connection is made here.
+
+version      the versions of SSL and TLS
+codes        the numbers of cipher suites, groups, signature schemes and extensions, and their names
+profile      what a client offers, as facts
+clients      the named clients: profiles that come with us, and a user's own
+hello        a profile in, the octets of a ClientHello out
+recognition  the other way round
+wire         what a server sends before encryption begins
+keyshare     public keys that a server accepts; keyexchange has private ones, for what a server says after that
+"""
