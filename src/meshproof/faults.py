@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof import istio
-from meshproof.certificates import Certificates, mint
+from meshproof.certificates.tree import Certificates, mint
 from meshproof.cluster import CONFIGURATION
 from meshproof.errors import FaultyManifests
 from meshproof.images import ROLES

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 from cryptography import x509
 
-from meshproof.pki import Leaf
+from meshproof.certificates.leaf import Leaf
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from meshproof.certificates import Certificates
+from meshproof.certificates.tree import Certificates
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from meshproof import diagnostics, faults, istio, manifests, process
-from meshproof.certificates import Certificates, mint
+from meshproof.certificates.tree import Certificates, mint
 from meshproof.cluster import Cluster, cluster
 from meshproof.console import BuildProgress, stage
 from meshproof.docker import daemon

@@ -11,7 +11,7 @@ import pytest
 from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
-from meshproof.certificates import Certificates
+from meshproof.certificates.tree import Certificates
 from meshproof.http import Answer
 from meshproof.scenario import Scenario
 from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target

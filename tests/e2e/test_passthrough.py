@@ -9,7 +9,7 @@ import pytest
 from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
-from meshproof.certificates import Certificates
+from meshproof.certificates.tree import Certificates
 from meshproof.posture.istio import CIPHERS
 from meshproof.scenario import Scenario
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from trustme import KeyType
 
-from meshproof.pki import Leaf, Lifetime
+from meshproof.certificates.authority import Lifetime
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.tls.protocol.hello import Hello
 from meshproof.tls.protocol.profile import Profile
@@ -546,7 +547,7 @@ OTHER_ISTIO = ("istio-h2", "istio-http/1.1", "istio-http/1.0")
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Leaf:
-    """Make a certificate of a kind that ``pki`` has no need for."""
+    """Make a certificate of a kind that ``Authority`` has no need for."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
     begin, end = Lifetime.CURRENT.around(datetime.now(UTC))
     made = (

@@ -14,7 +14,8 @@ from functools import cache, cached_property
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from meshproof.pki import Authority, Leaf
+from meshproof.certificates.authority import Authority
+from meshproof.certificates.leaf import Leaf
 from meshproof.posture.spelling import connection
 from meshproof.tls import Offered, Options, Posture, ProtocolVersion, Target, scan_one
 from meshproof.tls.protocol.clients import built_in

@@ -20,9 +20,9 @@ import psutil
 from trustme import KeyType
 
 from meshproof import process
+from meshproof.certificates.leaf import Leaf
 from meshproof.console import BuildProgress
 from meshproof.images import packages, steps
-from meshproof.pki import Leaf
 from meshproof.settings import TIMEOUTS, ImageSource, Versions, cache_directory
 from meshproof.tls import Address
 from meshproof.wait import until

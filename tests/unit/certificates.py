@@ -8,7 +8,7 @@ OTHER ──── UNKNOWN    the same, of an authority that no server here trus
 
 from __future__ import annotations
 
-from meshproof.pki import Authority, Lifetime
+from meshproof.certificates.authority import Authority, Lifetime
 
 HOST = "example.test"
 IDENTITY = "spiffe://test.client"

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from threading import Event, Thread
 
-from meshproof.pki import Authority, Leaf
+from meshproof.certificates.authority import Authority
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls import Address
 
 Behaviour = Callable[[socket.socket], None]

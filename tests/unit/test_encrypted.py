@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from meshproof import process
-from meshproof.pki import Lifetime
+from meshproof.certificates.authority import Lifetime
 from meshproof.tls import Address, Outcome, ProtocolVersion
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.encrypted import SUITES, EncryptedFlight, ask_encrypted

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.pki import Authority, Leaf
+from meshproof.certificates.authority import Authority
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls import Address, Outcome, Phase, handshake
 from tests.unit.certificates import EXPIRED, HOST, OTHER, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.servers import server_context, serving, tls

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from meshproof.pki import Leaf
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls import Address, Observation, Outcome, Phase, handshake
 from tests.unit.certificates import HOST, SERVER, TRUSTED
 from tests.unit.servers import Behaviour, nobody, reset, say, serving, stay_silent, tls

@@ -20,7 +20,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items(
 LAYERS = [
     {"errors"},
     {"process", "wait", "settings", "interrupts", "console", "capability_runtime", "cache", "leftovers"},
-    {"pki", "tls", "certificates", "http"},  # certificates and probes: no Docker, no Kubernetes
+    {"certificates", "tls", "http"},  # certificates and probes: no Docker, no Kubernetes
     {"posture"},  # what is made of what the probes found
     {"docker"},
     {"images", "golang"},
@@ -38,6 +38,7 @@ ONLY_IN = {
     "subprocess": {"process"},
     "kubernetes": {"kube"},
     "pytest_kind": {"cluster"},
+    "trustme": {"certificates"},
     "typer": {"__main__", "commands"},
     "sslyze": set[str](),  # it is under the AGPL: run as a process, never imported
     "pytest": set[str](),

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from meshproof import istio
-from meshproof.certificates import mint
+from meshproof.certificates.leaf import Leaf
+from meshproof.certificates.tree import mint
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.manifests import KINDS, Document, load, name_of, step_of
-from meshproof.pki import Leaf
 from meshproof.settings import ROOT
 
 MANIFESTS = ROOT / "manifests"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from trustme import KeyType
 
-from meshproof.pki import Leaf
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan, scan_one
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.profile import Profile

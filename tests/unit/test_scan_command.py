@@ -27,12 +27,13 @@ from cryptography.hazmat.primitives.serialization import (
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
+from meshproof.certificates.authority import Lifetime
+from meshproof.certificates.leaf import Leaf
 from meshproof.commands import output
 from meshproof.commands.diff import diff
 from meshproof.commands.quick import Quick
 from meshproof.commands.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
-from meshproof.pki import Leaf, Lifetime
 from meshproof.posture import document
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from meshproof.pki import Leaf, common_name_of, names_of
+from meshproof.certificates.leaf import Leaf, common_name_of, names_of
 from meshproof.tls.probe.outcome import Alert, Outcome, Phase, alert_name, alert_of_reason, outcome_of_alert
 from meshproof.tls.probe.stream import Address, Deadline, Ended, Stream
 from meshproof.tls.protocol.version import ProtocolVersion

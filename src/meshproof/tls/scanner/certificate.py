@@ -19,7 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from meshproof.pki import names_of
+from meshproof.certificates.leaf import names_of
 from meshproof.tls.protocol.codes import group_named
 from meshproof.tls.scanner.findings import UNKNOWN, UNREADABLE, Certificate
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from meshproof import interrupts
-from meshproof.pki import Leaf
+from meshproof.certificates.leaf import Leaf
 from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.probe.encrypted import SUITES
 from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT

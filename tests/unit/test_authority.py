@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from trustme import KeyType
 
-from meshproof.pki import Leaf, Lifetime
+from meshproof.certificates.authority import Lifetime
+from meshproof.certificates.leaf import Leaf
 from tests.unit.certificates import EXPIRED, HOST, IDENTITY, OURS, SERVER, TRUSTED, UNKNOWN
 
 LEAVES = [pytest.param(SERVER, id="server"), pytest.param(TRUSTED, id="client")]

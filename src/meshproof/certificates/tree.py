@@ -19,7 +19,8 @@ from functools import cache
 
 from trustme import KeyType
 
-from meshproof.pki import Authority, Leaf, Lifetime
+from meshproof.certificates.authority import Authority, Lifetime
+from meshproof.certificates.leaf import Leaf
 
 CLIENT = "spiffe://test.client"
 

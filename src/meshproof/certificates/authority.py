@@ -9,15 +9,8 @@ A second ``Authority`` is the unknown issuer. Every key is RSA-2048, but that of
 
 from __future__ import annotations
 
-import os
-import ssl
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from pathlib import Path
 
 import trustme
 from cryptography import x509
@@ -32,8 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from trustme import KeyType
 
+from meshproof.certificates.leaf import Leaf
+
 _KEY_BITS = 2048
-_PRIVATE = 0o600
 _SIGNING_ONLY = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,
@@ -59,81 +53,6 @@ class Lifetime(Enum):
         begin, end = self.value
         whole = issued.replace(microsecond=0)
         return whole + begin, whole + end
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """An end-entity certificate with its key; the repr shows neither PEM.
-
-    Attributes:
-        chain_pem: The certificate, then its intermediates; the root is not in it.
-        key_pem: The private key, not encrypted.
-        serial: The certificate's serial number.
-        not_after: When it expires, in UTC.
-        common_name: The CN of its subject; None when it has none.
-        names: Its subject alternative names: host names and URIs.
-        fingerprint: The SHA-256 of its DER in lower-case hex: the ``Hash`` of Envoy's ``x-forwarded-client-cert``.
-    """
-
-    chain_pem: bytes = field(repr=False)
-    key_pem: bytes = field(repr=False)
-    serial: int
-    not_after: datetime
-    common_name: str | None
-    names: tuple[str, ...]
-    fingerprint: str
-
-    @classmethod
-    def from_pem(cls, chain_pem: bytes, key_pem: bytes) -> Leaf:
-        """Read what the certificate says about itself.
-
-        Raises:
-            ValueError: The chain does not begin with a certificate in PEM.
-        """
-        certificate = x509.load_pem_x509_certificate(chain_pem)
-        return cls(
-            chain_pem=chain_pem,
-            key_pem=key_pem,
-            serial=certificate.serial_number,
-            not_after=certificate.not_valid_after_utc,
-            common_name=common_name_of(certificate),
-            names=names_of(certificate),
-            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
-        )
-
-    @contextmanager
-    def files(self) -> Iterator[tuple[Path, Path]]:
-        """Give the paths of the chain and of the key, for programs that only read files.
-
-        Both have mode 0600, are in a directory of mode 0700, and are gone when the block ends.
-        """
-        with tempfile.TemporaryDirectory(prefix="meshproof-") as directory:
-            paths = Path(directory, "chain.pem"), Path(directory, "key.pem")
-            for path, pem in zip(paths, (self.chain_pem, self.key_pem), strict=True):
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
-                    file.write(pem)
-            yield paths
-
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Make the context show this certificate.
-
-        ``ssl`` reads it from files only (bpo-16487): where the system has files in memory (memfd_create(2)), the key
-        is on no disk, whatever ends this process.
-        """
-        with self._in_memory() if hasattr(os, "memfd_create") else self.files() as (chain, key):
-            context.load_cert_chain(chain, key)
-
-    @contextmanager
-    def _in_memory(self) -> Iterator[tuple[Path, Path]]:
-        """Give paths of the chain and of the key that are good in this process only, and only in the block."""
-        with ExitStack() as stack:
-            paths = []
-            for pem in (self.chain_pem, self.key_pem):
-                file = stack.enter_context(os.fdopen(os.memfd_create("meshproof"), "wb"))
-                file.write(pem)
-                file.flush()
-                paths.append(Path(f"/proc/self/fd/{file.fileno()}"))
-            yield paths[0], paths[1]
 
 
 class Authority:
@@ -222,18 +141,3 @@ class Authority:
         key = load_pem_private_key(self._ca.private_key_pem.bytes(), password=None)
         assert isinstance(key, rsa.RSAPrivateKey)
         return key
-
-
-def common_name_of(certificate: x509.Certificate) -> str | None:
-    """Return the CN of the subject; None when it has none."""
-    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value) if found else None
-
-
-def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Return the subject alternative names, bare: ``a.example``, ``spiffe://b``, ``192.0.2.1``."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(str(name.value) for name in extension.value)
