@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from meshproof import golang, process
-from meshproof.console import BuildProgress
 from meshproof.errors import CommandFailed
+from meshproof.images import golang
 from meshproof.images.steps import build, missing
+from meshproof.machine import process
+from meshproof.machine.console import BuildProgress
 from meshproof.settings import ROOT, TIMEOUTS, cache_directory
 
 if __name__ == "__main__":

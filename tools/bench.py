@@ -13,8 +13,8 @@ import statistics
 import time
 from pathlib import Path
 
-from meshproof import process
-from meshproof.console import console
+from meshproof.machine import process
+from meshproof.machine.console import console
 from meshproof.settings import ROOT, TIMEOUTS
 
 RESULT = Path("artifacts/bench.json")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from meshproof import process
+from meshproof.machine import process
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Options, Posture, Target, scan, scan_one
 from meshproof.tls.protocol.clients import built_in

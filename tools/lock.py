@@ -6,8 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from meshproof import golang, process
-from meshproof.console import stage
+from meshproof.images import golang
+from meshproof.machine import process
+from meshproof.machine.console import stage
 from meshproof.settings import ROOT, TIMEOUTS, cache_directory, configuration
 
 KUBERNETES = ROOT / "images" / "kubernetes"

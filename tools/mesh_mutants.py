@@ -19,9 +19,9 @@ from pathlib import Path
 
 import yaml
 
-from meshproof import interrupts, process
-from meshproof.console import duration
 from meshproof.errors import CommandFailed
+from meshproof.machine import interrupts, process
+from meshproof.machine.console import duration
 from meshproof.settings import ROOT, TIMEOUTS
 
 MUTANTS = ROOT / "tools" / "mesh_mutants.yaml"

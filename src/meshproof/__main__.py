@@ -13,9 +13,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from meshproof import interrupts
 from meshproof.commands.quick import Quick
 from meshproof.errors import MachineError, MeshproofError
+from meshproof.machine import interrupts
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -150,7 +150,7 @@ def main() -> None:
         sys.exit(_USAGE if end.code == _USAGE_OF_CLICK else end.code)
     except MeshproofError as error:
         if not isinstance(error, ReaderLeft):
-            from meshproof.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
+            from meshproof.machine.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
 
             with suppress(MeshproofError):  # standard error may be closed or full
                 complain(str(error))

@@ -26,13 +26,14 @@ import yaml
 from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
 
-from meshproof import capability_runtime, golang, interrupts, leftovers, process
-from meshproof.console import console, stage
-from meshproof.docker import Docker
+from meshproof.docker import capability_runtime, leftovers
+from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
-from meshproof.images import ImageSet
+from meshproof.images import ImageSet, golang
+from meshproof.machine import interrupts, process
+from meshproof.machine.console import console, stage
+from meshproof.machine.wait import until
 from meshproof.settings import ROOT, TIMEOUTS, Settings
-from meshproof.wait import until
 
 _OWNER = "meshproof.cluster"
 """The label of a network of ours; its value is the directory of the cluster."""

@@ -7,10 +7,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof import cache, process
-from meshproof.docker import INSTALL, server_version, sign_of_another
+from meshproof.docker.engine import INSTALL, server_version, sign_of_another
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images.steps import DISK_NEEDED
+from meshproof.machine import cache, process
 from meshproof.settings import TIMEOUTS, cache_directory
 
 _MEMORY_NEEDED = 4_000_000_000

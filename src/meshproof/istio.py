@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from meshproof import process
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import ImageSet
 from meshproof.kube import Kube
+from meshproof.machine import process
+from meshproof.machine.wait import until
 from meshproof.settings import ROOT, TIMEOUTS
-from meshproof.wait import until
 
 MANIFESTS = ROOT / "manifests" / "istio"
 NAMESPACE = "istio-system"

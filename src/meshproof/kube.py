@@ -22,9 +22,9 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL
 from websocket import WebSocketException
 
 from meshproof.errors import ClusterError
+from meshproof.machine.wait import until
 from meshproof.manifests import Document, name_of, strings
 from meshproof.settings import TIMEOUTS
-from meshproof.wait import until
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")

@@ -19,10 +19,10 @@ from typing import Any
 from meshproof import istio
 from meshproof.errors import ClusterError
 from meshproof.kube import Kube
+from meshproof.machine.wait import Patience
 from meshproof.manifests import Document, name_of
 from meshproof.posture.istio import accepted
 from meshproof.settings import TIMEOUTS
-from meshproof.wait import Patience
 
 INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from meshproof import interrupts, manifests, proxy
-from meshproof.console import stage
+from meshproof import manifests, proxy
 from meshproof.errors import ClusterError, MeshproofError
+from meshproof.machine import interrupts
+from meshproof.machine.console import stage
+from meshproof.machine.wait import Patience
 from meshproof.manifests import Document
 from meshproof.testbed import Testbed
-from meshproof.wait import Patience
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
 

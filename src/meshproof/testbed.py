@@ -11,15 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from meshproof import diagnostics, faults, istio, manifests, process
+from meshproof import diagnostics, faults, istio, manifests
 from meshproof.certificates.tree import Certificates, mint
 from meshproof.cluster import Cluster, cluster
-from meshproof.console import BuildProgress, stage
-from meshproof.docker import daemon
+from meshproof.docker.engine import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
 from meshproof.kube import Kube
+from meshproof.machine import process
+from meshproof.machine.console import BuildProgress, stage
 from meshproof.manifests import Document
 from meshproof.settings import ARTIFACTS, ROOT, TIMEOUTS, Settings, Versions
 from meshproof.tls import Address

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from meshproof import process
+from meshproof.machine import process
 from meshproof.tls import Address
 from tests.parity import testssl
 from tests.parity.servers import Server, running

@@ -19,13 +19,13 @@ from typing import Any
 import psutil
 from trustme import KeyType
 
-from meshproof import process
 from meshproof.certificates.leaf import Leaf
-from meshproof.console import BuildProgress
 from meshproof.images import packages, steps
+from meshproof.machine import process
+from meshproof.machine.console import BuildProgress
+from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS, ImageSource, Versions, cache_directory
 from meshproof.tls import Address
-from meshproof.wait import until
 from tests.unit.certificates import HOST, OURS, SERVER
 
 RSA = SERVER

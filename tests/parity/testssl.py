@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof import process
 from meshproof.errors import CommandFailed
+from meshproof.machine import process
 from meshproof.tls import Address, ProtocolVersion
 
 CLIENTS = 35

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meshproof.images.steps import Step, build
-from meshproof.process import run
-from meshproof.wait import until
+from meshproof.machine.process import run
+from meshproof.machine.wait import until
 
 _PATIENCE = 20.0  # seconds; never used up
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from meshproof import process
 from meshproof.errors import NotSettled
-from meshproof.wait import until
+from meshproof.machine import process
+from meshproof.machine.wait import until
 
 PATIENCE = 20.0  # seconds; never used up
 _MOMENT = 1.0  # seconds that a process which was told to end may take

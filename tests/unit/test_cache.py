@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from meshproof import golang
-from meshproof.cache import MARK, claim, claimed, discard, fault, is_ours
-from meshproof.docker import daemon
+from meshproof.docker.engine import daemon
 from meshproof.errors import CommandFailed, MachineError
-from meshproof.process import run
+from meshproof.images import golang
+from meshproof.machine.cache import MARK, claim, claimed, discard, fault, is_ours
+from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS, cache_directory
 from tests.unit.programs import shell
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from meshproof import capability_runtime
+from meshproof.docker import capability_runtime
 from meshproof.errors import CommandFailed
-from meshproof.process import run
+from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS
 
 ALL = [f"CAP_{name}" for name in capability_runtime.CAPABILITIES]

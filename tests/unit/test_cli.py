@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from meshproof.__main__ import COMMANDS, Later, app
 from meshproof.commands.quick import Quick
 from meshproof.errors import CommandFailed
+from meshproof.machine.process import run
 from meshproof.posture.document import to_json
-from meshproof.process import run
 from meshproof.settings import ROOT, TIMEOUTS, ImageSource, known_versions
 from tests.unit.postures import GOOD
 from tests.unit.programs import PATIENCE, shell

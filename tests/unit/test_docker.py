@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshproof.cache import claim
-from meshproof.docker import sign_of_another
-from meshproof.wait import until
+from meshproof.docker.engine import sign_of_another
+from meshproof.machine.cache import claim
+from meshproof.machine.wait import until
 from tests.unit.programs import PATIENCE, python
 
 pytestmark = pytest.mark.skipif(shutil.which("docker") is None, reason="it is told by `docker` where it would connect")

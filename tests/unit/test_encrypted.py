@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from meshproof import process
 from meshproof.certificates.authority import Lifetime
+from meshproof.machine import process
+from meshproof.machine.wait import until
 from meshproof.tls import Address, Outcome, ProtocolVersion
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.encrypted import SUITES, EncryptedFlight, ask_encrypted
@@ -26,7 +27,6 @@ from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.wire import LIMIT
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.questions import RSA
-from meshproof.wait import until
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.flights import (
     AES_128_GCM,

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from meshproof import process
+from meshproof.machine import process
+from meshproof.machine.wait import until
 from meshproof.tls import Outcome, ProtocolVersion
 from meshproof.tls.probe.exchange import ask
 from meshproof.tls.probe.resolution import Endpoint
@@ -23,7 +24,6 @@ from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import Hello
 from meshproof.tls.protocol.profile import GREASE, Profile
 from meshproof.tls.scanner.questions import PROTOCOLS, broad
-from meshproof.wait import until
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.flights import RSA_AES_128, TLS_1_0
 from tests.unit.programs import PATIENCE, port_in

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from meshproof.errors import CommandFailed
-from meshproof.interrupts import cancelling, held_back
-from meshproof.process import run
+from meshproof.machine.interrupts import cancelling, held_back
+from meshproof.machine.process import run
 from tests.unit.programs import PATIENCE, shell
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

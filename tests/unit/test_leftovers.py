@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshproof import leftovers
+from meshproof.docker import leftovers
 from tests.unit.programs import PATIENCE, python
 
 CGROUPS = Path("/sys/fs/cgroup")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import CommandFailed, ToolMissing
-from meshproof.process import run, start
+from meshproof.machine.process import run, start
 from tests.unit.programs import PATIENCE, shell
 
 IMPATIENT = 2.0  # seconds; for one that would wait for input

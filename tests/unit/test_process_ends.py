@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import CommandFailed
-from meshproof.process import end_all, run
+from meshproof.machine.process import end_all, run
 from tests.unit.programs import PATIENCE, line_of, outlives, python, shell
 
 SOON = 0.3  # seconds; for programs that don't end

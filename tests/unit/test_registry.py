@@ -10,11 +10,11 @@ from threading import Event
 
 import pytest
 
-from meshproof.docker import Docker
+from meshproof.docker.engine import Docker
 from meshproof.errors import MachineError, MeshproofError, UnknownVersion
 from meshproof.images.choice import registry_answers
 from meshproof.images.registry import RegistryProvider
-from meshproof.process import run
+from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS, Versions
 from tests.unit.building import Record
 from tests.unit.programs import PATIENCE

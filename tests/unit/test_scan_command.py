@@ -34,11 +34,11 @@ from meshproof.commands.diff import diff
 from meshproof.commands.quick import Quick
 from meshproof.commands.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
+from meshproof.machine.wait import until
 from meshproof.posture import document
 from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture
 from meshproof.tls.protocol.clients import built_in
-from meshproof.wait import until
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.postures import GOOD, SILENT, WEAK
 from tests.unit.programs import PATIENCE, python

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import BadName, UnknownVersion
-from meshproof.process import run
+from meshproof.machine.process import run
 from meshproof.settings import (
     PART_OF_ISTIO,
     ROOT,

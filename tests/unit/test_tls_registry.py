@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.process import run
+from meshproof.machine.process import run
 from meshproof.tls.protocol import codes
 from tests.unit.programs import PATIENCE
 

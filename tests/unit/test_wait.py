@@ -8,7 +8,7 @@ from itertools import cycle
 import pytest
 
 from meshproof.errors import NotSettled
-from meshproof.wait import Patience, until
+from meshproof.machine.wait import Patience, until
 
 SOON = 0.05  # seconds
 EVENTUALLY = 10.0  # seconds; never used up

@@ -11,9 +11,9 @@ import typer
 from meshproof.cluster import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
 from meshproof.commands.output import report
-from meshproof.console import console
-from meshproof.docker import daemon
+from meshproof.docker.engine import daemon
 from meshproof.istio import gateway_ports
+from meshproof.machine.console import console
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
 from meshproof.testbed import testbed
 from meshproof.tls import Address

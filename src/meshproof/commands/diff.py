@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 
 from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
-from meshproof.console import complain
 from meshproof.errors import MeshproofError
+from meshproof.machine.console import complain
 from meshproof.posture import document, table
 from meshproof.posture.difference import Change, Pair, changes, pairs
 from meshproof.posture.spelling import plain

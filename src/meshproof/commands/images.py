@@ -10,9 +10,9 @@ from rich.table import Table
 
 from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
 from meshproof.commands.output import report
-from meshproof.console import BuildProgress, console
-from meshproof.docker import daemon
+from meshproof.docker.engine import daemon
 from meshproof.images.choice import provider
+from meshproof.machine.console import BuildProgress, console
 from meshproof.settings import (
     ImageSource,
     Settings,

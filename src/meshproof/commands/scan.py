@@ -23,8 +23,8 @@ from rich.markup import escape
 from meshproof.certificates.leaf import Leaf
 from meshproof.commands.output import INTERRUPTED, STANDARD_OUTPUT, Report, check, exit_code, report, write
 from meshproof.commands.users import own_clients
-from meshproof.console import complain, console
 from meshproof.errors import MeshproofError
+from meshproof.machine.console import complain, console
 from meshproof.posture import comparison, document, table
 from meshproof.posture.comparison import Row
 from meshproof.posture.spelling import plain

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from meshproof.docker import Docker
+from meshproof.docker.engine import Docker
 from meshproof.images.steps import Progress
 from meshproof.settings import Versions
 

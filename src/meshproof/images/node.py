@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from meshproof import process
-from meshproof.docker import Docker
+from meshproof.docker.engine import Docker
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
 from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
+from meshproof.machine import process
+from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS, Versions
-from meshproof.wait import until
 
 HUB = "docker.io/meshproof"
 """Where a pod finds the images of Istio and of the applications; nothing is ever asked for it."""

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof import golang, process
-from meshproof.docker import Docker
-from meshproof.images import ImageSet
+from meshproof.docker.engine import Docker
+from meshproof.images import ImageSet, golang
 from meshproof.images.node import HUB, NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
+from meshproof.machine import process
 from meshproof.settings import ROOT, TIMEOUTS, Versions
 
 SOURCES = ROOT / "images"

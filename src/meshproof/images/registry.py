@@ -19,10 +19,10 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 
-from meshproof.docker import Docker
+from meshproof.docker.engine import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.golang import tool
 from meshproof.images import ImageSet
+from meshproof.images.golang import tool
 from meshproof.images.steps import Progress, build, missing
 from meshproof.settings import NODE, TIMEOUTS, Versions, configuration
 

@@ -21,9 +21,9 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from meshproof import process
-from meshproof.cache import claim, discard
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
+from meshproof.machine import process
+from meshproof.machine.cache import claim, discard
 
 DISK_NEEDED = 15_000_000_000
 """Bytes that a build of everything takes, its caches included."""

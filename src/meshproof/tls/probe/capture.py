@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from meshproof import process
 from meshproof.errors import CommandFailed, MeshproofError, ToolMissing
+from meshproof.machine import process
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.recognition import profile_of
 

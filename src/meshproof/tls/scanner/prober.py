@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from meshproof.machine.wait import pause
 from meshproof.tls.probe import exchange
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.encrypted import EncryptedFlight, ask_encrypted
@@ -25,7 +26,6 @@ from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.findings import Target
-from meshproof.wait import pause
 
 AT_ONCE = 16  # connections to one target
 CONNECTIONS = 64  # to all targets together

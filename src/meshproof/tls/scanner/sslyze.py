@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.errors import MeshproofError, ToolMissing
-from meshproof.process import run
+from meshproof.machine.process import run
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
 

@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from meshproof import interrupts
 from meshproof.certificates.leaf import Leaf
+from meshproof.machine import interrupts
+from meshproof.machine.wait import pause
 from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer, Offer, Offered
 from meshproof.tls.probe.encrypted import SUITES
 from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT
@@ -45,7 +46,6 @@ from meshproof.tls.scanner.findings import (
 from meshproof.tls.scanner.prober import CONNECTIONS, Control, Prober
 from meshproof.tls.scanner.questions import ECDSA, RSA
 from meshproof.tls.scanner.reason import reason
-from meshproof.wait import pause
 
 TARGETS_AT_ONCE = 64
 DEFAULT_MAX_TIME = 60.0  # seconds for all that is asked of one target

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from meshproof import process
-from meshproof.cache import discard
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.images.steps import Step
+from meshproof.machine import process
+from meshproof.machine.cache import discard
 from meshproof.settings import ROOT, TIMEOUTS
 
 MINIMUM = (1, 26)

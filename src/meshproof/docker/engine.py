@@ -24,11 +24,12 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from meshproof import capability_runtime, interrupts, process
-from meshproof.cache import claimed, is_ours
+from meshproof.docker import capability_runtime
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
+from meshproof.machine import interrupts, process
+from meshproof.machine.cache import claimed, is_ours
+from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
-from meshproof.wait import until
 
 INSTALL = "apt-get install --no-install-recommends docker.io iptables"
 _DEFAULT_SOCKET = "unix:///var/run/docker.sock"
