@@ -13,7 +13,7 @@ from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
 from meshproof.http import Answer
-from meshproof.scenario import Scenario
+from meshproof.mesh.scenario import Scenario
 from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import SERVER_NAME

@@ -10,11 +10,11 @@ from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
+from meshproof.mesh.scenario import Scenario
+from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
-from meshproof.scenario import Scenario
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
-from meshproof.workload import CurlEnd, Workload
 from tests.e2e.seed import WORDLESS_END, end_of
 
 HOST = "sample.aliyun.com"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from fixtures.scenario import Eventually
-from meshproof.scenario import Scenario
-from meshproof.workload import CurlEnd, Transfer, Workload
+from meshproof.mesh.scenario import Scenario
+from meshproof.mesh.workload import CurlEnd, Transfer, Workload
 
 URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"

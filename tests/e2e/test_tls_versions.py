@@ -13,7 +13,7 @@ from fixtures.posture import Opinions, Server
 from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
-from meshproof.scenario import Scenario
+from meshproof.mesh.scenario import Scenario
 from meshproof.tls import WORDLESS, Address, Offered, Outcome, Posture, ProtocolVersion
 from tests.e2e.seed import Row, seed_rows
 

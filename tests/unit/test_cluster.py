@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from meshproof.cluster import Cluster, delete_cluster
+from meshproof.cluster.kind import Cluster, delete_cluster
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError
-from meshproof.istio import gateway_ports
 from meshproof.machine.process import run
+from meshproof.mesh.istio import gateway_ports
 from tests.unit.programs import PATIENCE, shell
 
 NOT_ASKED = Docker("0.0.0")  # a daemon that nobody gets as far as asking

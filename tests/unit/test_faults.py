@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from meshproof import faults
 from meshproof.errors import FaultyManifests
+from meshproof.mesh import faults
+from meshproof.mesh.testbed import APPLICATIONS
 from meshproof.settings import ROOT
-from meshproof.testbed import APPLICATIONS
 
 SCENARIOS = ROOT / "manifests" / "scenarios"
 MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))

@@ -24,8 +24,8 @@ LAYERS = [
     {"posture"},  # what is made of what the probes found
     {"docker"},
     {"images"},
-    {"manifests", "faults", "kube", "cluster", "istio", "proxy", "workload", "doctor"},
-    {"testbed", "scenario", "diagnostics"},
+    {"cluster"},
+    {"mesh"},
     {"commands"},
     {"__main__"},
 ]
@@ -36,8 +36,8 @@ LAYERS_OF_TLS = [{"protocol"}, {"probe"}, {"scanner"}]
 
 ONLY_IN = {
     "subprocess": {"machine.process"},
-    "kubernetes": {"kube"},
-    "pytest_kind": {"cluster"},
+    "kubernetes": {"cluster.kube"},
+    "pytest_kind": {"cluster.kind"},
     "trustme": {"certificates"},
     "typer": {"__main__", "commands"},
     "sslyze": set[str](),  # it is under the AGPL: run as a process, never imported

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from meshproof import istio
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import mint
+from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
-from meshproof.manifests import KINDS, Document, load, name_of, step_of
+from meshproof.mesh import istio
+from meshproof.mesh.manifests import KINDS, load, step_of
 from meshproof.settings import ROOT
 
 MANIFESTS = ROOT / "manifests"

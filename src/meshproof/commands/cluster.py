@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from meshproof.cluster import Cluster, Record, clusters, delete_cluster, kind_program
+from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
 from meshproof.commands.output import report
 from meshproof.docker.engine import daemon
-from meshproof.istio import gateway_ports
 from meshproof.machine.console import console
+from meshproof.mesh.istio import gateway_ports
+from meshproof.mesh.testbed import testbed
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
-from meshproof.testbed import testbed
 from meshproof.tls import Address
 
 Name = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from meshproof import doctor as machine
+from meshproof.cluster import doctor as machine
 from meshproof.commands.output import report
 
 

@@ -21,9 +21,9 @@ from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
 from websocket import WebSocketException
 
+from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.errors import ClusterError
 from meshproof.machine.wait import until
-from meshproof.manifests import Document, name_of, strings
 from meshproof.settings import TIMEOUTS
 
 Parameters = ParamSpec("Parameters")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
-from meshproof.manifests import Document
-from meshproof.proxy import Effect, ProxyConfig, effects_of
+from meshproof.mesh.effects import Effect, effects_of
+from meshproof.mesh.envoy import ProxyConfig
 
 Json = dict[str, Any]
 

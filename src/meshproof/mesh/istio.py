@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import ImageSet
-from meshproof.kube import Kube
 from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.settings import ROOT, TIMEOUTS

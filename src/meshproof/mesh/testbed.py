@@ -11,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from meshproof import diagnostics, faults, istio, manifests
 from meshproof.certificates.tree import Certificates, mint
-from meshproof.cluster import Cluster, cluster
+from meshproof.cluster.kind import Cluster, cluster
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document, name_of
 from meshproof.docker.engine import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
-from meshproof.kube import Kube
 from meshproof.machine import process
 from meshproof.machine.console import BuildProgress, stage
-from meshproof.manifests import Document
+from meshproof.mesh import diagnostics, faults, istio, manifests
 from meshproof.settings import ARTIFACTS, ROOT, TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
@@ -130,8 +130,8 @@ def _have_applications(kube: Kube, documents: list[Document]) -> None:
     """Have these applications and no others, as a new cluster has them, whatever an earlier run or a person left."""
     for document in documents:
         document["metadata"].setdefault("labels", {})[LABEL] = ""
-    names = {manifests.name_of(document) for document in documents}
-    kube.remove([left for left in kube.labelled(LABEL, manifests.KINDS) if manifests.name_of(left) not in names])
+    names = {name_of(document) for document in documents}
+    kube.remove([left for left in kube.labelled(LABEL, manifests.KINDS) if name_of(left) not in names])
     kube.replace([DEFAULT, *documents])
     for document in documents:
         if document["kind"] == "Deployment":

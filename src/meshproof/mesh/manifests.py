@@ -16,17 +16,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
 from meshproof.certificates.tree import Certificates
+from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 
-Document = dict[str, Any]
 Thing = TypeVar("Thing")
 
 CERTIFICATE = "meshproof/certificate"
@@ -69,12 +69,6 @@ def step_of(document: Document) -> str | None:
     return step
 
 
-def name_of(document: Document) -> str:
-    """Return how a person calls it: ``Kind namespace/name``."""
-    metadata = document["metadata"]
-    return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
-
-
 def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Document]:
     """Return the ConfigMaps and Secrets whose names are somewhere in the pods of a Deployment, in whatever field."""
     named, namespace = set(strings(deployment["spec"]["template"]["spec"])), deployment["metadata"].get("namespace")
@@ -85,18 +79,6 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
         and document["metadata"].get("namespace") == namespace
         and document["metadata"]["name"] in named
     ]
-
-
-def strings(value: object) -> Iterator[str]:
-    """Yield each string in a value of YAML, at whatever depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings(inner)
 
 
 def _secret_data(document: Document, certificates: Certificates) -> Mapping[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from meshproof import istio
+from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError
-from meshproof.kube import Kube
+from meshproof.mesh import istio
 
 NAMESPACES = ("istio-system", "default", "legacy")
 

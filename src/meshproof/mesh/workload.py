@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError
-from meshproof.kube import Kube
 from meshproof.settings import TIMEOUTS
 
 
@@ -74,7 +74,7 @@ class Workload:
         except ValueError as error:
             raise ClusterError(
                 f"curl from {self.namespace}/{pod} to {url} ended with status {output.status}: {output.err.strip()}. "
-                "Give this end a name in workload.py if it is one to expect."
+                "Give this end a name in mesh/workload.py if it is one to expect."
             ) from error
         body, _, status = output.out.rpartition("\n")
         return Transfer(end, int(status), body) if end is CurlEnd.ANSWERED else Transfer(end)

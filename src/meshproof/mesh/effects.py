@@ -1,9 +1,7 @@
-"""What a proxy has loaded, read from its own configuration dump.
+"""What documents do to the proxies, and waiting until they do.
 
-That istiod has accepted a resource says nothing about the proxies: they are
-told later, and may refuse. These functions tell, kind by kind, whether what a
-document asks for is in force where it has to be: with the content that the
-document has now, in every gateway that it binds to, and in every pod.
+Kind by kind: whether what a document asks for is in force where it has to be, with the content that the document has
+now, in every gateway that it binds to, and in every pod.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/config_dump.proto
 """
@@ -16,122 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshproof import istio
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
-from meshproof.kube import Kube
 from meshproof.machine.wait import Patience
-from meshproof.manifests import Document, name_of
+from meshproof.mesh import istio
+from meshproof.mesh.envoy import ProxyConfig
 from meshproof.posture.istio import accepted
 from meshproof.settings import TIMEOUTS
 
 INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
 
 _LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
-_PLAINTEXT = "raw_buffer"
-_INBOUND = "virtualInbound"
-_HTTP = "envoy.filters.network.http_connection_manager"
-_RBAC = "envoy.filters.http.rbac"
 _CLIENT_CA = ("MUTUAL", "OPTIONAL_MUTUAL")  # modes whose clients are held against the Secret's ca.crt
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
-    """The configuration of one Envoy.
-
-    Attributes:
-        listeners: The active listeners, by name; one that drains takes no new connection and doesn't count.
-        secrets: The active secrets, by name.
-        routes: The route configurations, by name.
-    """
-
-    listeners: dict[str, dict[str, Any]]
-    secrets: dict[str, dict[str, Any]]
-    routes: dict[str, dict[str, Any]]
-
-    @classmethod
-    def of(cls, kube: Kube, namespace: str, app: str) -> list[ProxyConfig]:
-        """Ask the proxy of each pod of an application.
-
-        Raises:
-            ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
-        """
-        return [
-            cls.read(f"{namespace}/{pod}", istio.pod_request(kube, namespace, pod, "config_dump"))
-            for pod in kube.pods(namespace, app)
-        ]
-
-    @classmethod
-    def read(cls, pod: str, dump: str) -> ProxyConfig:
-        """Read a dump.
-
-        Raises:
-            ClusterError: The proxy refuses a listener.
-        """
-        sections = {section["@type"].rsplit(".", 1)[1]: section for section in json.loads(dump)["configs"]}
-        listeners = sections.get("ListenersConfigDump", {}).get("dynamic_listeners", [])
-        for listener in listeners:
-            if "error_state" in listener:
-                details = listener["error_state"].get("details", "no reason given")
-                raise ClusterError(f"The proxy of {pod} refuses its listener {listener['name']}: {details}")
-        secrets = sections.get("SecretsConfigDump", {}).get("dynamic_active_secrets", [])
-        routes = sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", [])
-        return cls(
-            listeners={each["name"]: each["active_state"]["listener"] for each in listeners if "active_state" in each},
-            secrets={each["name"]: each["secret"] for each in secrets},
-            routes={each["route_config"]["name"]: each["route_config"] for each in routes},
-        )
-
-    def chains(self, port: int, server_name: str | None = None) -> list[dict[str, Any]]:
-        """Return the chains of a listener on a port of the pod that take a server name.
-
-        Args:
-            port: The port.
-            server_name: The name; ``*`` is any, and none. None returns all chains.
-        """
-        chains = self._chains(f"0.0.0.0_{port}")
-        if server_name is None:
-            return chains
-        return [each for each in chains if server_name in each.get("filter_chain_match", {}).get("server_names", ["*"])]
-
-    def shows(self, credential: str, chain: bytes) -> bool:
-        """Tell whether a credential of that name is active and is this certificate."""
-        secret = self.secrets.get(f"kubernetes://{credential}", {})
-        shown = secret.get("tls_certificate", {}).get("certificate_chain", {}).get("inline_bytes", "")
-        return base64.b64decode(shown) == chain
-
-    def trusts(self, credential: str, authority: bytes) -> bool:
-        """Tell whether the clients of a credential are held against this authority."""
-        secret = self.secrets.get(f"kubernetes://{credential}-cacert", {})
-        trusted = secret.get("validation_context", {}).get("trusted_ca", {}).get("inline_bytes", "")
-        return base64.b64decode(trusted) == authority
-
-    def policies(self) -> list[set[tuple[str, str]]]:
-        """Return for each chain that takes requests its policies, each with its action.
-
-        Of a sidecar only the chains of the application's ports count.
-        """
-        names = [_INBOUND] if _INBOUND in self.listeners else list(self.listeners)
-        chains = [chain for name in names for chain in self._chains(name) if chain.get("name", "")[:14] != _INBOUND]
-        managers = [each["typed_config"] for chain in chains for each in chain["filters"] if each["name"] == _HTTP]
-        return [
-            {
-                (rules.get("action", "ALLOW"), name)
-                for each in manager.get("http_filters", [])
-                if each["name"] == _RBAC
-                for rules in [each["typed_config"].get("rules", {})]
-                for name in rules.get("policies", {})
-            }
-            for manager in managers
-        ]
-
-    def takes_plaintext(self) -> bool | None:
-        """Tell whether a sidecar lets plaintext in on any port; None if it is no sidecar, or not yet ready."""
-        matches = [chain.get("filter_chain_match", {}) for chain in self._chains(_INBOUND)]
-        return any(match.get("transport_protocol") == _PLAINTEXT for match in matches) if matches else None
-
-    def _chains(self, listener: str) -> list[dict[str, Any]]:
-        chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
-        return chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +120,7 @@ def _effects(document: Document, gateways: Gateways) -> Iterator[Effect]:
         case kind:
             raise ClusterError(
                 f"{name_of(document)} can't be waited for: nobody told meshproof how a proxy shows that it has "
-                f"loaded such a {kind}. Add that to proxy.py, or a test may see the time before it."
+                f"loaded such a {kind}. Add that to mesh/effects.py, or a test may see the time before it."
             )
 
 
@@ -408,6 +303,6 @@ def _selected(document: Document) -> tuple[str, str]:
     if not {"app", "istio"} & set(labels):
         raise ClusterError(
             f"{name_of(document)} can't be waited for: it selects no application by the label `app` or `istio`. "
-            "Give it a selector, or add to proxy.py how to tell that every proxy has loaded it."
+            "Give it a selector, or add to mesh/effects.py how to tell that every proxy has loaded it."
         )
     return document["metadata"]["namespace"], labels.get("app") or f"istio-{labels['istio']}"

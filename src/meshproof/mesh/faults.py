@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meshproof import istio
 from meshproof.certificates.tree import Certificates, mint
-from meshproof.cluster import CONFIGURATION
+from meshproof.cluster.kind import CONFIGURATION
 from meshproof.errors import FaultyManifests
 from meshproof.images import ROLES
-from meshproof.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
+from meshproof.mesh import istio
+from meshproof.mesh.effects import hosts_meet
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
-from meshproof.proxy import hosts_meet
 
 _GATEWAY = {"istio": "ingressgateway"}
 _OLDER = {"v1": ("v1beta1", "v1alpha3")}  # what Istio's groups serve as well

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from meshproof import manifests, proxy
+from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.machine import interrupts
 from meshproof.machine.console import stage
 from meshproof.machine.wait import Patience
-from meshproof.manifests import Document
-from meshproof.testbed import Testbed
+from meshproof.mesh import effects, manifests
+from meshproof.mesh.testbed import Testbed
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
 
@@ -33,7 +33,7 @@ class Scenario:
         for document in self._documents:
             document["metadata"].setdefault("labels", {})[LABEL] = self.name
         self._in_force: list[Document] = []
-        self._effects: list[proxy.Effect] = []
+        self._effects: list[effects.Effect] = []
 
     @contextmanager
     def step(self, name: str | None) -> Iterator[None]:
@@ -56,7 +56,7 @@ class Scenario:
             )
         before = self._in_force
         try:
-            self._have({manifests.name_of(each): each for each in (*before, *documents)}.values())
+            self._have({name_of(each): each for each in (*before, *documents)}.values())
             yield
         finally:
             with interrupts.held_back():
@@ -77,12 +77,12 @@ class Scenario:
     def _have(self, wanted: Iterable[Document]) -> None:
         """Have exactly these documents in force, and wait until the proxies show just what they ask for."""
         documents = list(wanted)
-        names = {manifests.name_of(document) for document in documents}
-        effects, before = proxy.effects_of(documents), self._effects
-        old, self._in_force, self._effects = self._in_force, documents, effects
-        self._kube.delete([document for document in old if manifests.name_of(document) not in names])
+        names = {name_of(document) for document in documents}
+        wanted_effects, before = effects.effects_of(documents), self._effects
+        old, self._in_force, self._effects = self._in_force, documents, wanted_effects
+        self._kube.delete([document for document in old if name_of(document) not in names])
         self._kube.apply([document for document in documents if document not in old])
-        proxy.wait_for(self._kube, effects, before, self._patience)
+        effects.wait_for(self._kube, wanted_effects, before, self._patience)
 
 
 @contextmanager
@@ -115,8 +115,8 @@ def clear(testbed: Testbed, patience: Patience) -> None:
     if not left:
         return
     with stage(f"{len(left)} documents of a killed run removed"):
-        effects: list[proxy.Effect] = []
+        old: list[effects.Effect] = []
         with suppress(ClusterError):  # what can't be waited for is removed all the same
-            effects = proxy.effects_of(left)
+            old = effects.effects_of(left)
         testbed.kube.delete(left)
-        proxy.wait_for(testbed.kube, [], effects, patience)
+        effects.wait_for(testbed.kube, [], old, patience)

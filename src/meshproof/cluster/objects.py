@@ -1,0 +1,26 @@
+"""Objects of Kubernetes as plain data, as they stand in a manifest and as the API gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def name_of(document: Document) -> str:
+    """Return how a person calls it: ``Kind namespace/name``."""
+    metadata = document["metadata"]
+    return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield each string in a value of YAML, at whatever depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)

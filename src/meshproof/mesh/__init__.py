@@ -1,0 +1,12 @@
+"""The mesh: Istio, what it is asked for, and what its proxies have made of that.
+
+istio        its installation
+envoy        what a proxy has loaded
+effects      what documents do to the proxies, and waiting until they do
+manifests    the documents, completed as data
+faults       faults in them, found before anything is applied
+scenario     one manifest in force, in steps
+testbed      Docker, images, a cluster, Istio and the applications, one on top of the other
+workload     a client in a pod
+diagnostics  what helps to find out why something failed
+"""
