@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from meshproof.commands import scan as command
-from meshproof.commands.quick import Quick
+from meshproof.cli import scan as command
+from meshproof.cli.quick import Quick
 from meshproof.posture import document
 from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
 from meshproof.tls.scanner.findings import ClientAuthentication

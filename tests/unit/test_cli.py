@@ -15,8 +15,8 @@ import typer
 from typer.core import TyperCommand
 from typer.testing import CliRunner
 
-from meshproof.__main__ import COMMANDS, Later, app
-from meshproof.commands.quick import Quick
+from meshproof.cli.main import COMMANDS, Later, app
+from meshproof.cli.quick import Quick
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.posture.document import to_json
@@ -78,7 +78,7 @@ def test_nobody_waits_for_a_command_that_is_not_run(arguments: list[str]) -> Non
     imported = imports("-m", "meshproof", *arguments)
     assert "typer" in imported
     assert {name.split(".")[0] for name in imported} & SLOW == set()
-    assert {f"meshproof.commands.{module}" for module, _ in COMMANDS.values()} & imported == set()
+    assert {f"meshproof.cli.{module}" for module, _ in COMMANDS.values()} & imported == set()
 
 
 def test_the_versions_can_be_listed(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def bounded(
 PROGRAM = """
 from pathlib import Path
 import typer
-from meshproof.commands.quick import Quick
+from meshproof.cli.quick import Quick
 app = typer.Typer(add_completion=False)
 @app.command(cls={kind})
 def plain(targets: list[str], seconds: float = 5, into: Path = None, short: bool = False) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from meshproof.commands.clients import clients
-from meshproof.commands.users import add, own_clients, own_file, remove
+from meshproof.cli.clients import clients
+from meshproof.cli.users import add, own_clients, own_file, remove
 from meshproof.errors import MeshproofError
 from meshproof.tls.protocol.clients import ClientsUnreadable, built_in, facts, read
 from meshproof.tls.protocol.profile import Profile

@@ -26,7 +26,7 @@ LAYERS = [
     {"images"},
     {"cluster"},
     {"mesh"},
-    {"commands"},
+    {"cli"},
     {"__main__"},
 ]
 """The parts, lowest first: each may import from its own layer and from those below."""
@@ -39,7 +39,7 @@ ONLY_IN = {
     "kubernetes": {"cluster.kube"},
     "pytest_kind": {"cluster.kind"},
     "trustme": {"certificates"},
-    "typer": {"__main__", "commands"},
+    "typer": {"cli"},
     "sslyze": set[str](),  # it is under the AGPL: run as a process, never imported
     "pytest": set[str](),
     "fixtures": set[str](),

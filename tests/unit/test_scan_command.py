@@ -29,10 +29,10 @@ from typer.testing import CliRunner
 
 from meshproof.certificates.authority import Lifetime
 from meshproof.certificates.leaf import Leaf
-from meshproof.commands import output
-from meshproof.commands.diff import diff
-from meshproof.commands.quick import Quick
-from meshproof.commands.scan import _target, scan
+from meshproof.cli import output
+from meshproof.cli.diff import diff
+from meshproof.cli.quick import Quick
+from meshproof.cli.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.machine.wait import until
 from meshproof.posture import document

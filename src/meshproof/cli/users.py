@@ -10,7 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from meshproof.commands.output import write
+from meshproof.cli.output import write
 from meshproof.errors import MachineError
 from meshproof.tls.protocol.clients import Clients, ClientsUnreadable, built_in, is_set, read
 from meshproof.tls.protocol.clients import write as text_of

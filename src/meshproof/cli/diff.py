@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from meshproof.commands.output import STANDARD_OUTPUT, check, exit_code, report, write
+from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
 from meshproof.posture import document, table

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.commands.output import INTERRUPTED, STANDARD_OUTPUT, Report, check, exit_code, report, write
-from meshproof.commands.users import own_clients
+from meshproof.cli.output import INTERRUPTED, STANDARD_OUTPUT, Report, check, exit_code, report, write
+from meshproof.cli.users import own_clients
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain, console
 from meshproof.posture import comparison, document, table

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from meshproof.cli.options import Envoy, Images, Istio, Kubernetes
+from meshproof.cli.output import report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
-from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
-from meshproof.commands.output import report
 from meshproof.docker.engine import daemon
 from meshproof.machine.console import console
 from meshproof.mesh.istio import gateway_ports

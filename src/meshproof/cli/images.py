@@ -8,8 +8,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from meshproof.commands.options import Envoy, Images, Istio, Kubernetes
-from meshproof.commands.output import report
+from meshproof.cli.options import Envoy, Images, Istio, Kubernetes
+from meshproof.cli.output import report
 from meshproof.docker.engine import daemon
 from meshproof.images.choice import provider
 from meshproof.machine.console import BuildProgress, console

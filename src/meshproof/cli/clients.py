@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from meshproof.commands.output import report
-from meshproof.commands.users import add, check_name, own_clients, own_file
-from meshproof.commands.users import remove as remove_from
+from meshproof.cli.output import report
+from meshproof.cli.users import add, check_name, own_clients, own_file
+from meshproof.cli.users import remove as remove_from
 from meshproof.errors import MeshproofError
 from meshproof.posture.spelling import plain
 from meshproof.tls.protocol.clients import built_in, facts

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from meshproof.cli.output import report
 from meshproof.cluster import doctor as machine
-from meshproof.commands.output import report
 
 
 def doctor(

@@ -1,1 +1,0 @@
-"""The commands: the module of one is imported when it is run; the table is in ``__main__``."""
