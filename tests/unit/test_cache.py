@@ -112,7 +112,7 @@ def test_a_part_that_can_not_be_written_is_named(tmp_path: Path) -> None:
         (tmp_path / "cache" / "..").resolve().mkdir()
 
 
-CLAIM = "import pathlib, sys; from meshproof.cache import claim; claim(pathlib.Path(sys.argv[1]))"
+CLAIM = "import pathlib, sys; from meshproof.machine.cache import claim; claim(pathlib.Path(sys.argv[1]))"
 BUILD = [sys.executable, "-m", "meshproof", "doctor"]
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
 

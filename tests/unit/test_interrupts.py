@@ -18,7 +18,7 @@ SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, sign
 
 RUN_AND_UNDO = """
 import signal, sys
-from meshproof import interrupts
+from meshproof.machine import interrupts
 
 interrupts.raise_keyboard_interrupt()
 try:
@@ -62,7 +62,7 @@ def test_afterwards_all_is_as_before(number: signal.Signals) -> None:
 
 CANCEL = """
 import asyncio, os, signal, sys
-from meshproof import interrupts
+from meshproof.machine import interrupts
 
 async def main():
     with interrupts.cancelling(asyncio.current_task()):

@@ -58,7 +58,7 @@ def test_all_programs_can_be_ended(on_line: OnLine | None, tmp_path: Path) -> No
 # The pause gives us the time to be waiting when the interrupt comes: between the start and that nobody is safe.
 INTERRUPTED = """
 import sys
-from meshproof.process import run
+from meshproof.machine.process import run
 command = ["sh", "-c", "sleep 5 & sleep 0.3; echo $! >$0; wait", sys.argv[1]]
 run(command, timeout=20, on_line=print if sys.argv[2:] else None)
 """

@@ -35,7 +35,7 @@ from meshproof.machine.console import console, stage
 from meshproof.machine.wait import until
 from meshproof.settings import ROOT, TIMEOUTS, Settings
 
-_OWNER = "meshproof.cluster.kind"
+_OWNER = "meshproof.cluster"
 """The label of a network of ours; its value is the directory of the cluster."""
 CONFIGURATION = ROOT / "manifests" / "cluster" / "kind.yaml"
 
