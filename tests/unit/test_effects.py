@@ -123,6 +123,23 @@ def test_another_credential_is_another_content() -> None:
     assert not everywhere([other], config(port_8443=[chain("test.com", tls=ending())]))
 
 
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        pytest.param(None, [], id="of nobody"),
+        pytest.param("SIMPLE", ["certificate"], id="of a server for anybody"),
+        pytest.param("MUTUAL", ["certificate", "authority of the clients"], id="of one with mutual TLS"),
+    ],
+)
+def test_a_secret_does_what_a_server_asks_of_it(mode: str | None, words: list[str]) -> None:
+    """A proxy fetches a Secret that a server names, and the authority in it only to hold clients against it."""
+    data = {"tls.crt": "", "ca.crt": ""}
+    secret = {"kind": "Secret", "metadata": {"name": "test", "namespace": "istio-system"}, "data": data}
+    servers = [gateway(SERVER | {"tls": {"mode": mode, "credentialName": "test"}})] if mode else []
+    of_secret = [effect.what for effect in effects_of([secret, *servers]) if effect.what.startswith("this run's")]
+    assert of_secret == [f"this run's {word} test" for word in words]
+
+
 def test_every_pod_has_to_show_it() -> None:
     """One pod of several that is late, or has no such listener, is not there yet; one that is late to forget counts."""
     (effect,) = effects_of([gateway(SERVER)])

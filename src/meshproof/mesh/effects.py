@@ -110,7 +110,7 @@ def _effects(document: Document, gateways: Gateways) -> Iterator[Effect]:
         case "VirtualService":
             yield from _effects_of_routes(document, gateways)
         case "Secret" if namespace == istio.NAMESPACE:
-            yield from _effects_of_credential(name, document["data"])
+            yield from _effects_of_credential(name, document["data"], gateways)
         case "AuthorizationPolicy" if spec.get("action", "ALLOW") in ("ALLOW", "DENY"):
             yield from _effects_of_policy(document)
         case "PeerAuthentication" if spec["mtls"]["mode"] in ("PERMISSIVE", "STRICT"):
@@ -143,10 +143,13 @@ def _effects_of_passing(routes: Sequence[Mapping[str, Any]]) -> Iterator[Effect]
         yield from (_passes(ports[match["port"]], host) for host in match["sniHosts"])
 
 
-def _effects_of_credential(name: str, data: Mapping[str, str]) -> Iterator[Effect]:
-    """Return what a Secret does that a server of a Gateway names."""
-    yield _credential("certificate", name, data["tls.crt"], ProxyConfig.shows)
-    if "ca.crt" in data:
+def _effects_of_credential(name: str, data: Mapping[str, str], gateways: Gateways) -> Iterator[Effect]:
+    """Return what a Secret does: nothing, unless a server names it; its authority counts if that asks for clients."""
+    servers = [server.get("tls", {}) for gateway in gateways.values() for server in gateway["spec"]["servers"]]
+    modes = {tls.get("mode", "SIMPLE") for tls in servers if tls.get("credentialName") == name}
+    if modes:
+        yield _credential("certificate", name, data["tls.crt"], ProxyConfig.shows)
+    if "ca.crt" in data and modes & {*_CLIENT_CA}:
         yield _credential("authority of the clients", name, data["ca.crt"], ProxyConfig.trusts)
 
 
