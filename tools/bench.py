@@ -15,7 +15,9 @@ from pathlib import Path
 
 from meshproof.machine import process
 from meshproof.machine.console import console
-from meshproof.settings import ROOT, TIMEOUTS
+from meshproof.settings import TIMEOUTS
+
+ROOT = Path(__file__).resolve().parents[1]
 
 RESULT = Path("artifacts/bench.json")
 ROUNDS = int(os.environ.get("ROUNDS", "3"))

@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 
 from meshproof.machine import process
-from meshproof.settings import ROOT
 from meshproof.tls import Address, Options, Posture, Target, scan, scan_one
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.scanner import sslyze
 
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.parity import testssl
 from tests.parity.servers import SERVERS, running
 from tests.unit.certificates import HOST
 from tests.unit.servers import say, serving, stay_silent
 
+ROOT = Path(__file__).resolve().parents[1]
 REPEATED = 7
 TARGETS = (125, 500)
 

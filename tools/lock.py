@@ -9,9 +9,11 @@ from pathlib import Path
 from meshproof.images import golang
 from meshproof.machine import process
 from meshproof.machine.console import stage
-from meshproof.settings import ROOT, TIMEOUTS, cache_directory, configuration
+from meshproof.settings import TIMEOUTS, cache_directory, configuration
 
-KUBERNETES = ROOT / "images" / "kubernetes"
+ROOT = Path(__file__).resolve().parents[1]
+
+KUBERNETES = golang.SOURCES / "kubernetes"
 
 
 def lock_kubernetes(version: str) -> None:

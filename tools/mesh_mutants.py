@@ -22,7 +22,9 @@ import yaml
 from meshproof.errors import CommandFailed
 from meshproof.machine import interrupts, process
 from meshproof.machine.console import duration
-from meshproof.settings import ROOT, TIMEOUTS
+from meshproof.settings import TIMEOUTS
+
+ROOT = Path(__file__).resolve().parents[1]
 
 MUTANTS = ROOT / "tools" / "mesh_mutants.yaml"
 CLUSTER = "meshproof-mutants"
@@ -103,13 +105,13 @@ def _copy(checkout: Path) -> None:
 
 def _caught(mutant: Mutant, checkout: Path, *, kept: bool) -> bool:
     """Run the tests of a mutant and print what they said; return whether that is what is wrong."""
-    shutil.rmtree(checkout / "manifests")
-    shutil.copytree(ROOT / "manifests", checkout / "manifests")
-    mutant.put_into(checkout / "manifests")
+    manifests, whole = checkout / "manifests", checkout / "whole manifests"
+    shutil.copytree(manifests, whole)
+    mutant.put_into(manifests)
     began = time.monotonic()
     said = _tests(checkout, mutant.modules, kept=kept)
-    shutil.rmtree(checkout / "manifests")
-    shutil.copytree(ROOT / "manifests", checkout / "manifests")
+    shutil.rmtree(manifests)
+    whole.rename(manifests)
     if said is None:
         verdict, line = "SURVIVED", ""
     else:

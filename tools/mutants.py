@@ -27,12 +27,12 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 
-from meshproof.settings import ARTIFACTS, ROOT
-
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools import mutants_tests
 from tools.mutations import Change, changes
 
+ROOT = Path(__file__).resolve().parents[1]
+ARTIFACTS = ROOT / "artifacts"
 SOURCE = Path("src/meshproof")
 PARTS = ("tls", "posture")
 LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")

@@ -5,6 +5,7 @@ MeshproofError
 ├── FaultyManifests    manifests that can't be applied as they are written
 =======
 ├── BadName            a name that no cluster can have
+├── BadProject         a pyproject.toml that can't be understood
 ├── UnknownVersion     a version that is in no list of ours
 ├── MachineError       the machine lacks something: Docker, disk space, a port, the network
 │   └── ToolMissing    a program is not installed
@@ -41,8 +42,14 @@ class BadName(MeshproofError):
     exit_code = 4  # pytest's own code for a usage error
 
 
+class BadProject(MeshproofError):
+    """A pyproject.toml whose ``[tool.meshproof]`` can't be understood."""
+
+    exit_code = 4  # pytest's own code for a usage error
+
+
 class UnknownVersion(MeshproofError):
-    """A version of Istio, Envoy or Kubernetes that is not in ``[tool.meshproof]``."""
+    """A version of Istio, Envoy or Kubernetes that is not in ``images/versions.toml``."""
 
     exit_code = 4  # pytest's own code for a usage error
 

@@ -15,13 +15,10 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from meshproof.errors import BadName, UnknownVersion
+from meshproof.project import project
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout: manifests and the sources of the images are files beside the code."""
-
-
-ARTIFACTS = ROOT / "artifacts"
-"""What a run leaves for people."""
+VERSIONS = Path(__file__).parent / "images" / "versions.toml"
+"""The versions that can be asked for."""
 NODE = "kindest/node:v"
 _LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _CLUSTER_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -155,8 +152,8 @@ def cache_directory() -> Path:
 
 
 def default_cluster_name() -> str:
-    """Name the cluster after the checkout, so that two checkouts on a machine don't meet."""
-    return f"meshproof-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+    """Name the cluster after the project's directory, so that two on a machine don't meet."""
+    return f"meshproof-{hashlib.sha256(str(project().root).encode()).hexdigest()[:6]}"
 
 
 def check_cluster_name(name: str) -> None:
@@ -178,9 +175,8 @@ def check_cluster_name(name: str) -> None:
 
 @cache
 def configuration() -> dict[str, Any]:
-    """Return ``[tool.meshproof]`` of pyproject.toml."""
-    tool: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["meshproof"]
-    return tool
+    """Return the versions that there are, and the defaults, of which the project may have others."""
+    return {**tomllib.loads(VERSIONS.read_text()), **project().versions}
 
 
 def known_versions(source: ImageSource) -> dict[str, list[str]]:
@@ -198,7 +194,7 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     other = ImageSource.REGISTRY if source is ImageSource.PACKAGES else ImageSource.PACKAGES
     here, there = known_versions(source)[component], known_versions(other)[component]
     why = f" (--images=auto chose that: {because})" if because else ""
-    choice = f"choose from {', '.join(here)} (see [tool.meshproof.{source.value}])"
+    choice = f"choose from {', '.join(here)} (see [{source.value}] of {VERSIONS})"
     if here == [PART_OF_ISTIO]:
         choice = f"it is {PART_OF_ISTIO}, so leave it away"
     hint = ""

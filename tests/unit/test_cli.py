@@ -20,7 +20,8 @@ from meshproof.cli.quick import Quick
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.posture.document import to_json
-from meshproof.settings import ROOT, TIMEOUTS, ImageSource, known_versions
+from meshproof.settings import TIMEOUTS, ImageSource, known_versions
+from tests.support.checkout import ROOT
 from tests.unit.postures import GOOD
 from tests.unit.programs import PATIENCE, shell
 
@@ -107,7 +108,7 @@ def test_an_unknown_version_is_one_sentence(tmp_path: Path) -> None:
     assert (status, len(printed.splitlines())) == (4, 1)
     assert printed.startswith(f"meshproof: Istio {version} ")
     assert known_versions(PACKAGES)["istio"][-1] in printed
-    assert "[tool.meshproof.packages]" in printed
+    assert "[packages] of " in printed
 
 
 def test_a_version_that_only_the_other_source_has(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from meshproof.cluster.kind import CONFIGURATION
 from meshproof.errors import FaultyManifests
-from meshproof.mesh import faults
-from meshproof.mesh.testbed import APPLICATIONS
-from meshproof.settings import ROOT
+from meshproof.mesh import faults, istio
+from tests.support.checkout import APPLICATIONS, ROOT
 
 SCENARIOS = ROOT / "manifests" / "scenarios"
 MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
@@ -107,8 +107,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "number: 443", "number: 8443",
             "line 19: Gateway default/httpbin opens port 8443, which the ingress gateway does not have: choose from "
-            "80, 443, 8441, 8442, 8444, 8445, 8446, 8447, or add it to manifests/istio/operator.yaml and "
-            "manifests/cluster/kind.yaml.", id="a port that the gateway has not",
+            "80, 443, 8441, 8442, 8444, 8445, 8446, 8447, or add it to "
+            f"{istio.MANIFESTS / 'operator.yaml'} and {CONFIGURATION}.", id="a port that the gateway has not",
         ),
         pytest.param(
             MUTUAL, "number: 443", "number: '443'",

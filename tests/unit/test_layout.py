@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.settings import ROOT
+from tests.support.checkout import ROOT
 
 SOURCE = ROOT / "src" / "meshproof"
 MODULES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
@@ -19,7 +19,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items(
 
 LAYERS = [
     {"errors"},
-    {"machine", "settings"},
+    {"machine", "settings", "project"},
     {"certificates", "tls", "http"},  # certificates and probes: no Docker, no Kubernetes
     {"posture"},  # what is made of what the probes found
     {"docker"},

@@ -13,12 +13,13 @@ import yaml
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import mint
+from meshproof.cluster.kind import CONFIGURATION
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.mesh import istio
 from meshproof.mesh.manifests import KINDS, load, step_of
-from meshproof.settings import ROOT
+from tests.support.checkout import ROOT
 
 MANIFESTS = ROOT / "manifests"
 APPLIED = sorted([*(MANIFESTS / "apps").iterdir(), *(MANIFESTS / "scenarios").iterdir()])
@@ -172,7 +173,7 @@ def test_what_a_killed_run_leaves_can_be_found() -> None:
 
 def test_kind_maps_the_ports_of_the_gateway() -> None:
     """Each node port of the ingress gateway is a port that Docker chooses, on this machine only; and no other is."""
-    (configuration,) = raw(MANIFESTS / "cluster" / "kind.yaml")
+    (configuration,) = raw(CONFIGURATION)
     mapped = [mapping for node in configuration["nodes"] for mapping in node.get("extraPortMappings", [])]
     wanted = {"hostPort": -1, "listenAddress": "127.0.0.1"}
     assert mapped == [{"containerPort": port, **wanted} for port in istio.gateway_ports().values()]

@@ -36,9 +36,9 @@ from meshproof.cli.scan import _target, scan
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.machine.wait import until
 from meshproof.posture import document
-from meshproof.settings import ROOT
 from meshproof.tls import Address, Posture
 from meshproof.tls.protocol.clients import built_in
+from tests.support.checkout import ROOT
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
 from tests.unit.postures import GOOD, SILENT, WEAK
 from tests.unit.programs import PATIENCE, python

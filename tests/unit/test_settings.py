@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from meshproof.errors import BadName, UnknownVersion
+from meshproof.images import golang
 from meshproof.machine.process import run
 from meshproof.settings import (
     PART_OF_ISTIO,
-    ROOT,
     TIMEOUTS,
     ImageSource,
     Settings,
@@ -26,7 +25,7 @@ from meshproof.settings import (
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 SOURCES = pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
-LOCKS = ROOT / "images" / "kubernetes" / "locks"
+LOCKS = golang.SOURCES / "kubernetes" / "locks"
 SHOW_NAME = "from meshproof.settings import default_cluster_name; print(default_cluster_name())"
 
 
@@ -40,7 +39,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
     for version in known_versions(source)[component]:
         assert version in str(refusal.value)
     if known_versions(source)[component] != [PART_OF_ISTIO]:
-        assert f"[tool.meshproof.{source.value}]" in str(refusal.value)
+        assert f"(see [{source.value}] of " in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
             "machine.",
             id="only packages have it",
         ),
-        pytest.param(PACKAGES, "istio", "1.3", "(see [tool.meshproof.packages]).", id="1.3 is not 1.31"),
+        pytest.param(PACKAGES, "istio", "1.3", "images/versions.toml).", id="1.3 is not 1.31"),
     ],
 )
 def test_an_unknown_version_is_refused_with_what_was_meant(
@@ -191,15 +190,12 @@ def test_the_cache_is_the_users(value: str | None, monkeypatch: pytest.MonkeyPat
 
 
 def test_each_checkout_has_a_cluster_of_its_own(tmp_path: Path) -> None:
-    """The same code at two places brings up two clusters, with names that kind takes."""
+    """The same code in two projects brings up two clusters, with names that kind takes."""
     names = [default_cluster_name()]
     for checkout in ("one", "two"):
-        shutil.copytree(ROOT / "src", tmp_path / checkout / "src")
-        found = run(
-            [sys.executable, "-c", SHOW_NAME],
-            env={"PYTHONPATH": str(tmp_path / checkout / "src")},
-            timeout=TIMEOUTS.program,
-        )
+        (tmp_path / checkout / "below").mkdir(parents=True)
+        (tmp_path / checkout / "pyproject.toml").write_text("[tool.meshproof]\n")
+        found = run([sys.executable, "-c", SHOW_NAME], cwd=tmp_path / checkout / "below", timeout=TIMEOUTS.program)
         names.append(found.strip())
     assert len(set(names)) == 3
     assert all(re.fullmatch(r"meshproof-[0-9a-f]{6}", name) for name in names)

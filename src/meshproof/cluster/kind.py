@@ -33,11 +33,11 @@ from meshproof.images import ImageSet, golang
 from meshproof.machine import interrupts, process
 from meshproof.machine.console import console, stage
 from meshproof.machine.wait import until
-from meshproof.settings import ROOT, TIMEOUTS, Settings
+from meshproof.settings import TIMEOUTS, Settings
 
 _OWNER = "meshproof.cluster"
 """The label of a network of ours; its value is the directory of the cluster."""
-CONFIGURATION = ROOT / "manifests" / "cluster" / "kind.yaml"
+CONFIGURATION = Path(__file__).with_name("kind.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         if yaml.safe_load(made_with) != yaml.safe_load(asked):
             raise ClusterError(
                 f"The kept cluster {self.name} was made with another kind configuration than the one that is asked for "
-                f"now ({CONFIGURATION.relative_to(ROOT)} was changed, or this machine's capabilities). "
+                f"now ({CONFIGURATION} was changed, or this machine's capabilities). "
                 f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
             )
         self._kind("export", "kubeconfig", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")

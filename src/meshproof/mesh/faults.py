@@ -226,8 +226,8 @@ def _gateway(document: _Written, world: _World) -> Iterator[str]:
         if number.number() not in ports:
             yield document.fault(
                 f"opens port {number.value}, which the ingress gateway does not have: choose from "
-                f"{', '.join(map(str, ports))}, or add it to manifests/istio/operator.yaml and "
-                "manifests/cluster/kind.yaml",
+                f"{', '.join(map(str, ports))}, or add it to {istio.MANIFESTS / 'operator.yaml'} and "
+                f"{CONFIGURATION}",
                 number,
             )
         for host in _need(server, "hosts").items():

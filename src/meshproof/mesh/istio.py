@@ -19,9 +19,9 @@ from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import ImageSet
 from meshproof.machine import process
 from meshproof.machine.wait import until
-from meshproof.settings import ROOT, TIMEOUTS
+from meshproof.settings import TIMEOUTS
 
-MANIFESTS = ROOT / "manifests" / "istio"
+MANIFESTS = Path(__file__).with_name("installation")
 NAMESPACE = "istio-system"
 _PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
 

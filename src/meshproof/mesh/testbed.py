@@ -22,10 +22,10 @@ from meshproof.images.choice import provider
 from meshproof.machine import process
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
-from meshproof.settings import ARTIFACTS, ROOT, TIMEOUTS, Settings, Versions
+from meshproof.project import project
+from meshproof.settings import TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
-APPLICATIONS = ROOT / "manifests" / "apps"
 LABEL = "meshproof/application"  # all that is in APPLICATIONS has it
 DEFAULT: Document = {
     "apiVersion": "v1",
@@ -80,7 +80,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
     Raises:
         MeshproofError: Says what could not be had, and what to do.
     """
-    faults.check(APPLICATIONS, {})
+    faults.check(project().applications, {})
     chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:
@@ -93,7 +93,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
             except MeshproofError as error:
                 if not docker.answers():
                     raise docker.gone("the installation of the mesh") from error
-                diagnostics.collect(kube, ARTIFACTS / "bring-up")
+                diagnostics.collect(kube, project().artifacts / "bring-up")
                 raise
             if settings.keep_cluster and ours.created:
                 ours.keep()
@@ -117,7 +117,9 @@ def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certific
                         installing.result()
                         istio.renew(kube)
             with stage("gateways and applications"):
-                _have_applications(kube, manifests.load(APPLICATIONS, images=images, certificates=certificates))
+                _have_applications(
+                    kube, manifests.load(project().applications, images=images, certificates=certificates)
+                )
                 if installing:
                     installing.result()
                     ours.write_mesh(wanted)

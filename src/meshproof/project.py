@@ -1,0 +1,100 @@
+"""What is tested: the repository whose manifests are applied, found from where a command or pytest is run.
+
+It says where its files are in `[tool.meshproof]` of its pyproject.toml, relative to that:
+
+    [tool.meshproof]
+    scenarios = "manifests/scenarios"   # a manifest for each scenario
+    applications = "manifests/apps"     # what all scenarios share
+    artifacts = "artifacts"             # what a run leaves for people
+    istio = "1.31.0"                    # what to bring up where nothing else is asked for; kubernetes and envoy, too
+
+All of it can be left out; the values above are the defaults, but for the versions, which come with meshproof.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from meshproof.errors import BadProject
+
+_DIRECTORIES = {"scenarios": "manifests/scenarios", "applications": "manifests/apps", "artifacts": "artifacts"}
+_VERSIONS = ("istio", "kubernetes", "envoy")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A repository.
+
+    Attributes:
+        root: Its directory.
+        scenarios: The directory of the scenarios' manifests.
+        applications: The directory of the applications' manifests.
+        artifacts: The directory for what a run leaves.
+        versions: The versions that it asks for, by component; only those that it names.
+    """
+
+    root: Path
+    scenarios: Path
+    applications: Path
+    artifacts: Path
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, directory: Path) -> Project:
+        """Return the project that a directory belongs to: the nearest one above it that says it is one.
+
+        Where none does, the directory itself is one.
+
+        Raises:
+            BadProject: Its pyproject.toml can't be understood.
+        """
+        for root in (directory, *directory.parents):
+            tool = _tool(root / "pyproject.toml")
+            if tool is not None:
+                return cls._read(root, tool)
+        return cls._read(directory, {})
+
+    @classmethod
+    def _read(cls, root: Path, tool: Mapping[str, Any]) -> Project:
+        known = (*_DIRECTORIES, *_VERSIONS)
+        for name, value in tool.items():
+            if name not in known:
+                raise BadProject(
+                    f"{root / 'pyproject.toml'}: [tool.meshproof] has {name!r}, which is not known; "
+                    f"choose from {', '.join(known)}."
+                )
+            if not isinstance(value, str):
+                raise BadProject(f"{root / 'pyproject.toml'}: {name} of [tool.meshproof] should be text.")
+        where = {name: root / tool.get(name, default) for name, default in _DIRECTORIES.items()}
+        return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool})
+
+    def short(self, file: Path) -> Path:
+        """Return the path of a file as a person would type it in the project's directory."""
+        return file.relative_to(self.root) if file.is_relative_to(self.root) else file
+
+
+def _tool(file: Path) -> Mapping[str, Any] | None:
+    """Return what a pyproject.toml says of meshproof; None if it says nothing, or is not there."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise BadProject(f"{file} can't be read: {error.strerror}.") from error
+    except ValueError as error:  # TOML or UTF-8
+        raise BadProject(f"{file} can't be understood: {error}.") from error
+    tool = document.get("tool", {}).get("meshproof")
+    if tool is not None and not isinstance(tool, dict):
+        raise BadProject(f"{file}: [tool.meshproof] should be a table.")
+    return tool
+
+
+@cache
+def project() -> Project:
+    """Return the project of the current directory, as it was when this was first asked."""
+    return Project.of(Path.cwd())

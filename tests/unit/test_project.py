@@ -1,0 +1,70 @@
+"""The project: found from the directory where a command is run, with defaults, and mistakes in it are sentences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import BadProject
+from meshproof.machine.process import run
+from meshproof.project import Project
+from meshproof.settings import TIMEOUTS
+
+
+def written(directory: Path, text: str) -> Path:
+    """Write a pyproject.toml, and return a directory two below."""
+    below = directory / "a" / "b"
+    below.mkdir(parents=True)
+    (directory / "pyproject.toml").write_text(text)
+    return below
+
+
+def test_a_project_is_found_from_below(tmp_path: Path) -> None:
+    """The nearest pyproject.toml above that has the table counts, and its paths are relative to it."""
+    below = written(tmp_path, '[tool.meshproof]\nscenarios = "mesh"\nistio = "1.30.0"\n')
+    (below / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    found = Project.of(below)
+    assert (found.root, found.scenarios) == (tmp_path, tmp_path / "mesh")
+    assert (found.applications, found.artifacts) == (tmp_path / "manifests" / "apps", tmp_path / "artifacts")
+    assert found.versions == {"istio": "1.30.0"}
+
+
+def test_a_directory_is_a_project_of_its_own(tmp_path: Path) -> None:
+    """Where no file says otherwise, the defaults count."""
+    assert Project.of(tmp_path).scenarios == tmp_path / "manifests" / "scenarios"
+    assert Project.of(tmp_path).versions == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("[tool.meshproof\n", "can't be understood", id="no TOML"),
+        pytest.param("[tool]\nmeshproof = 1\n", "should be a table", id="no table"),
+        pytest.param("[tool.meshproof]\nscenario = 'a'\n", "has 'scenario', which is not known", id="another key"),
+        pytest.param("[tool.meshproof]\nscenarios = 1\n", "scenarios of .* should be text", id="a number"),
+    ],
+)
+def test_a_mistake_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
+    """It names the file and what is wrong."""
+    with pytest.raises(BadProject, match=rf"^{tmp_path / 'pyproject.toml'}.*{words}.*\.$"):
+        Project.of(written(tmp_path, text))
+
+
+def test_a_mistake_ends_a_command(tmp_path: Path) -> None:
+    """The command says so and ends with 4."""
+    program = "import sys; from meshproof.cli.main import main; sys.argv[1:] = ['images', 'list']; main()"
+    below = written(tmp_path, "[tool.meshproof]\nscenario = 'a'\n")
+    lines: list[str] = []
+    command = ["sh", "-c", '"$0" -c "$1"; echo $?', sys.executable, program]
+    run(command, cwd=below, timeout=TIMEOUTS.program, on_line=lines.append)
+    assert [line for line in lines if "Traceback" in line] == []
+    assert lines[-1] == "4"
+
+
+def test_versions_are_the_projects(tmp_path: Path) -> None:
+    """What a project asks for is brought up where nothing else is asked for."""
+    program = "from meshproof.settings import *; print(Versions.asked(ImageSource.PACKAGES, None, None, None))"
+    below = written(tmp_path, '[tool.meshproof]\nkubernetes = "1.35.4"\n')
+    assert "kubernetes='1.35.4'" in run([sys.executable, "-c", program], cwd=below, timeout=TIMEOUTS.program)
