@@ -18,6 +18,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VERSIONS := --images=$(IMAGES) $(if $(ISTIO),--istio-version=$(ISTIO)) \
             $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) $(if $(ENVOY),--envoy-version=$(ENVOY))
+MESH := --mesh-images=$(IMAGES) $(if $(ISTIO),--mesh-istio=$(ISTIO)) \
+        $(if $(KUBERNETES),--mesh-kubernetes=$(KUBERNETES)) $(if $(ENVOY),--mesh-envoy=$(ENVOY))
 
 .PHONY: help
 help: ## List the targets
@@ -25,7 +27,7 @@ help: ## List the targets
 
 .PHONY: e2e
 e2e: doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
-	@$(BIN)/pytest tests/e2e $(VERSIONS) --junitxml=artifacts/junit.xml
+	@$(BIN)/pytest tests/e2e $(MESH) --junitxml=artifacts/junit.xml
 
 .PHONY: test
 test: $(READY) ## Run the project's own tests: no Docker, no cluster

@@ -1,12 +1,3 @@
-"""Where the fixtures are: `pytest --fixtures` tells what each gives."""
+"""What pytest loads here: the plugin that others get by installing meshproof."""
 
-pytest_plugins = [
-    "fixtures.options",
-    "fixtures.testbed",
-    "fixtures.scenario",
-    "fixtures.order",
-    "fixtures.posture",
-    "fixtures.evidence",
-    "fixtures.faults",
-    "fixtures.promises",
-]
+pytest_plugins = ["meshproof.pytest_plugin"]

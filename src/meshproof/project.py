@@ -36,6 +36,7 @@ class Project:
         applications: The directory of the applications' manifests.
         artifacts: The directory for what a run leaves.
         versions: The versions that it asks for, by component; only those that it names.
+        declared: Whether it says that it is one, and not only nothing says otherwise.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class Project:
     applications: Path
     artifacts: Path
     versions: Mapping[str, str]
+    declared: bool
 
     @classmethod
     def of(cls, directory: Path) -> Project:
@@ -56,11 +58,11 @@ class Project:
         for root in (directory, *directory.parents):
             tool = _tool(root / "pyproject.toml")
             if tool is not None:
-                return cls._read(root, tool)
-        return cls._read(directory, {})
+                return cls._read(root, tool, declared=True)
+        return cls._read(directory, {}, declared=False)
 
     @classmethod
-    def _read(cls, root: Path, tool: Mapping[str, Any]) -> Project:
+    def _read(cls, root: Path, tool: Mapping[str, Any], *, declared: bool) -> Project:
         known = (*_DIRECTORIES, *_VERSIONS)
         for name, value in tool.items():
             if name not in known:
@@ -71,7 +73,7 @@ class Project:
             if not isinstance(value, str):
                 raise BadProject(f"{root / 'pyproject.toml'}: {name} of [tool.meshproof] should be text.")
         where = {name: root / tool.get(name, default) for name, default in _DIRECTORIES.items()}
-        return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool})
+        return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool}, declared=declared)
 
     def short(self, file: Path) -> Path:
         """Return the path of a file as a person would type it in the project's directory."""

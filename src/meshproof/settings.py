@@ -193,7 +193,7 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     """Say of a version that a source does not have what to ask for instead, and whether the other source has it."""
     other = ImageSource.REGISTRY if source is ImageSource.PACKAGES else ImageSource.PACKAGES
     here, there = known_versions(source)[component], known_versions(other)[component]
-    why = f" (--images=auto chose that: {because})" if because else ""
+    why = f" (images=auto chose that: {because})" if because else ""
     choice = f"choose from {', '.join(here)} (see [{source.value}] of {VERSIONS})"
     if here == [PART_OF_ISTIO]:
         choice = f"it is {PART_OF_ISTIO}, so leave it away"
@@ -201,7 +201,7 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     if meant := _meant(version, here):
         hint = f" Did you mean {meant}?"
     elif meant := _meant(version, there):
-        hint = f" With --images={other.value} there is {meant}; that {_NEEDS[other]}."
+        hint = f" With images={other.value} there is {meant}; that {_NEEDS[other]}."
     return (
         f"{component.capitalize()} {version} was asked for, and is not known for images from {_FROM[source]}{why}: "
         f"{choice}.{hint}"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from fixtures.posture import Opinions, Server
-from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
 from meshproof.http import Answer
 from meshproof.mesh.scenario import Scenario
+from meshproof.pytest_plugin.scans import Opinions, Server
+from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import SERVER_NAME

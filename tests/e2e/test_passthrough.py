@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from fixtures.posture import Opinions, Server
-from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
 from meshproof.mesh.scenario import Scenario
 from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
+from meshproof.pytest_plugin.scans import Opinions, Server
+from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.seed import WORDLESS_END, end_of

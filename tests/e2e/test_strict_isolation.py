@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from fixtures.scenario import Eventually
 from meshproof.mesh.scenario import Scenario
 from meshproof.mesh.workload import CurlEnd, Transfer, Workload
+from meshproof.pytest_plugin.scenario import Eventually
 
 URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"

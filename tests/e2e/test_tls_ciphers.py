@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from fixtures.posture import Opinions, Server
 from meshproof.certificates.tree import Certificates
 from meshproof.posture.verdict import Severity, judge
+from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.tls import Posture, ProtocolVersion
 from tests.e2e.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
 

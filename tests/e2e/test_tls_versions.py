@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from fixtures.posture import Opinions, Server
-from fixtures.scenario import Eventually
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
 from meshproof.mesh.scenario import Scenario
+from meshproof.pytest_plugin.scans import Opinions, Server
+from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import WORDLESS, Address, Offered, Outcome, Posture, ProtocolVersion
 from tests.e2e.seed import Row, seed_rows
 

@@ -119,8 +119,8 @@ def test_a_version_that_only_the_other_source_has(tmp_path: Path) -> None:
     program.chmod(0o755)
     status, printed = command("up", "--istio-version", version, cache=tmp_path, PATH=str(tmp_path))
     assert (status, len(printed.splitlines())) == (4, 1)
-    assert "--images=auto chose that: no Docker daemon answers" in printed
-    assert f"With --images=registry there is {version}; that needs" in printed
+    assert "images=auto chose that: no Docker daemon answers" in printed
+    assert f"With images=registry there is {version}; that needs" in printed
 
 
 @pytest.mark.parametrize("name", ["Bad Name", "../up"])
@@ -138,8 +138,8 @@ def test_a_name_that_no_cluster_can_have(which: str, name: str, tmp_path: Path) 
     [
         pytest.param("--cluster-name=Bad_Name", "No cluster can be called 'Bad_Name': ", id="a name"),
         pytest.param("--kubeconfig=x", "To test one again and again, make it with `meshproof up`", id="a kubeconfig"),
-        pytest.param("--shuffle=x", "argument --shuffle: invalid int value: 'x'", id="an order"),
-        pytest.param("--images=foo", "argument --images: invalid choice: 'foo'", id="a source of images"),
+        pytest.param("--mesh-shuffle=x", "argument --mesh-shuffle: invalid int value: 'x'", id="an order"),
+        pytest.param("--mesh-images=foo", "argument --mesh-images: invalid choice: 'foo'", id="a source of images"),
     ],
 )
 def test_a_wrong_option_of_pytest(options: str, sentence: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ pytest_plugins = ["pytester"]
 
 OPTIONS = """
 def pytest_addoption(parser):
-    parser.addoption("--shuffle", type=int)
+    parser.addoption("--mesh-shuffle", type=int)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "step(name): a step")
@@ -28,12 +28,15 @@ def test_after(row): pass
 """
 
 
+PLUGINS = ("-p", "meshproof.pytest_plugin.order", "-p", "no:cacheprovider")
+
+
 def ordered(pytester: pytest.Pytester, *options: str) -> list[str]:
     """Return the names of the rows of two modules, each as ``module::test[row]``, in the order in which they run."""
     pytester.makeconftest(OPTIONS)
     for module in ("test_one.py", "test_two.py"):
         pytester.path.joinpath(module).write_text(MODULE)
-    result = pytester.runpytest_inprocess("-p", "fixtures.order", "-p", "no:cacheprovider", "--co", "-q", *options)
+    result = pytester.runpytest_inprocess(*PLUGINS, "--co", "-q", *options)
     return [line for line in result.outlines if "::" in line]
 
 
@@ -53,7 +56,7 @@ def test_the_rows_of_a_step_are_together(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_shuffled_rows_stay_together(seed: int, pytester: pytest.Pytester) -> None:
     """Modules, steps and rows have another order; no row is lost, and no step is put in force twice."""
-    rows = ordered(pytester, f"--shuffle={seed}")
+    rows = ordered(pytester, f"--mesh-shuffle={seed}")
     assert sorted(rows) == sorted(ordered(pytester))
     assert rows != ordered(pytester)
     assert len(groups(rows)) == 4
@@ -62,5 +65,5 @@ def test_shuffled_rows_stay_together(seed: int, pytester: pytest.Pytester) -> No
 
 def test_a_number_is_an_order(pytester: pytest.Pytester) -> None:
     """What failed in an order can be run again in the same."""
-    assert ordered(pytester, "--shuffle=1") == ordered(pytester, "--shuffle=1")
-    assert ordered(pytester, "--shuffle=1") != ordered(pytester, "--shuffle=2")
+    assert ordered(pytester, "--mesh-shuffle=1") == ordered(pytester, "--mesh-shuffle=1")
+    assert ordered(pytester, "--mesh-shuffle=1") != ordered(pytester, "--mesh-shuffle=2")

@@ -12,6 +12,9 @@ MODULE = '''
 """Rows: something of each kind."""
 import pytest
 
+@pytest.fixture(autouse=True)
+def testbed(): pass
+
 @pytest.fixture
 def gateway(): {works}
 
@@ -25,6 +28,7 @@ def test_known(): assert False
 @pytest.mark.skipif({skips}, reason="why not")
 def test_maybe(): pass
 '''
+MODULE_NAME = "test_passthrough.py"  # a scenario has its name
 LOOKED_AT = pytest.ExitCode.OK
 NOT_LOOKED_AT = pytest.ExitCode.TESTS_FAILED
 WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
@@ -33,8 +37,9 @@ WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
 def ran(pytester: pytest.Pytester, module: str, *options: str) -> pytest.RunResult:
     """Run a module of the mesh of its own, in a directory of its own."""
     pytester.mkpydir("tests").joinpath("e2e").mkdir()
-    pytester.path.joinpath("tests", "e2e", "test_rows.py").write_text(module)
-    return pytester.runpytest_inprocess("-p", "fixtures.promises", "-p", "no:cacheprovider", "tests/e2e", *options)
+    pytester.path.joinpath("tests", "e2e", MODULE_NAME).write_text(module)
+    plugins = ("-p", "meshproof.pytest_plugin.promises", "-p", "no:cacheprovider")
+    return pytester.runpytest_inprocess(*plugins, "tests/e2e", *options)
 
 
 def counts_of(result: pytest.RunResult) -> list[int]:
@@ -64,9 +69,8 @@ def test_each_row_is_counted(
 def test_one_reason_is_shown_once(pytester: pytest.Pytester) -> None:
     """What kept many rows from being tried is said once, with their number, and each row still counts."""
     result = ran(pytester, MODULE.format(holds="True", skips="False", works=FAILS))
-    assert [line for line in result.outlines if "the gateway is down" in line] == [
-        "the gateway is down", "ERROR tests/e2e/test_rows.py::test_not_tried - Failed: the gateway is down"
-    ]  # fmt: skip
+    assert result.outlines.count("the gateway is down") == 1
+    assert len([line for line in result.outlines if line.startswith("ERROR")]) == 1
     result.stdout.fnmatch_lines(["40 more of this module were not tried, for this reason"])
     result.assert_outcomes(passed=3, errors=41, xfailed=1)
 

@@ -52,14 +52,14 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
             PACKAGES,
             "istio",
             "1.30.3",
-            "With --images=registry there is 1.30.3; that needs a Docker daemon of yours, and Docker Hub in reach.",
+            "With images=registry there is 1.30.3; that needs a Docker daemon of yours, and Docker Hub in reach.",
             id="only a registry has it",
         ),
         pytest.param(
             REGISTRY,
             "envoy",
             "1.40.0",
-            "it is part of Istio, so leave it away. With --images=packages there is 1.40.0; that builds them on this "
+            "it is part of Istio, so leave it away. With images=packages there is 1.40.0; that builds them on this "
             "machine.",
             id="only packages have it",
         ),
@@ -77,10 +77,8 @@ def test_an_unknown_version_is_refused_with_what_was_meant(
 
 
 def test_a_source_that_we_chose_is_told() -> None:
-    """With --images=auto nobody named a source: the error says which it is, and why."""
-    with pytest.raises(
-        UnknownVersion, match=re.escape("packages (--images=auto chose that: no Docker daemon answers)")
-    ):
+    """With images=auto nobody named a source: the error says which it is, and why."""
+    with pytest.raises(UnknownVersion, match=re.escape("packages (images=auto chose that: no Docker daemon answers)")):
         Versions.asked(PACKAGES, "1.30.3", None, None, because="no Docker daemon answers")
 
 

@@ -113,6 +113,20 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def mark(directory: Path) -> None:
+    """Make a directory for what a run leaves, with our mark, so that the next run may empty it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / MARK).write_text(_TEXT)
+
+
+def empty(directory: Path) -> None:
+    """Remove what is in a directory that has our mark; another one, or none, is left alone."""
+    if is_ours(directory):
+        for path in directory.iterdir():
+            if path.name != MARK:
+                discard(path)
+
+
 def _foreign(directory: Path) -> list[str]:
     """Return the names in a directory that meshproof does not make."""
     names = (path.name for path in directory.iterdir())

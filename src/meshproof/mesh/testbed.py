@@ -19,7 +19,7 @@ from meshproof.docker.engine import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
-from meshproof.machine import process
+from meshproof.machine import cache, process
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
 from meshproof.project import project
@@ -93,6 +93,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
             except MeshproofError as error:
                 if not docker.answers():
                     raise docker.gone("the installation of the mesh") from error
+                cache.mark(project().artifacts / "bring-up")
                 diagnostics.collect(kube, project().artifacts / "bring-up")
                 raise
             if settings.keep_cluster and ours.created:

@@ -1,0 +1,52 @@
+"""The pytest plugin: fixtures for tests of a mesh.
+
+settings   (session)  what the options ask for
+└─ testbed     (session)  a mesh that is ready
+   ├─ kind_cluster (session)  its cluster, by pytest-kind's name
+   ├─ gateway      (session)  the ingress gateway's addresses, by port
+   ├─ certificates (session)  what servers and clients show, by role
+   ├─ meshed, unmeshed, nginx_sidecar (session)  clients inside the cluster
+   └─ manifest     (module)   the manifest of the test module's name, in force
+      ├─ reached   (module)   each of the module's SERVERS shows this run's certificate
+      └─ scenario  (module)   the same, with the step that a row is marked with
+         └─ postures (module) what a scan of the module's SERVERS finds
+            └─ second_opinions (module) their cipher suites by that scan, and by sslyze
+patience   (session)  what the run may wait in vain, all together
+eventually (session)  observe until it is as expected, three times in a row
+
+Where pytest is run in a directory that is no project of meshproof's (see ``meshproof.project``) there are its options,
+and nothing else: no fixture, no marker and no module of it is loaded.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+_PARTS = ("options", "testbed", "scenario", "order", "scans", "evidence", "faults", "promises")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what pytest-kind does not have; --cluster-name, --keep-cluster, --kind-image and --kind-bin are its."""
+    group = parser.getgroup("meshproof")
+    sources = ("auto", "registry", "packages")
+    group.addoption("--mesh-images", choices=sources, default="auto", help="Where images come from (default: auto)")
+    group.addoption("--mesh-istio", metavar="VERSION", help="Release of Istio")
+    group.addoption("--mesh-kubernetes", metavar="VERSION", help="Release of Kubernetes")
+    group.addoption("--mesh-envoy", metavar="VERSION", help="Release of Envoy, for images built from packages")
+    group.addoption("--mesh-shuffle", type=int, metavar="SEED", help="Run modules and rows in an order of this number")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the rest where there is a project."""
+    from meshproof.errors import BadProject  # noqa: PLC0415 - nobody pays for it who does not use it
+    from meshproof.project import project  # noqa: PLC0415 - as above
+
+    try:
+        used = project().declared
+    except BadProject as error:
+        raise pytest.UsageError(str(error)) from error
+    if used:
+        for part in _PARTS:
+            config.pluginmanager.register(import_module(f"{__name__}.{part}"), f"meshproof-{part}")
