@@ -1,9 +1,7 @@
 """Everything that can go wrong for a reason a user can act on.
 
 MeshproofError
-<<<<<<< HEAD
 ├── FaultyManifests    manifests that can't be applied as they are written
-=======
 ├── BadName            a name that no cluster can have
 ├── BadProject         a pyproject.toml that can't be understood
 ├── UnknownVersion     a version that is in no list of ours
