@@ -206,6 +206,47 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             "the nearest is mynginx-configmap.", id="a ConfigMap that is not there",
         ),
         pytest.param(
+            MUTUAL, "labels: {meshproof/step: deny}", "labels:",
+            "line 41: metadata.labels should be a mapping, and is empty.", id="labels of which nothing is left",
+        ),
+        pytest.param(
+            MUTUAL, "action: DENY", "action: Deny",
+            "line 45: spec.action has 'Deny', which is not known; choose from ALLOW, DENY.", id="no such action",
+        ),
+        pytest.param(
+            MUTUAL, "mode: MUTUAL", "mode: MUTAL",
+            "line 21: spec.servers.tls.mode has 'MUTAL', which is not known; the nearest is 'MUTUAL'.",
+            id="no such mode of a server",
+        ),
+        pytest.param(
+            MUTUAL, "gateways: [httpbin]", "gateways: [httpbin, mesh]",
+            "line 28: VirtualService default/httpbin binds to `mesh`, the sidecars, and meshproof does not know how "
+            "to wait for them.", id="routes of sidecars",
+        ),
+        pytest.param(
+            MUTUAL, "port: {name: test, number: 80, protocol: HTTP}", "port: {name: test, number: 80, protocol: MYSQL}",
+            "line 17: Gateway default/httpbin has a server for MYSQL, and meshproof knows how to wait for HTTP, HTTP2, "
+            "GRPC, HTTPS, TLS.", id="another protocol",
+        ),
+        pytest.param(
+            STRICT, "apiVersion: security.istio.io/v1\n", "apiVersion: security.istio.io/v1alpha3\n",
+            "line 2: apiVersion should be security.istio.io/v1 for a PeerAuthentication, "
+            "and is 'security.istio.io/v1alpha3'.", id="a version that was never served",
+        ),
+        pytest.param(
+            STRICT, "  selector:\n    matchLabels: {app: httpbin}\n", "",
+            "line 2: PeerAuthentication default/httpbin has no spec.selector.matchLabels: without one it is for all "
+            "pods, and meshproof waits for those of an application.", id="a policy for all",
+        ),
+        pytest.param(
+            HTTPBIN, "    metadata: {labels: {app: httpbin}}\n", "",
+            "line 19: spec.template has no metadata.", id="pods without labels",
+        ),
+        pytest.param(
+            HTTPBIN, "{labels: {app: httpbin}}\n    spec:", "{labels: [app]}\n    spec:",
+            "line 20: spec.template.metadata.labels should be a mapping, and is a list.", id="labels as a list",
+        ),
+        pytest.param(
             CLIENTS, "      containers:\n      - {name: curl, image: curl, command: [sleep, infinity]}\n", "",
             "line 17: spec.template.spec has no containers.", id="no containers",
         ),
@@ -214,6 +255,15 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
 def test_a_fault_is_one_sentence(file: Path, old: str, new: str, sentence: str, tmp_path: Path) -> None:
     """A slip is named with its file and line, what is wrong, and what could have been meant."""
     assert found(file, old, new, tmp_path) == [f"{file.name}, {sentence}"]
+
+
+def test_a_step_leaves_the_applications_alone(tmp_path: Path) -> None:
+    """A document of a step is deleted after it: it can't be an object that the applications have."""
+    metadata = "metadata: {name: httpbin, namespace: default, labels: {meshproof/step: s}}"
+    service = f"apiVersion: v1\nkind: Service\n{metadata}\n"
+    sentences = found(STRICT, "# The same", f"{service}---\n# The same", tmp_path)
+    assert len(sentences) == 1
+    assert "Service default/httpbin is there twice, first in" in sentences[0]
 
 
 def test_a_step_without_documents(tmp_path: Path) -> None:

@@ -33,6 +33,28 @@ finally:
 signal.raise_signal(int(sys.argv[1]))
 print("went on")
 """
+UNDO_AND_BE_INTERRUPTED = """
+import signal, sys
+from meshproof.machine import interrupts
+
+interrupts.raise_keyboard_interrupt()
+try:
+    with interrupts.held_back():
+        with interrupts.held_back():
+            signal.raise_signal(int(sys.argv[1]))
+            print("inner")
+        print("outer")
+    print("went on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@SIGNALS
+def test_a_signal_is_not_lost(number: signal.Signals) -> None:
+    """One that comes while something is undone, and is the first, interrupts the run when that is done."""
+    out = run([sys.executable, "-c", UNDO_AND_BE_INTERRUPTED, str(number.value)], timeout=PATIENCE)
+    assert out.splitlines() == ["inner", "outer", "interrupted"]
 
 
 @SIGNALS
@@ -101,14 +123,6 @@ def test_signals_are_as_before_when_nothing_was_cancelled() -> None:
 
     asyncio.run(nothing())
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
-
-
-def test_blocks_can_be_nested() -> None:
-    """The end of an inner block lets nothing through to the outer one."""
-    with held_back():
-        with held_back():
-            pass
-        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_thread_has_nothing_to_hold_back() -> None:

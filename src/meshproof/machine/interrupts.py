@@ -23,19 +23,26 @@ def raise_keyboard_interrupt() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let nobody interrupt what undoes things; an impatient second Ctrl-C is without effect.
+    """Let nobody interrupt what undoes things: a signal that comes meanwhile counts at the end of the block.
 
-    Not by ignoring the signals: a program that we run would inherit that.
+    Where the run was interrupted before, it is an impatient second Ctrl-C, and without effect. Not by ignoring the
+    signals: a program that we run would inherit that.
+
+    Raises:
+        KeyboardInterrupt: One came, and the block is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _do_nothing) for number in _SIGNALS}
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])  # to whom it would have come: an outer block, or the run
 
 
 @contextmanager

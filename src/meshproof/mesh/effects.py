@@ -25,7 +25,10 @@ from meshproof.settings import TIMEOUTS
 
 INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
 
+KNOWN_BY_NAME = ("AuthorizationPolicy", "VirtualService")
+"""Kinds of which a proxy shows that one of this name is in force, and not with which content."""
 _LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
+_PLAIN = ("HTTP", "HTTP2", "GRPC")  # protocols of a server that ends no TLS
 _CLIENT_CA = ("MUTUAL", "OPTIONAL_MUTUAL")  # modes whose clients are held against the Secret's ca.crt
 
 
@@ -114,7 +117,7 @@ def _effects(document: Document, gateways: Gateways) -> Iterator[Effect]:
         case "AuthorizationPolicy" if spec.get("action", "ALLOW") in ("ALLOW", "DENY"):
             yield from _effects_of_policy(document)
         case "PeerAuthentication" if spec["mtls"]["mode"] in ("PERMISSIVE", "STRICT"):
-            yield _plaintext(_selected(document), permissive=spec["mtls"]["mode"] == "PERMISSIVE")
+            yield _plaintext(_selected(document), spec["mtls"]["mode"], spec.get("portLevelMtls", {}))
         case "Secret" | "ConfigMap" | "Service" | "ServiceAccount" | "Namespace" | "Deployment":
             pass  # no configuration of a proxy's
         case kind:
@@ -128,7 +131,7 @@ def _effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
     """Return what a server of a Gateway does; that of one that passes TLS on comes with its VirtualService."""
     port, tls = istio.gateway_target_ports()[server["port"]["number"]], server.get("tls", {})
     hosts = [_bare(host) for host in server["hosts"]]
-    if server["port"]["protocol"] in ("HTTP", "HTTP2"):
+    if server["port"]["protocol"].upper() in _PLAIN:
         yield _takes_http(port)
         if tls.get("httpsRedirect"):
             yield from (_redirects(port, host) for host in hosts)
@@ -178,7 +181,7 @@ def _effects_of_routes(document: Document, gateways: Gateways) -> Iterator[Effec
             )
             if not meets or server.get("tls", {}).get("mode") == "PASSTHROUGH":
                 continue
-            if port["protocol"] in ("HTTP", "HTTP2"):
+            if port["protocol"].upper() in _PLAIN:
                 routes = f"http.{istio.gateway_target_ports()[port['number']]}"
             else:
                 routes = f"https.{port['number']}.{port['name']}.{gateway}.{where or namespace}"
@@ -234,13 +237,17 @@ def _rule(proxy: tuple[str, str], action: str, rule: str) -> Effect:
     return Effect(proxy, f"{action} {rule}", places)
 
 
-def _plaintext(proxy: tuple[str, str], *, permissive: bool) -> Effect:
+def _plaintext(proxy: tuple[str, str], mode: str, ports: Mapping[int, Mapping[str, str]]) -> Effect:
     """Return the effect of a PeerAuthentication; without one a mesh is PERMISSIVE."""
+    modes = {int(port): setting["mode"] for port, setting in ports.items()}
+    permissive = "PERMISSIVE" in (mode, *modes.values())
 
-    def places(config: ProxyConfig) -> list[bool]:
-        return [config.takes_plaintext() is permissive]
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        yield config.takes_plaintext() is permissive
+        yield from (config.takes_plaintext(port) is (wanted == "PERMISSIVE") for port, wanted in modes.items())
 
-    return Effect(proxy, "PERMISSIVE" if permissive else "STRICT", places, outlasts=permissive)
+    words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in modes.items())])
+    return Effect(proxy, words, places, outlasts=permissive and not modes)
 
 
 def _settings(tls: Mapping[str, Any]) -> dict[str, object]:

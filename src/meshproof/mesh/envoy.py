@@ -113,10 +113,19 @@ class ProxyConfig:
             for manager in managers
         ]
 
-    def takes_plaintext(self) -> bool | None:
-        """Tell whether a sidecar lets plaintext in on any port; None if it is no sidecar, or not yet ready."""
+    def takes_plaintext(self, port: int | None = None) -> bool | None:
+        """Return whether a sidecar lets plaintext in; None if it is no sidecar, or not yet ready.
+
+        Args:
+            port: The port of the application; None is any.
+        """
         matches = [chain.get("filter_chain_match", {}) for chain in self._chains(_INBOUND)]
-        return any(match.get("transport_protocol") == _PLAINTEXT for match in matches) if matches else None
+        if not matches:
+            return None
+        return any(
+            match.get("transport_protocol") == _PLAINTEXT and port in (None, match.get("destination_port"))
+            for match in matches
+        )
 
     def _chains(self, listener: str) -> list[dict[str, Any]]:
         chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])

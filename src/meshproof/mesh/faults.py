@@ -27,7 +27,10 @@ from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
 
 _GATEWAY = {"istio": "ingressgateway"}
-_OLDER = {"v1": ("v1beta1", "v1alpha3")}  # what Istio's groups serve as well
+_OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
+_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
+_VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+_PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 _OF_THE_CLUSTER = ".svc.cluster.local"
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
@@ -77,8 +80,8 @@ class _World:
 
     def labels(self, namespace: str) -> list[Mapping[str, Any]]:
         """Return the labels of the pods in a namespace, those of the gateway among them."""
-        pods = [
-            _value(each.node, "spec", "template", "metadata", "labels") or {}
+        pods: list[Mapping[str, Any]] = [
+            labels if isinstance(labels := _value(each.node, "spec", "template", "metadata", "labels"), dict) else {}
             for each in self.of("Deployment", namespace).values()
         ]
         return [*pods, {**_GATEWAY, "app": "istio-ingressgateway"}] if namespace == istio.NAMESPACE else pods
@@ -113,9 +116,12 @@ def _configurations() -> Iterator[str]:
     """Say what is wrong with what istioctl and kind are given: whether it is YAML, and has the gateway's ports."""
     for file in (*sorted(istio.MANIFESTS.glob("*.yaml")), CONFIGURATION):
         try:
-            yaml_documents(_short(file))
+            count = len(yaml_documents(_short(file)))
         except Unreadable as error:
             yield str(error)
+            return
+        if count != 1:
+            yield f"{_short(file)}: there should be one document in it, and there are {count or 'none'}."
             return
     operator = _short(istio.MANIFESTS / "operator.yaml")
     try:
@@ -127,11 +133,15 @@ def _configurations() -> Iterator[str]:
         )
         return
     (cluster,) = yaml_documents(_short(CONFIGURATION))
-    mapped = [
-        _value(port, "containerPort") for node in _list(cluster, "nodes") for port in _list(node, "extraPortMappings")
-    ]
-    for port in sorted(set(node_ports) - set(mapped)):
-        yield f"{cluster.file}: the gateway's node port {port} ({operator}) is missing under extraPortMappings."
+    try:
+        nodes = _list(cluster, "nodes")
+        mapped = [_value(port, "containerPort") for node in nodes for port in _list(node, "extraPortMappings")]
+    except Unreadable as error:
+        yield str(error)
+        return
+    if missing := sorted(set(node_ports) - set(mapped)):
+        ports = ", ".join(map(str, missing))
+        yield f"{cluster.file}: extraPortMappings lacks node ports of the gateway ({operator}): {ports}."
 
 
 def _read(files: Sequence[Path], world: _World) -> Iterator[str]:
@@ -150,14 +160,16 @@ def _read(files: Sequence[Path], world: _World) -> Iterator[str]:
             except Unreadable as error:
                 yield str(error)
                 continue
-            twin = next((each for each in world.documents if _same(each, document)), None)
+            twin = next((other for other in world.documents if _same(other, document, file)), None)
             if twin:
                 yield document.fault(f"is there twice, first in {twin.node.file}, line {twin.node.line}")
             world.documents.append(document)
 
 
-def _same(one: _Written, other: _Written) -> bool:
-    return all(getattr(one, each) == getattr(other, each) for each in ("kind", "namespace", "name", "step"))
+def _same(one: _Written, other: _Written, file: Path) -> bool:
+    """Return whether two documents are one object; a step may replace what the same manifest has, and nothing else."""
+    by_a_step = one.step != other.step and one.node.file == _short(file)
+    return (one.kind, one.namespace, one.name) == (other.kind, other.namespace, other.name) and not by_a_step
 
 
 def _document(node: Node) -> _Written:
@@ -174,6 +186,10 @@ def _document(node: Node) -> _Written:
     version = _need(node, "apiVersion")
     if version.text() not in _versions(KINDS[kind]):
         raise version.is_not(f"{KINDS[kind]} for a {kind}")
+    for key in ("labels", "annotations"):
+        part = _need(node, "metadata").fields().get(key)
+        for value in part.fields().values() if part else ():
+            value.text()
     name = _need(node, "metadata", "name")
     if not _NAME.fullmatch(name.text()):
         raise name.is_not("a name of small letters, digits, dots and hyphens")
@@ -189,9 +205,8 @@ def _document(node: Node) -> _Written:
 
 def _versions(newest: str) -> list[str]:
     """Return the API versions that serve a kind; Istio's have older names, too."""
-    group, _, version = newest.rpartition("/")
-    older = _OLDER[version] if group.endswith(".istio.io") else ()
-    return [newest, *(f"{group}/{name}" for name in older)]
+    group = newest.rpartition("/")[0]
+    return [newest, *(f"{group}/{name}" for name in _OLDER.get(group, ()))]
 
 
 def _faults_of(world: _World, documents: Sequence[_Written]) -> list[str]:
@@ -207,13 +222,22 @@ def _faults_of(world: _World, documents: Sequence[_Written]) -> list[str]:
     ]
     if sentences:  # what refers to one of these would be said to be wrong as well
         return sentences
+    deployments = [document for document in documents if document.kind == "Deployment"]
+    others = [document for document in documents if document.kind != "Deployment"]
+    return _checked(world, deployments) or _checked(world, others)
+
+
+def _checked(world: _World, documents: Sequence[_Written]) -> list[str]:
+    """Return the faults of documents; where one lacks what it has to have, no others, for they may come of that."""
+    shapeless: list[str] = []
+    sentences: list[str] = []
     for document in documents:
         try:
             if document.kind in _CHECKS:
                 sentences += _CHECKS[document.kind](document, world)
         except Unreadable as error:
-            sentences.append(str(error))
-    return sentences
+            shapeless.append(str(error))
+    return shapeless or sentences
 
 
 def _gateway(document: _Written, world: _World) -> Iterator[str]:
@@ -223,6 +247,11 @@ def _gateway(document: _Written, world: _World) -> Iterator[str]:
     for server in _need(document.node, "spec", "servers").items():
         number, protocol = _need(server, "port", "number"), _need(server, "port", "protocol")
         _need(server, "port", "name").text()
+        if protocol.text().upper() not in _PROTOCOLS:
+            yield document.fault(
+                f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(_PROTOCOLS)}",
+                protocol,
+            )
         if number.number() not in ports:
             yield document.fault(
                 f"opens port {number.value}, which the ingress gateway does not have: choose from "
@@ -232,15 +261,21 @@ def _gateway(document: _Written, world: _World) -> Iterator[str]:
             )
         for host in _need(server, "hosts").items():
             host.text()
-        yield from _tls_of_a_server(document, world, server, protocol.text())
+        yield from _tls_of_a_server(document, world, server, protocol.text().upper())
 
 
 def _tls_of_a_server(document: _Written, world: _World, server: Node, protocol: str) -> Iterator[str]:
     """Look at the TLS of a Gateway's server: whether there is any, and the Secret that it names."""
     mode = _at(server, "tls", "mode")
+    if mode:
+        mode.among(_MODES)
+    lowest, highest = _at(server, "tls", "minProtocolVersion"), _at(server, "tls", "maxProtocolVersion")
+    limits = [_VERSIONS.index(limit.among(_VERSIONS)) for limit in (lowest, highest) if limit]
+    if len(limits) > 1 and limits[1] and limits[0] > limits[1]:
+        yield document.fault("has a minimum version above its maximum", lowest)
     if protocol in ("HTTPS", "TLS") and mode is None:
         yield document.fault(f"has a server for {protocol} without a `tls.mode`", server)
-    if protocol in ("HTTP", "HTTP2") and mode is not None:
+    if protocol in ("HTTP", "HTTP2", "GRPC") and mode is not None:
         yield document.fault(
             f"has a server for {protocol} with a `tls.mode`: Istio ends no TLS there; its protocol should be HTTPS",
             mode,
@@ -278,9 +313,9 @@ def _virtual_service(document: _Written, world: _World) -> Iterator[str]:
         )
     for gateway in bound.items() if bound else []:
         yield from _binding(document, world, gateway, hosts)
-    routes = [route for kind in ("http", "tls", "tcp") for route in _list(document.node, "spec", kind)]
+    routes = [route for kind in ("http", "tls") for route in _list(document.node, "spec", kind)]
     if not routes:
-        yield document.fault("has no route: one under `http` or `tls` is needed")
+        yield document.fault("has no route under `http` or `tls`, which is what meshproof knows how to wait for")
     for route in routes:
         for target in _list(route, "route"):
             yield from _destination(document, world, _need(target, "destination"))
@@ -298,6 +333,9 @@ def _virtual_service(document: _Written, world: _World) -> Iterator[str]:
 def _binding(document: _Written, world: _World, bound: Node, hosts: Sequence[str]) -> Iterator[str]:
     """Look at a gateway that a VirtualService names: whether it is there, and serves one of the hosts."""
     namespace, _, name = bound.text().rpartition("/")
+    if bound.value == "mesh":
+        yield document.fault("binds to `mesh`, the sidecars, and meshproof does not know how to wait for them", bound)
+        return
     gateways = world.of("Gateway", namespace or document.namespace)
     if name not in gateways:
         yield document.fault(
@@ -338,6 +376,8 @@ def _destination(document: _Written, world: _World, destination: Node) -> Iterat
 
 def _policy(document: _Written, world: _World) -> Iterator[str]:
     yield from _selects(document, world, "spec", "selector", "matchLabels")
+    if action := _at(document.node, "spec", "action"):
+        action.among(("ALLOW", "DENY"))
 
 
 def _peer_authentication(document: _Written, world: _World) -> Iterator[str]:
@@ -353,7 +393,12 @@ def _service(document: _Written, world: _World) -> Iterator[str]:
 
 def _selects(document: _Written, world: _World, *path: str) -> Iterator[str]:
     """Look whether a selector selects pods of a manifest."""
-    selector = _need(document.node, *path)
+    selector = _at(document.node, *path)
+    if selector is None:
+        yield document.fault(
+            f"has no {'.'.join(path)}: without one it is for all pods, and meshproof waits for those of an application"
+        )
+        return
     wanted = {name: label.text() for name, label in selector.fields().items()}
     pods = world.labels(document.namespace)
     if not any(wanted.items() <= labels.items() for labels in pods):
@@ -378,10 +423,10 @@ def _secret(document: _Written, world: _World) -> Iterator[str]:
 def _deployment(document: _Written, world: _World) -> Iterator[str]:
     template = _need(document.node, "spec", "template")
     selector = _need(document.node, "spec", "selector", "matchLabels").fields()
-    labels = _value(template, "metadata", "labels") or {}
+    labels = {name: label.text() for name, label in _need(template, "metadata", "labels").fields().items()}
     if missing := [name for name, node in selector.items() if labels.get(name) != node.value]:
         yield document.fault(f"selects pods by {', '.join(missing)}, and its own pods have other labels", template)
-    for container in _need(template, "spec", "containers").items():
+    for container in [*_need(template, "spec", "containers").items(), *_list(template, "spec", "initContainers")]:
         _need(container, "name").text()
         yield from _named(document, _need(container, "image"), "image", ROLES)
     account = _at(template, "spec", "serviceAccountName")

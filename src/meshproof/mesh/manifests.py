@@ -52,7 +52,8 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
     documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     for document in documents:
         if document["kind"] == "Deployment":
-            for container in document["spec"]["template"]["spec"]["containers"]:
+            pod = document["spec"]["template"]["spec"]
+            for container in (*pod["containers"], *pod.get("initContainers", [])):
                 container["image"] = _named(document, images.applications(), container["image"])
         if document["kind"] == "Secret":
             document["data"] = _secret_data(document, certificates)

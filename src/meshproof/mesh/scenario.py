@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.machine import interrupts
-from meshproof.machine.console import stage
+from meshproof.machine.console import console, stage
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.testbed import Testbed
@@ -55,12 +55,9 @@ class Scenario:
                 f"The scenario {self.name} has no step {name}: label a document of its manifest with it."
             )
         before = self._in_force
-        try:
+        with _afterwards(lambda: self._have(before)):
             self._have({name_of(each): each for each in (*before, *documents)}.values())
             yield
-        finally:
-            with interrupts.held_back():
-                self._have(before)
 
     def begin(self) -> None:
         """Have the documents of no step in force, if the API takes all of the manifest; raises what ``step`` does."""
@@ -76,33 +73,59 @@ class Scenario:
 
     def _have(self, wanted: Iterable[Document]) -> None:
         """Have exactly these documents in force, and wait until the proxies show just what they ask for."""
-        documents = list(wanted)
+        documents, old = list(wanted), self._in_force
+        if replaced := _replaced_unseen(old, documents):
+            names = {name_of(document) for document in replaced}
+            old = [document for document in old if name_of(document) not in names]
+            self._have(old)
         names = {name_of(document) for document in documents}
+        gone = [document for document in old if name_of(document) not in names]
         wanted_effects, before = effects.effects_of(documents), self._effects
-        old, self._in_force, self._effects = self._in_force, documents, wanted_effects
-        self._kube.delete([document for document in old if name_of(document) not in names])
+        self._in_force = [*documents, *gone]  # what can't be deleted now has to be later
+        self._kube.delete(gone)
         self._kube.apply([document for document in documents if document not in old])
+        self._in_force, self._effects = documents, wanted_effects
         effects.wait_for(self._kube, wanted_effects, before, self._patience)
+
+
+def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[Document]:
+    """Return the documents that others of the same name replace while a proxy does not show the difference.
+
+    Such a one has to be gone before its successor comes, or the wait would end while it is still in force.
+    """
+    there = {name_of(document): document for document in old}
+    return [
+        document
+        for document in new
+        if document["kind"] in effects.KNOWN_BY_NAME and there.get(name_of(document), document) != document
+    ]
+
+
+@contextmanager
+def _afterwards(undo: Callable[[], None]) -> Iterator[None]:
+    """Undo something at the end, whatever ends it; the first error is why, and is not hidden by that of undoing it."""
+    try:
+        yield
+    except BaseException as reason:
+        try:
+            with interrupts.held_back():
+                undo()
+        except MeshproofError as second:
+            if isinstance(reason, MeshproofError):
+                raise ClusterError(f"{reason} And then it could not be undone: {second}") from reason
+            console.print(f"Something could not be undone: {second}")
+        raise
+    with interrupts.held_back():
+        undo()
 
 
 @contextmanager
 def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
     """Have a scenario in force, without its steps, for as long as the context lasts."""
     mine = Scenario(manifest, testbed, patience)
-    try:
+    with _afterwards(mine.remove):
         mine.begin()
-    except MeshproofError as reason:
-        try:
-            with interrupts.held_back():
-                mine.remove()
-        except MeshproofError as second:  # the first one is why, and is not to be hidden
-            raise ClusterError(f"{reason} And then it could not be removed: {second}") from reason
-        raise
-    try:
         yield mine
-    finally:
-        with interrupts.held_back():
-            mine.remove()
 
 
 def clear(testbed: Testbed, patience: Patience) -> None:
