@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome, outcome_of_alert
-from meshproof.tls.protocol.codes import CipherSuite, group_named, suite_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import group_named, suite_named
 from meshproof.tls.protocol.codes import suite as suite_of
 from meshproof.tls.protocol.hello import ALPN, SERVER_NAME
 from meshproof.tls.protocol.profile import Profile

@@ -19,7 +19,7 @@ from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol import codes
-from meshproof.tls.protocol.codes import CipherSuite
+from meshproof.tls.protocol.ciphersuite import CipherSuite
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import (
     UNKNOWN,

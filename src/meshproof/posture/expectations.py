@@ -65,7 +65,8 @@ from meshproof.posture.spelling import PROTOCOLS, connection, group, protocol, r
 from meshproof.posture.spelling import offer as spelled
 from meshproof.tls.probe.answer import Offered
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
-from meshproof.tls.protocol.codes import CipherSuite, group_named, suite_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import group_named, suite_named
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import UNREADABLE, Certificate, ClientAuthentication, Posture
 from meshproof.tls.scanner.questions import PROTOCOLS as APPLICATION_PROTOCOLS

@@ -1,6 +1,7 @@
 """What is said in TLS, as values and as octets; no connection is made here.
 
 version      the versions of SSL and TLS
+ciphersuite  what the name of a cipher suite says, and how strong it is
 codes        the numbers of cipher suites, groups, signature schemes and extensions, and their names
 profile      what a client offers, as facts
 clients      the named clients: profiles that come with us, and a user's own

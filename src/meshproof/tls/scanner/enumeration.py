@@ -17,7 +17,8 @@ from typing import Generic, Protocol, TypeVar
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
 from meshproof.tls.protocol import codes
-from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions

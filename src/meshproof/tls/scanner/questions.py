@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import cache
 
 from meshproof.tls.protocol import codes
-from meshproof.tls.protocol.codes import CipherSuite, extension_code, group_named, signature_code, suite_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import extension_code, group_named, signature_code, suite_named
 from meshproof.tls.protocol.hello import (
     ALPN,
     KEY_SHARE,
