@@ -24,7 +24,7 @@ from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol import codes
 from meshproof.tls.protocol.keyexchange import GROUPS
 from meshproof.tls.protocol.profile import Profile
-from meshproof.tls.protocol.wire import LIMIT
+from meshproof.tls.protocol.record import LIMIT
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.questions import RSA
 from tests.unit.certificates import HOST, OURS, SERVER

@@ -24,11 +24,14 @@ from meshproof.tls.protocol.clients import Clients, built_in, facts, write
 from meshproof.tls.protocol.clients import profile_of as profile_of_facts
 from meshproof.tls.protocol.clients import read as read_clients
 from meshproof.tls.protocol.codes import extension_code, is_grease
+from meshproof.tls.protocol.flight import Flight
 from meshproof.tls.protocol.hello import Hello, Retry
 from meshproof.tls.protocol.keyshare import public_key
 from meshproof.tls.protocol.profile import GREASE, Profile
 from meshproof.tls.protocol.recognition import profile_of
-from meshproof.tls.protocol.wire import LIMIT, Flight, Malformed, ServerHello, Ssl2Flight
+from meshproof.tls.protocol.record import LIMIT, Malformed
+from meshproof.tls.protocol.serverhello import ServerHello
+from meshproof.tls.protocol.ssl2 import Ssl2Flight
 from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 from tests.unit.flights import (

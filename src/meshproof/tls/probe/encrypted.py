@@ -20,20 +20,13 @@ from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.exchange import _again, _judge, exchange
 from meshproof.tls.probe.outcome import WORDLESS, Outcome, outcome_of_alert
 from meshproof.tls.probe.resolution import Endpoint
+from meshproof.tls.protocol.flight import Flight
 from meshproof.tls.protocol.hello import ALPN, Hello, Retry
 from meshproof.tls.protocol.keyexchange import GROUPS, KeyExchange, private_key
 from meshproof.tls.protocol.octets import Cursor, extensions, vector
 from meshproof.tls.protocol.profile import Profile
-from meshproof.tls.protocol.wire import (
-    LIMIT,
-    ContentType,
-    Flight,
-    Malformed,
-    Message,
-    Overlong,
-    ServerHello,
-    take_record,
-)
+from meshproof.tls.protocol.record import LIMIT, ContentType, Malformed, Message, Overlong, take_record
+from meshproof.tls.protocol.serverhello import ServerHello
 
 _IV = 12  # octets
 _SHORT_TAG = 8  # octets; RFC 6655 4: what CCM_8 means

@@ -7,6 +7,8 @@ profile      what a client offers, as facts
 clients      the named clients: profiles that come with us, and a user's own
 hello        a profile in, the octets of a ClientHello out
 recognition  the other way round
-wire         what a server sends before encryption begins
+record       records and their kinds, and the ways in which octets can be wrong
+serverhello  what a ServerHello says
+flight       what a server sends before encryption begins; ssl2 in SSLv2
 keyshare     public keys that a server accepts; keyexchange has private ones, for what a server says after that
 """
