@@ -19,7 +19,8 @@ from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.tls import Address, Outcome, ProtocolVersion
 from meshproof.tls.probe.answer import Answer
-from meshproof.tls.probe.encrypted import SUITES, EncryptedFlight, ask_encrypted
+from meshproof.tls.probe.decryption import SUITES, EncryptedFlight
+from meshproof.tls.probe.encrypted import ask_encrypted
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol import codes
 from meshproof.tls.protocol.keyexchange import GROUPS

@@ -51,7 +51,8 @@ WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.protocol.record": {"Malformed", "NotTls"},
     "tls.protocol.flight": {"Malformed", "Overlong"},
     "tls.protocol.ssl2": {"NotTls"},
-    "tls.probe.encrypted": {"Malformed", "Overlong"},
+    "tls.probe.encrypted": {"Malformed"},
+    "tls.probe.decryption": {"Malformed", "Overlong"},
     "tls.probe.exchange": {"Malformed"},
 }
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}

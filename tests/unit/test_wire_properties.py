@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshproof.tls import ProtocolVersion
-from meshproof.tls.probe.encrypted import EncryptedFlight, _Reader
+from meshproof.tls.probe.decryption import EncryptedFlight, Reader
 from meshproof.tls.probe.exchange import ask, ask_ssl2
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol import codes as known
@@ -254,7 +254,7 @@ inner = st.tuples(plaintexts, st.sampled_from([HANDSHAKE, HANDSHAKE, HANDSHAKE, 
 
 def encrypted_in(chunks: list[bytes]) -> Seen:
     """Read an encrypted flight; return what it says, or how it is refused."""
-    reader = _Reader(AES_128_GCM, SECRET, TRANSCRIPT)
+    reader = Reader(AES_128_GCM, SECRET, TRANSCRIPT)
     try:
         return next((str(answer) for chunk in chunks if (answer := reader.feed(chunk))), None), reader.found
     except Malformed as refused:

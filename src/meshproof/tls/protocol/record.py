@@ -34,13 +34,16 @@ class ContentType(IntEnum):
 
 
 class Message(IntEnum):
-    """The handshake messages that we look for (RFC 5246 7.4)."""
+    """The handshake messages that we look for (RFC 5246 7.4, RFC 8446 4)."""
 
     SERVER_HELLO = 2
+    ENCRYPTED_EXTENSIONS = 8
     CERTIFICATE = 11
     SERVER_KEY_EXCHANGE = 12
     CERTIFICATE_REQUEST = 13
     SERVER_HELLO_DONE = 14
+    FINISHED = 20
+    MESSAGE_HASH = 254
 
 
 _CONTENT_TYPES = frozenset(ContentType)

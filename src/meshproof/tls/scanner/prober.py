@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from meshproof.machine.wait import pause
 from meshproof.tls.probe import exchange
 from meshproof.tls.probe.answer import Answer
-from meshproof.tls.probe.encrypted import EncryptedFlight, ask_encrypted
+from meshproof.tls.probe.decryption import EncryptedFlight
+from meshproof.tls.probe.encrypted import ask_encrypted
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol.hello import Hello

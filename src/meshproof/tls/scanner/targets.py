@@ -20,7 +20,7 @@ from meshproof.certificates.leaf import Leaf
 from meshproof.machine import interrupts
 from meshproof.machine.wait import pause
 from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer, Offer, Offered
-from meshproof.tls.probe.encrypted import SUITES
+from meshproof.tls.probe.decryption import SUITES
 from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT
 from meshproof.tls.probe.handshake import Observation, handshake
 from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Alert, Outcome
