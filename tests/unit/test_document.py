@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from meshproof.posture import document, table
-from meshproof.posture.difference import difference
+from meshproof.posture.difference import changes_between
 from meshproof.posture.document import SCHEMA, from_json, machine_has_aes, to_json
 from meshproof.posture.reading import Unreadable
 from meshproof.posture.verdict import judge
@@ -305,9 +305,9 @@ def test_a_damaged_document_is_read_or_refused() -> None:
             if repr(after) not in read:
                 read.add(repr(after))
                 table.picture(after)
-                difference(after, after)
-                difference(RARE, after)
-                difference(after, RARE)
+                changes_between(after, after)
+                changes_between(RARE, after)
+                changes_between(after, RARE)
     assert count > 1000
     assert 100 < len(read) < count / 2
 

@@ -15,7 +15,9 @@ from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, writ
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
 from meshproof.posture import document, table
-from meshproof.posture.difference import Change, Pair, changes, pairs
+from meshproof.posture.comparison import Change
+from meshproof.posture.difference import changes
+from meshproof.posture.pairing import Pair, pairs
 from meshproof.posture.spelling import plain
 
 

@@ -6,7 +6,8 @@ istio          which names of cipher suites Istio takes
 gateway        warnings about Gateway manifests
 comparison     the rows of all that is compared, and the gate of --fail-on
 expectations   what a posture should be, from YAML
-difference     what changed between two postures
+pairing        which target of one scan is which of another
+difference     what changed between two postures; certificate_changes has their certificates
 document       to JSON and back (``posture.schema.json``)
 junit          rows as JUnit's XML
 table          on a terminal
