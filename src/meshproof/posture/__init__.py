@@ -8,7 +8,7 @@ comparison     the rows of all that is compared, and the gate of --fail-on
 expectations   what a posture should be, from YAML
 pairing        which target of one scan is which of another
 difference     what changed between two postures; certificate_changes has their certificates
-document       to JSON and back (``posture.schema.json``)
+document       to JSON (``posture.schema.json``); saved reads it back
 junit          rows as JUnit's XML
 table          on a terminal
 page           in a browser
