@@ -1,7 +1,8 @@
 """Many connections to a target, and what is known after them.
 
 targets      the scan itself: of one target, and of many at once
-prober       all connections to one target, and what an end without an answer is worth
+connections  all connections to one target: how many at once, how fast and for how long
+worth        what an end without an answer is worth; prober makes the tries that it takes
 questions    the hellos with which a scan asks for one thing
 enumeration  lists: what a server offers, with one connection more than it has entries
 certificate  a certificate as facts

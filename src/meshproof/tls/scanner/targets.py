@@ -32,6 +32,7 @@ from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import enumeration, questions
 from meshproof.tls.scanner.certificate import certificate_of
+from meshproof.tls.scanner.connections import CONNECTIONS
 from meshproof.tls.scanner.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.scanner.enumeration import Choice, Version, first_question
 from meshproof.tls.scanner.findings import (
@@ -43,9 +44,10 @@ from meshproof.tls.scanner.findings import (
     SuiteOrder,
     Target,
 )
-from meshproof.tls.scanner.prober import CONNECTIONS, Control, Prober
+from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import ECDSA, RSA
 from meshproof.tls.scanner.reason import reason
+from meshproof.tls.scanner.worth import Control
 
 TARGETS_AT_ONCE = 64
 DEFAULT_MAX_TIME = 60.0  # seconds for all that is asked of one target
