@@ -30,11 +30,11 @@ from meshproof.tls.protocol import codes
 from meshproof.tls.protocol.codes import Group, group_named
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner import enumeration, questions
+from meshproof.tls.scanner import alpn, questions
+from meshproof.tls.scanner.alpn import Choice, ChooseProtocol
 from meshproof.tls.scanner.certificate import certificate_of
 from meshproof.tls.scanner.connections import CONNECTIONS
 from meshproof.tls.scanner.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
-from meshproof.tls.scanner.enumeration import Choice, Version, first_question
 from meshproof.tls.scanner.findings import (
     Certificate,
     ClientAuthentication,
@@ -44,9 +44,13 @@ from meshproof.tls.scanner.findings import (
     SuiteOrder,
     Target,
 )
+from meshproof.tls.scanner.groups import group_order
+from meshproof.tls.scanner.listing import Listing
 from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import ECDSA, RSA
 from meshproof.tls.scanner.reason import reason
+from meshproof.tls.scanner.suites import suite_order
+from meshproof.tls.scanner.versions import Version, ask_version, fallback_scsv, first_question, without_key_share
 from meshproof.tls.scanner.worth import Control
 
 TARGETS_AT_ONCE = 64
@@ -224,8 +228,8 @@ class _Scan:
     versions: dict[ProtocolVersion, Version] = field(default_factory=dict)
     ends: list[Profile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    protocols: enumeration.Listing[str] | None = None
-    choose_protocol: enumeration.ChooseProtocol | None = None
+    protocols: Listing[str] | None = None
+    choose_protocol: ChooseProtocol | None = None
     controlled: bool = False
 
     async def run(self) -> Posture:
@@ -291,15 +295,13 @@ class _Scan:
 
     async def _ask_versions(self, first: Mapping[ProtocolVersion, Answer]) -> None:
         prober = self.prober
-        asked = await asyncio.gather(
-            *(enumeration.version(prober, version, answer) for version, answer in first.items())
-        )
+        asked = await asyncio.gather(*(ask_version(prober, version, answer) for version, answer in first.items()))
         self.versions = dict(zip(first, asked, strict=True))
         newest = next((known for known in reversed(asked) if known.offer.offered is Offered.OFFERED), None)
         if newest is None:
             return
         if newest is self.versions[ProtocolVersion.TLS_1_3]:
-            newest = replace(newest, hello=await enumeration.without_key_share(prober, newest.hello))
+            newest = replace(newest, hello=await without_key_share(prober, newest.hello))
             self.versions[ProtocolVersion.TLS_1_3] = newest
         prober.witness = Control(newest.hello)
 
@@ -316,7 +318,7 @@ class _Scan:
             asyncio.gather(*(self._lists_of(version, groups=version in with_groups) for version in offered)),
             self._certificates(clear, tls13=tls13),
             self._protocols(clear, tls13=tls13),
-            enumeration.fallback_scsv(self.prober, fallback),
+            fallback_scsv(self.prober, fallback),
         )
         self.protocols = protocols
         self.choose_protocol = self._choose_in_clear(clear) if clear else self._choose_encrypted
@@ -342,16 +344,14 @@ class _Scan:
             return [SuiteOrder(version=version, certificate=None, preference=(suites,) if suites else ())], None
         chosen = self.versions[version].answer.suite
         kinds_of_certificate = (None,) if version is ProtocolVersion.TLS_1_3 else (RSA, ECDSA)
-        results = await asyncio.gather(
-            *(enumeration.suite_order(prober, hello, chosen, kind) for kind in kinds_of_certificate)
-        )
+        results = await asyncio.gather(*(suite_order(prober, hello, chosen, kind) for kind in kinds_of_certificate))
         orders = [order for order, _ in results]
         self.ends += [end for _, listing in results for end, _ in listing.ends]
         known = [order for order in orders if order.preference or not order.complete] or orders[:1]
         if not groups:
             return known, None
         accepted = [suite for order in orders for suite in order.suites]
-        result = await enumeration.group_order(prober, hello, accepted)
+        result = await group_order(prober, hello, accepted)
         if result is None:
             complete = all(order.complete for order in known)
             return known, None if complete else _Groups(GroupOrder(version=version, groups=(), complete=False))
@@ -383,25 +383,25 @@ class _Scan:
             return True
         return answer.refused or (answer.doubtful and (await self.prober.ask(hello, control=control)).refused)
 
-    async def _protocols(self, clear: ProtocolVersion | None, *, tls13: bool) -> enumeration.Listing[str] | None:
+    async def _protocols(self, clear: ProtocolVersion | None, *, tls13: bool) -> Listing[str] | None:
         """List the application protocols: of the newest version in the clear; in TLS 1.3 they have to be the same."""
-        in_clear = await enumeration.protocols(self._choose_in_clear(clear)) if clear else None
+        in_clear = await alpn.protocols(self._choose_in_clear(clear)) if clear else None
         if not tls13:
             return in_clear
         if in_clear is None or not in_clear.complete:
-            encrypted = await enumeration.protocols(self._choose_encrypted)
+            encrypted = await alpn.protocols(self._choose_encrypted)
             return encrypted if in_clear is None or encrypted.complete else in_clear
         for protocols, expected in _repeated(in_clear):
             choice = await self._choose_encrypted(protocols)
             if choice.known and choice.protocol != expected:
-                encrypted = await enumeration.protocols(self._choose_encrypted)
+                encrypted = await alpn.protocols(self._choose_encrypted)
                 in_clear.items += [protocol for protocol in encrypted.items if protocol not in in_clear.items]
                 self._contradict("its application protocols in TLS 1.3 are not those before")
                 return in_clear
             in_clear.complete &= choice.known
         return in_clear
 
-    def _choose_in_clear(self, clear: ProtocolVersion) -> enumeration.ChooseProtocol:
+    def _choose_in_clear(self, clear: ProtocolVersion) -> ChooseProtocol:
         known = self.versions[clear]
         chosen = known.answer.suite
         hello = questions.with_suites(known.hello, [chosen.code]) if chosen else known.hello  # it may not be long
@@ -614,7 +614,7 @@ def _later_than(version: ProtocolVersion) -> Sequence[Group]:
     return [codes.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]
 
 
-def _repeated(protocols: enumeration.Listing[str]) -> list[tuple[Sequence[str], str | None]]:
+def _repeated(protocols: Listing[str]) -> list[tuple[Sequence[str], str | None]]:
     """Return what has to be answered as before: the whole list with the first choice, and the rest with none."""
     first = protocols.items[0] if protocols.items else None
     return [(questions.PROTOCOLS, first), (protocols.rest, None)]
