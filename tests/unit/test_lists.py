@@ -24,7 +24,7 @@ from meshproof.tls.protocol.hello import ALPN, SERVER_NAME
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
-from meshproof.tls.scanner.alpn import Choice, protocols
+from meshproof.tls.scanner.alpn import Choice, list_protocols
 from meshproof.tls.scanner.groups import group_order
 from meshproof.tls.scanner.questions import broad
 from meshproof.tls.scanner.suites import suite_order
@@ -493,7 +493,7 @@ def test_application_protocols_are_listed(
         offered.append(tuple(protocols))
         return next((Choice(each, known=True) for each in alpn if each in protocols), last)
 
-    listing = done(protocols(choose))
+    listing = done(list_protocols(choose))
     assert (listing.items, listing.complete) == (listed, complete)
     assert listing.rest == [each for each in questions.PROTOCOLS if each not in listed]
     assert offered[0] == questions.PROTOCOLS

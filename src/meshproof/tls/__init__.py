@@ -16,7 +16,8 @@ from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, Phase, alert_n
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import Posture, Target
-from meshproof.tls.scanner.targets import Options, offers, scan, scan_one
+from meshproof.tls.scanner.many_targets import offers, scan, scan_one
+from meshproof.tls.scanner.options import Options
 
 __all__ = [
     "WORDLESS",

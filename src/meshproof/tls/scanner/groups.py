@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.protocol import codes
@@ -103,3 +104,41 @@ async def _choose_beside(
 
 def _left(wanted: Iterable[Item], chosen: Sequence[Item]) -> list[Item]:
     return [item for item in wanted if item not in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsOfVersion:
+    """The groups of a version.
+
+    Attributes:
+        order: What was listed.
+        to_the_end: Whether the list ended with a refusal, or where a certificate hid the rest.
+    """
+
+    order: GroupOrder
+    to_the_end: bool = False
+
+
+def corroborated(lists: Sequence[GroupsOfVersion]) -> tuple[GroupOrder, ...]:
+    """Return the groups; those that a certificate may hide are known if TLS 1.3, where it hides none, has no more.
+
+    A server with an order of its own that prefers the group of its ECDSA certificate never shows what comes after it.
+    """
+    newest = {
+        group
+        for groups in lists
+        if groups.order.version is ProtocolVersion.TLS_1_3 and groups.order.complete
+        for group in groups.order.groups
+    }
+    return tuple(
+        replace(groups.order, complete=True)
+        if newest and groups.to_the_end and newest <= {*groups.order.groups, *_later_than(groups.order.version)}
+        else groups.order
+        for groups in lists
+    )
+
+
+def _later_than(version: ProtocolVersion) -> Sequence[Group]:
+    """Return the groups that only versions after this one can use."""
+    usable = questions.groups(version)
+    return [codes.group(code) for code in questions.groups(ProtocolVersion.TLS_1_3) if code not in usable]

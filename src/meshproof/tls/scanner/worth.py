@@ -15,6 +15,9 @@ from meshproof.tls.protocol.profile import Profile
 NEVER_ASKED = frozenset({Outcome.NOT_ASKED, Outcome.NAME_NOT_RESOLVED})
 """Ends that say nothing of a hello: it was never sent."""
 
+TIMES = 3
+"""How often an end has to come to be believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
