@@ -36,12 +36,49 @@ def scan(
 
     Returns:
         Whether all were scanned; False when the scan was interrupted.
+
+    Raises:
+        RuntimeError: An event loop is running in this thread: there await ``scan_async``.
     """
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TARGETS_AT_ONCE))
+        await scan_async(targets, options, take)
+
     try:
-        asyncio.run(_interruptible(_all(targets, options, take)) if interruptible else _all(targets, options, take))
+        asyncio.run(_interruptible(work()) if interruptible else work())
     except asyncio.CancelledError:
         return False
     return True
+
+
+async def scan_async(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
+    """Scan targets in the event loop that is running; else as ``scan``.
+
+    Who wants to end it cancels the task: what was ready by then has been handed over. Names are looked up, and
+    handshakes completed, in the threads of the loop's default executor.
+
+    Args:
+        targets: What to scan.
+        options: What to look at.
+        take: Takes each posture, in the order in which they are ready; it is called in the event loop.
+    """
+    at_once, slots = asyncio.Semaphore(TARGETS_AT_ONCE), asyncio.Semaphore(CONNECTIONS)
+
+    async def one(target: Target) -> None:
+        async with at_once:
+            try:
+                take(await scan_target(target, options, slots))
+            except Exception as error:  # noqa: BLE001 - a fault in the scan of one target costs that target alone
+                take(_failed(target, error))
+
+    async def each(target: Target) -> None:
+        parts = await _addresses(target, options) if options.all_addresses else [target]
+        await asyncio.gather(*map(one, parts))
+
+    async with asyncio.TaskGroup() as group:
+        for target in targets:
+            group.create_task(each(target))
 
 
 def scan_one(target: Target, options: Options) -> Posture:
@@ -64,26 +101,6 @@ def offers(address: Address, *, sni: str | None, timeout: float = DEFAULT_TIMEOU
         For each version whether it is offered, and the refusal by name if not.
     """
     return scan_one(Target(address, sni), Options(timeout=timeout, lists=False)).versions
-
-
-async def _all(targets: Iterable[Target], options: Options, take: Callable[[Posture], None]) -> None:
-    at_once, slots = asyncio.Semaphore(TARGETS_AT_ONCE), asyncio.Semaphore(CONNECTIONS)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TARGETS_AT_ONCE))
-
-    async def one(target: Target) -> None:
-        async with at_once:
-            try:
-                take(await scan_target(target, options, slots))
-            except Exception as error:  # noqa: BLE001 - a fault in the scan of one target costs that target alone
-                take(_failed(target, error))
-
-    async def each(target: Target) -> None:
-        parts = await _addresses(target, options) if options.all_addresses else [target]
-        await asyncio.gather(*map(one, parts))
-
-    async with asyncio.TaskGroup() as group:
-        for target in targets:
-            group.create_task(each(target))
 
 
 def _failed(target: Target, error: Exception) -> Posture:
