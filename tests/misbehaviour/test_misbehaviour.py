@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from meshproof.cli import scan as command
 from meshproof.cli.quick import Quick
-from meshproof.posture import document
+from meshproof.posture import saved
 from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.misbehaviour.relays import altered
@@ -35,7 +35,7 @@ def scanned(*targets: str, timeout: float, max_time: float) -> tuple[int, list[P
     result = CliRunner().invoke(program, ["--json", "-", "--sni", HOST, *limits, *targets])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return result.exit_code, list(document.from_json(json.loads(result.stdout)))
+    return result.exit_code, list(saved.from_json(json.loads(result.stdout)))
 
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS, ids=str)

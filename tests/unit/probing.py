@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from meshproof.tls import Address, Target
 from meshproof.tls.probe.resolution import Endpoint
-from meshproof.tls.scanner.prober import CONNECTIONS, Prober
+from meshproof.tls.scanner.connections import CONNECTIONS
+from meshproof.tls.scanner.prober import Prober
 from tests.misbehaviour.relays import Seen, look
 from tests.unit.certificates import HOST
 from tests.unit.flights import DONE, ECDHE_AES_128_GCM, X25519, certificate, ecdhe, record, server_hello

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshproof.posture.difference import Change, Pair, changes, difference, pairs
+from meshproof.posture.comparison import Change
+from meshproof.posture.difference import changes, changes_between
+from meshproof.posture.pairing import Pair
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
-from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner.findings import UNREADABLE, Certificate, ClientAuthentication, ClientResult, Posture, Target
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate, ClientAuthentication, ClientResult, Posture
 from tests.unit import postures
 from tests.unit.postures import (
     BEGAN,
@@ -37,7 +38,7 @@ ALL_LISTED = replace(WEAK, ciphers=(*(postures.suites(version, "AES128-SHA") for
 
 def row(before: Posture, after: Posture, what: str) -> Change | None:
     """Return a row; None when it did not change."""
-    found = [change for change in difference(before, after) if change.what == what]
+    found = [change for change in changes_between(before, after) if change.what == what]
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -51,7 +52,7 @@ def with_certificate(**fields: object) -> Posture:
 @pytest.mark.parametrize("posture", [GOOD, ALL_LISTED])
 def test_the_same_is_the_same(posture: Posture) -> None:
     """Two scans of one server differ in nothing, whenever they were made."""
-    assert difference(posture, replace(posture, began=BEGAN + timedelta(seconds=-1), seconds=9.9)) == ()
+    assert changes_between(posture, replace(posture, began=BEGAN + timedelta(seconds=-1), seconds=9.9)) == ()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_list_that_changed_is_one_row(after: Posture, what: str, removed: str,
 def test_the_chain(sent: tuple[Certificate, ...]) -> None:
     """An intermediate that is added, or is another one, is a change also where the leaf is the same."""
     after = replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=sent),))
-    (change,) = difference(GOOD, after)
+    (change,) = changes_between(GOOD, after)
     assert (change.what, change.known) == ("RSA certificate chain", True)
 
 
@@ -211,8 +212,8 @@ def test_a_chain_that_cannot_be_read() -> None:
     one, other = (
         replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=(sent,)),)) for sent in (first, second)
     )
-    assert difference(one, one) == ()
-    (change,) = difference(one, other)
+    assert changes_between(one, one) == ()
+    (change,) = changes_between(one, other)
     assert str(change.after).endswith("SHA-256 0202020202020202")
 
 
@@ -220,8 +221,8 @@ def test_a_chain_of_an_older_document() -> None:
     """It has no more than the subjects, so these are compared."""
     unknown = replace(INTERMEDIATE, issuer="unknown", key="unknown", signature="unknown", fingerprint="")
     old = replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=(unknown,)),))
-    assert difference(old, GOOD) == difference(GOOD, old) == ()
-    (change,) = difference(old, replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=()),)))
+    assert changes_between(old, GOOD) == changes_between(GOOD, old) == ()
+    (change,) = changes_between(old, replace(GOOD, certificates=(replace(CERTIFICATE, intermediates=()),)))
     assert (change.before, change.after) == ("CN=authority", "none")
 
 
@@ -232,7 +233,7 @@ def test_a_renewed_certificate_is_no_change() -> None:
         not_after=BEGAN + timedelta(days=89),
         intermediates=(replace(INTERMEDIATE, serial=3, fingerprint="01" * 32),),
     )
-    assert difference(GOOD, after) == (
+    assert changes_between(GOOD, after) == (
         Change(
             "RSA certificate",
             "until 2027-01-20 12:00, SHA-256 abababababababab",
@@ -241,15 +242,15 @@ def test_a_renewed_certificate_is_no_change() -> None:
             renewed=True,
         ),
     )
-    (renewed,) = difference(GOOD, after)
+    (renewed,) = changes_between(GOOD, after)
     assert (renewed.known, renewed.unknown) == (False, False)
     moved = replace(CERTIFICATE, names=CERTIFICATE.names[::-1], fingerprint="cd" * 32)
-    assert [change.renewed for change in difference(GOOD, replace(GOOD, certificates=(moved,)))] == [True]
+    assert [change.renewed for change in changes_between(GOOD, replace(GOOD, certificates=(moved,)))] == [True]
 
 
 def test_the_moment_when_a_lifetime_begins() -> None:
     """It is the first moment of it."""
-    assert [change.renewed for change in difference(GOOD, with_certificate(not_before=BEGAN))] == [True]
+    assert [change.renewed for change in changes_between(GOOD, with_certificate(not_before=BEGAN))] == [True]
 
 
 def test_a_version_says_how_it_is_refused_now() -> None:
@@ -264,17 +265,20 @@ def test_a_version_says_how_it_is_refused_now() -> None:
 
 def test_a_renewal_hides_no_change() -> None:
     """A name that was lost with it is the row, and that it was issued anew is not told beside it."""
-    (change,) = difference(GOOD, with_certificate(names=("example.test",)))
+    (change,) = changes_between(GOOD, with_certificate(names=("example.test",)))
     assert (change.what, change.known) == ("RSA certificate names", True)
 
 
 def test_a_lifetime_that_ended_between_two_scans() -> None:
     """The certificate is the same, and over; when it was over before it is the same."""
     later = replace(GOOD, began=CERTIFICATE.not_after + timedelta(seconds=1))
-    assert [change.what for change in difference(GOOD, later)] == ["RSA certificate lifetime", "RSA certificate chain"]
-    assert difference(later, later) == ()
+    assert [change.what for change in changes_between(GOOD, later)] == [
+        "RSA certificate lifetime",
+        "RSA certificate chain",
+    ]
+    assert changes_between(later, later) == ()
     last_moment = replace(GOOD, began=INTERMEDIATE.not_after)
-    assert difference(GOOD, last_moment) == ()
+    assert changes_between(GOOD, last_moment) == ()
 
 
 def test_two_certificates() -> None:
@@ -289,11 +293,11 @@ def test_two_certificates() -> None:
     )
     other = replace(CERTIFICATE, subject="CN=z", fingerprint="02" * 32)
     one, another = (replace(GOOD, certificates=found) for found in ((CERTIFICATE, other), (other, CERTIFICATE)))
-    assert difference(one, another) == ()
+    assert changes_between(one, another) == ()
     lost = row(one, GOOD, "RSA certificate 2")
     assert lost
     assert lost.after == "none"
-    assert len(difference(one, GOOD)) == 1
+    assert len(changes_between(one, GOOD)) == 1
 
 
 @pytest.mark.parametrize(
@@ -311,9 +315,9 @@ def test_two_certificates() -> None:
 def test_what_cannot_be_read_of_a_certificate(fields: dict[str, object], what: str) -> None:
     """It may have changed, and so the certificate is not renewed either."""
     after = with_certificate(**fields)
-    (change,) = difference(GOOD, after)
+    (change,) = changes_between(GOOD, after)
     assert (change.what, change.unknown, change.after) == (what, True, None)
-    (both,) = difference(after, with_certificate(**(fields | {"fingerprint": "01" * 32})))
+    (both,) = changes_between(after, with_certificate(**(fields | {"fingerprint": "01" * 32})))
     assert (both.what, both.unknown) == (what, True)
 
 
@@ -344,8 +348,8 @@ def test_an_intermediate_that_cannot_be_read(field: str) -> None:
         with_certificate(intermediates=(replace(INTERMEDIATE, fingerprint=each * 32, **changed),))  # type: ignore[arg-type]
         for each in ("01", "02")
     ]
-    assert [change.what for change in difference(*sides)] == ["RSA certificate chain"]
-    assert difference(sides[0], sides[0]) == ()
+    assert [change.what for change in changes_between(*sides)] == ["RSA certificate chain"]
+    assert changes_between(sides[0], sides[0]) == ()
 
 
 def test_a_client_changes_with_its_reason() -> None:
@@ -356,13 +360,13 @@ def test_a_client_changes_with_its_reason() -> None:
     assert change.before == "TLSv1.3  TLS_AES_128_GCM_SHA256  253 bit ECDH (X25519)"
     assert change.after == "No connection: alert 40 handshake_failure"
     assert change.reason == "It offers the server's first choice. Now: It has no suite in common."
-    assert len(difference(GOOD, lost)) == 1
+    assert len(changes_between(GOOD, lost)) == 1
     otherwise = replace(GOOD.clients[2], answer=Answer(outcome=Outcome.PROTOCOL_VERSION, alert=70), reason="Because.")
-    assert difference(GOOD, replace(GOOD, clients=(*GOOD.clients[:2], otherwise))) == (
+    assert changes_between(GOOD, replace(GOOD, clients=(*GOOD.clients[:2], otherwise))) == (
         Change("IE 6 XP", "No connection: alert 40 handshake_failure", "No connection: alert 70 protocol_version"),
     )
     reworded = replace(GOOD, clients=tuple(replace(client, reason="Because.") for client in GOOD.clients))
-    assert difference(GOOD, reworded) == ()
+    assert changes_between(GOOD, reworded) == ()
 
 
 @pytest.mark.parametrize("outcome", sorted(UNDECIDED, key=str))
@@ -370,7 +374,7 @@ def test_an_end_that_decides_nothing_is_unknown(outcome: Outcome) -> None:
     """The same one on both sides is not the same result: of a client, or of our certificate."""
     client = ClientResult("Chrome", Answer(outcome=outcome), "Because.")
     same = replace(GOOD, clients=(client,), credential=outcome)
-    assert [(change.what, change.unknown) for change in difference(same, same)] == [
+    assert [(change.what, change.unknown) for change in changes_between(same, same)] == [
         ("client certificate", True),
         ("Chrome", True),
     ]
@@ -380,14 +384,14 @@ def test_our_certificate() -> None:
     """Let in and refused differ; where it was given to one scan only nobody knows."""
     let_in, refused = (replace(GOOD, credential=end) for end in (Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA))
     why = "With --cert: established. Now: client certificate of an unknown authority."
-    assert difference(let_in, refused) == (
+    assert changes_between(let_in, refused) == (
         Change("client certificate", "established", "client certificate of an unknown authority", why),
     )
-    assert difference(refused, refused) == ()
-    (change,) = difference(GOOD, let_in)
+    assert changes_between(refused, refused) == ()
+    (change,) = changes_between(GOOD, let_in)
     assert (change.what, change.before, change.after) == ("client certificate", None, "established")
     assert change.reason == "With --cert: not given. Now: established."
-    (change,) = difference(refused, GOOD)
+    (change,) = changes_between(refused, GOOD)
     assert change.after is None
 
 
@@ -433,11 +437,11 @@ def test_the_unknown_is_never_unchanged(after: Posture, whats: Sequence[str]) ->
     if "TLS 1.3" in whats:
         after = replace(after, fallback_scsv=None)
     for first, last in ((GOOD, after), (after, GOOD)):
-        found = difference(first, last)
+        found = changes_between(first, last)
         assert [change.what for change in found] == list(whats)
         assert all(change.unknown and not change.known for change in found)
         assert all([change.before, change.after].count(None) == 1 for change in found)
-    both = difference(after, after)
+    both = changes_between(after, after)
     assert all(change.unknown for change in both)
     assert both or whats == ["clients"]
 
@@ -445,7 +449,7 @@ def test_the_unknown_is_never_unchanged(after: Posture, whats: Sequence[str]) ->
 def test_what_is_known_of_an_incomplete_list() -> None:
     """What came or went for certain has its row, and what may have has one for the whole list."""
     part = replace(GOOD, ciphers=(postures.suites(TLS_1_2, "AES128-SHA", GCM, complete=False), GOOD.ciphers[1]))
-    assert difference(GOOD, part) == (
+    assert changes_between(GOOD, part) == (
         Change("TLS 1.2 RSA cipher suites, as far as known", "removed: none", "added: AES128-SHA"),
         Change(
             "TLS 1.2 RSA cipher suites",
@@ -455,50 +459,50 @@ def test_what_is_known_of_an_incomplete_list() -> None:
         ),
     )
     protocols = replace(GOOD, alpn=("h2", "istio"), alpn_complete=False)
-    assert difference(protocols, GOOD) == (
+    assert changes_between(protocols, GOOD) == (
         Change("ALPN, as far as known", "removed: istio", "added: none"),
         Change("ALPN", None, "h2, http/1.1", "Seen: h2, istio, and perhaps more. Now: h2, http/1.1."),
     )
     second = replace(CERTIFICATE, key="EC P-256")
-    found = difference(GOOD, replace(GOOD, certificates=(second,), certificates_complete=False))
+    found = changes_between(GOOD, replace(GOOD, certificates=(second,), certificates_complete=False))
     assert [(change.what, change.known) for change in found] == [("EC certificate", True), ("certificates", False)]
     text = "CN=example.test, {}, until 2027-01-20 12:00, SHA-256 abababababababab"
     rsa, ec = (text.format(key) for key in ("RSA 2048", "EC P-256"))
     assert (found[1].before, found[1].after, found[1].reason) == (rsa, None, f"Seen: {rsa}. Now: {ec}.")
     nothing = replace(GOOD, ciphers=(postures.suites(TLS_1_2, complete=False), GOOD.ciphers[1]))
-    (change,) = difference(GOOD, nothing)
+    (change,) = changes_between(GOOD, nothing)
     assert change.reason.endswith("Now: none, and perhaps more.")
 
 
 def test_a_version_without_a_list() -> None:
     """Two scans that both lack the suites of a version that is offered are not alike."""
     without = replace(GOOD, ciphers=())
-    assert [(change.what, change.before, change.after) for change in difference(without, without)] == [
+    assert [(change.what, change.before, change.after) for change in changes_between(without, without)] == [
         ("TLS 1.2 cipher suites", None, None),
         ("TLS 1.3 cipher suites", None, None),
     ]
     without = replace(GOOD, groups=())
-    assert [change.what for change in difference(without, without)] == ["TLS 1.3 groups"]
+    assert [change.what for change in changes_between(without, without)] == ["TLS 1.3 groups"]
 
 
 def test_groups_below_tls_1_3() -> None:
     """They are listed in the newest version; a server without any has none there, and what is older is not asked."""
     rsa_only = replace(GOOD, groups=GOOD.groups[1:])
-    assert difference(rsa_only, rsa_only) == ()
+    assert changes_between(rsa_only, rsa_only) == ()
     older = replace(
         GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=(postures.groups(TLS_1_1, "x25519"),)
     )
-    found = {change.what: change.unknown for change in difference(GOOD, older)}
+    found = {change.what: change.unknown for change in changes_between(GOOD, older)}
     assert found["TLS 1.1 groups"] is False
     assert found["TLS 1.2 groups"] is False
     newest = replace(GOOD, versions=postures.versions(TLS_1_1, TLS_1_2, TLS_1_3), groups=GOOD.groups)
-    assert "TLS 1.1 groups" in {change.what for change in difference(older, newest)}
+    assert "TLS 1.1 groups" in {change.what for change in changes_between(older, newest)}
 
 
 def test_one_group_is_no_choice() -> None:
     """It is the preferred one as it was when there were others."""
     one = replace(GOOD, groups=(GOOD.groups[0], postures.groups(TLS_1_3, "X25519MLKEM768", decides=None)))
-    assert "TLS 1.3 preferred group" not in {change.what for change in difference(GOOD, one)}
+    assert "TLS 1.3 preferred group" not in {change.what for change in changes_between(GOOD, one)}
     assert (
         row(
             replace(GOOD, groups=(GOOD.groups[0], replace(GOOD.groups[1], complete=False))),
@@ -513,9 +517,9 @@ def test_clients_of_one_scan_only() -> None:
     """They are one row together, which says what to do."""
     few = replace(GOOD, clients=GOOD.clients[:1])
     advice = "Simulated once only: Chrome, IE 6 XP. Give both scans the same --clients."
-    assert difference(GOOD, few) == (Change("clients", "Chrome, IE 6 XP", None, advice),)
-    assert difference(few, GOOD) == (Change("clients", None, "Chrome, IE 6 XP", advice),)
-    (change,) = difference(few, replace(GOOD, clients=GOOD.clients[1:]))
+    assert changes_between(GOOD, few) == (Change("clients", "Chrome, IE 6 XP", None, advice),)
+    assert changes_between(few, GOOD) == (Change("clients", None, "Chrome, IE 6 XP", advice),)
+    (change,) = changes_between(few, replace(GOOD, clients=GOOD.clients[1:]))
     assert (change.before, change.after) == (None, None)
     assert change.reason == "Simulated once only: Java 8u161, Chrome, IE 6 XP. Give both scans the same --clients."
 
@@ -523,16 +527,16 @@ def test_clients_of_one_scan_only() -> None:
 def test_a_target_that_is_gone() -> None:
     """It is one row: that it answers no more is known, and of all else nothing is."""
     silent = Outcome.SILENT.value
-    assert difference(GOOD, SILENT) == (Change("reachable", "yes", "no", f"reachable. Now: {silent}."),)
-    assert difference(SILENT, GOOD) == (Change("reachable", "no", "yes", f"{silent}. Now: reachable."),)
-    (both,) = difference(SILENT, SILENT)
+    assert changes_between(GOOD, SILENT) == (Change("reachable", "yes", "no", f"reachable. Now: {silent}."),)
+    assert changes_between(SILENT, GOOD) == (Change("reachable", "no", "yes", f"{silent}. Now: reachable."),)
+    (both,) = changes_between(SILENT, SILENT)
     assert (both.what, both.before, both.after, both.unknown) == ("reachable", None, None, True)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LOCAL_FAULT, Outcome.NOT_ASKED])
 def test_a_fault_of_this_machine_is_no_change(outcome: Outcome) -> None:
     """Whether the target answers was not found out."""
-    (change,) = difference(GOOD, replace(SILENT, unreachable=outcome))
+    (change,) = changes_between(GOOD, replace(SILENT, unreachable=outcome))
     assert (change.before, change.after, change.unknown) == ("yes", None, True)
 
 
@@ -540,91 +544,7 @@ def test_two_answers_to_one_question() -> None:
     """A scan that contradicts itself may be like another, and says what was contradictory."""
     odd = replace(GOOD, contradictions=("it was", "it was not"))
     why = "the same each time. Now: it was; it was not."
-    assert difference(GOOD, odd) == (Change("answers", "the same each time", None, why),)
-
-
-def at(host: str, port: int, sni: str | None, endpoint: str | None = None) -> Posture:
-    """Return the good posture of another target."""
-    return replace(GOOD, target=Target(Address(host, port), sni), endpoint=endpoint)
-
-
-A, B, C = at("10.0.0.1", 443, "a.test"), at("10.0.0.1", 443, "b.test"), at("10.0.0.1", 8443, "a.test")
-MOVED, ELSEWHERE = at("10.0.0.2", 443, "a.test"), at("10.0.0.2", 9443, "b.test")
-UNNAMED, ITS_OTHER_PORT = at("10.0.0.2", 443, None), at("10.0.0.2", 8443, None)
-
-
-def paired(before: list[Posture], after: list[Posture]) -> list[tuple[Posture | None, Posture | None]]:
-    """Return who was paired with whom."""
-    return [(pair.before, pair.after) for pair in pairs(before, after)]
-
-
-def test_targets_find_each_other() -> None:
-    """By name; else by server name and port, by server name, by host. What is left is alone."""
-    assert paired([A, B, C], [C, B, A]) == [(A, A), (B, B), (C, C)]
-    assert paired([A, B], [ELSEWHERE, MOVED]) == [(A, MOVED), (B, ELSEWHERE)]
-    assert paired([A, C], [at("10.0.0.9", 8443, "a.test"), MOVED]) == [(A, MOVED), (C, at("10.0.0.9", 8443, "a.test"))]
-    assert paired([A, B], [B, UNNAMED]) == [(A, None), (B, B), (None, UNNAMED)]
-    assert paired([UNNAMED, B], [B, ITS_OTHER_PORT]) == [(UNNAMED, ITS_OTHER_PORT), (B, B)]
-    assert paired([A], [UNNAMED]) == [(A, UNNAMED)]
-    assert paired([], [A, B]) == [(None, A), (None, B)]
-    assert paired([A, B], []) == [(A, None), (B, None)]
-
-
-def test_nothing_but_a_port_in_common_is_no_pair() -> None:
-    """Targets without a server name are not the same because both are on 443."""
-    others = [at("10.0.0.8", 443, None), B]
-    assert paired([UNNAMED, B], others) == [(UNNAMED, None), (B, B), (None, others[0])]
-
-
-def test_how_targets_were_paired_is_said() -> None:
-    """Not where both have the same name, which nobody wonders about."""
-    assert [(pair.name, pair.how) for pair in pairs([A, B], [B, A])] == [
-        ("10.0.0.1:443 (a.test)", ""),
-        ("10.0.0.1:443 (b.test)", ""),
-    ]
-    start = "10.0.0.1:443 (a.test) before is compared with 10.0.0.2:"
-    what = "after: what they have in common is"
-    by_port, by_name = pairs([A, B], [MOVED, ELSEWHERE])
-    assert by_port.how == f"{start}443 (a.test) {what} the server name and the port."
-    assert by_name.how == (
-        f"10.0.0.1:443 (b.test) before is compared with 10.0.0.2:9443 (b.test) {what} the server name."
-    )
-    by_host, _ = pairs([UNNAMED, B], [ITS_OTHER_PORT, B])
-    assert by_host.how == f"10.0.0.2:443 before is compared with 10.0.0.2:8443 {what} the host."
-    (only,) = pairs([A], [UNNAMED])
-    assert only.how == f"{start}443 {what} that each scan has no other target."
-    gone, there, new = pairs([A, B], [B, UNNAMED])
-    assert (gone.name, gone.how) == ("10.0.0.1:443 (a.test)", "There is no such target in the second scan.")
-    assert there.how == ""
-    assert (new.name, new.how) == ("10.0.0.2:443", "There is no such target in the first scan.")
-
-
-def test_an_ambiguous_pair_is_said() -> None:
-    """Where several would do, each gets one in order, and the sentence says so."""
-    several = "Several have that, so they were paired in the order in which they were scanned."
-    other = at("10.0.0.3", 443, "a.test")
-    first, left = pairs([A], [MOVED, other])
-    assert (first.after, left.before, left.after) == (MOVED, None, other)
-    assert first.how.endswith(f"the server name and the port. {several}")
-    second, lonely = pairs([MOVED, other], [A])
-    assert (second.before, lonely.before, lonely.after) == (MOVED, other, None)
-    assert second.how.endswith(several)
-    twice = pairs([A, A], [A, A])
-    assert [(pair.before, pair.after) for pair in twice] == [(A, A), (A, A)]
-    assert all(pair.how.endswith(f"is the name. {several}") for pair in twice)
-
-
-def test_addresses_of_one_name() -> None:
-    """Each is compared with itself, and is called by its address; another address of one target is no wonder."""
-    first, second, third = (at("web.test", 443, "web.test", f"10.0.0.{n}:443") for n in (1, 2, 3))
-    found = pairs([first, second], [second, third])
-    assert [(pair.before, pair.after) for pair in found] == [(first, third), (second, second)]
-    assert found[1] == Pair("web.test:443 at 10.0.0.2:443", second, second)
-    assert found[0].how == (
-        "web.test:443 at 10.0.0.1:443 before is compared with web.test:443 at 10.0.0.3:443 after: "
-        "what they have in common is the name."
-    )
-    assert pairs([first], [third]) == [Pair("web.test:443", first, third)]
+    assert changes_between(GOOD, odd) == (Change("answers", "the same each time", None, why),)
 
 
 def test_what_changed_in_a_pair() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from meshproof.posture import document, table
-from meshproof.posture.difference import difference
-from meshproof.posture.document import SCHEMA, from_json, machine_has_aes, to_json
+from meshproof.posture import saved, table
+from meshproof.posture.difference import changes_between
+from meshproof.posture.document import SCHEMA, machine_has_aes, to_json
 from meshproof.posture.reading import Unreadable
+from meshproof.posture.saved import from_json
 from meshproof.posture.verdict import judge
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
@@ -224,7 +225,7 @@ def test_a_broken_document_is_one_sentence(tmp_path: Path, text: str, why: str) 
     path = tmp_path / "saved.json"
     path.write_text(text)
     with pytest.raises(Unreadable, match=why) as error:
-        document.read(path)
+        saved.read(path)
     assert str(error.value).startswith(str(path))
 
 
@@ -305,9 +306,9 @@ def test_a_damaged_document_is_read_or_refused() -> None:
             if repr(after) not in read:
                 read.add(repr(after))
                 table.picture(after)
-                difference(after, after)
-                difference(RARE, after)
-                difference(after, RARE)
+                changes_between(after, after)
+                changes_between(RARE, after)
+                changes_between(after, RARE)
     assert count > 1000
     assert 100 < len(read) < count / 2
 
@@ -334,9 +335,9 @@ def test_text_that_is_no_text(tmp_path: Path) -> None:
     """Octets that are not UTF-8, and a directory, are told as such."""
     (tmp_path / "saved.json").write_bytes(b"\xff\xfe")
     with pytest.raises(Unreadable, match="not text in UTF-8"):
-        document.read(tmp_path / "saved.json")
+        saved.read(tmp_path / "saved.json")
     with pytest.raises(Unreadable, match="cannot be read"):
-        document.read(tmp_path)
+        saved.read(tmp_path)
 
 
 @pytest.mark.parametrize(

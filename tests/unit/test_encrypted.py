@@ -19,12 +19,13 @@ from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.tls import Address, Outcome, ProtocolVersion
 from meshproof.tls.probe.answer import Answer
-from meshproof.tls.probe.encrypted import SUITES, EncryptedFlight, ask_encrypted
+from meshproof.tls.probe.decryption import SUITES, EncryptedFlight
+from meshproof.tls.probe.encrypted import ask_encrypted
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol import codes
 from meshproof.tls.protocol.keyexchange import GROUPS
 from meshproof.tls.protocol.profile import Profile
-from meshproof.tls.protocol.wire import LIMIT
+from meshproof.tls.protocol.record import LIMIT
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.questions import RSA
 from tests.unit.certificates import HOST, OURS, SERVER

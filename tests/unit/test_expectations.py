@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.posture import expectations
+from meshproof.posture import expectations_file
 from meshproof.posture.comparison import Row
-from meshproof.posture.expectations import Expectations, compare, read
+from meshproof.posture.expectations import Expectations
+from meshproof.posture.expectations_file import KEYS, read
+from meshproof.posture.expectations_met import compare
 from meshproof.posture.reading import Unreadable
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
@@ -97,12 +99,12 @@ def test_what_is_as_expected_passes(tmp_path: Path) -> None:
 
 def test_the_example_is_a_file_that_can_be_read(tmp_path: Path) -> None:
     """What the documentation shows works as it stands, and has every key."""
-    example = (expectations.__doc__ or "").partition("::\n")[2].partition("\n`certificate_names`")[0]
+    example = (expectations_file.__doc__ or "").partition("::\n")[2].partition("\n`certificate_names`")[0]
     found = written(tmp_path, example)
     assert found.clients["IE 6 XP"] is False
     assert found.certificate.issuer == frozenset({"CN=R11", "O=Let's Encrypt"})
     assert found.certificate.keys == frozenset({"RSA 2048", "EC P-256"})
-    assert set(re.findall(r"^    (\w+):", example, re.MULTILINE)) | {"certificate_names"} == set(expectations.KEYS)
+    assert set(re.findall(r"^    (\w+):", example, re.MULTILINE)) | {"certificate_names"} == set(KEYS)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from meshproof.tls.protocol.hello import (
     SUPPORTED_VERSIONS,
 )
 from meshproof.tls.protocol.profile import GREASE, Profile
-from meshproof.tls.protocol.wire import LIMIT
+from meshproof.tls.protocol.record import LIMIT
 from meshproof.tls.scanner.findings import ClientAuthentication
 from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST, SERVER

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from meshproof.posture.comparison import Row
-from meshproof.posture.difference import Change
+from meshproof.posture.comparison import Change, Row
 from meshproof.posture.junit import ERROR, FAILURE, Case, junit
 from meshproof.posture.verdict import finding
 

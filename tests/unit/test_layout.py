@@ -47,8 +47,11 @@ ONLY_IN = {
 NO_FAULT_OF_A_RUN = {"ValueError", "TypeError", "AttributeError", "Exit"}  # a caller's mistake; typer's way to end
 WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.probe.stream": {"Ended"},
-    "tls.protocol.wire": {"Malformed", "NotTls", "Overlong"},
-    "tls.probe.encrypted": {"Malformed", "Overlong"},
+    "tls.protocol.record": {"Malformed", "NotTls"},
+    "tls.protocol.flight": {"Malformed", "Overlong"},
+    "tls.protocol.ssl2": {"NotTls"},
+    "tls.probe.encrypted": {"Malformed"},
+    "tls.probe.decryption": {"Malformed", "Overlong"},
     "tls.probe.exchange": {"Malformed"},
 }
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}

@@ -17,14 +17,18 @@ from cryptography.x509.oid import NameOID
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome, outcome_of_alert
-from meshproof.tls.protocol.codes import CipherSuite, group_named, suite_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import group_named, suite_named
 from meshproof.tls.protocol.codes import suite as suite_of
 from meshproof.tls.protocol.hello import ALPN, SERVER_NAME
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner import enumeration, questions
-from meshproof.tls.scanner.enumeration import Choice, Version
+from meshproof.tls.scanner import questions
+from meshproof.tls.scanner.alpn import Choice, list_protocols
+from meshproof.tls.scanner.groups import group_order
 from meshproof.tls.scanner.questions import broad
+from meshproof.tls.scanner.suites import suite_order
+from meshproof.tls.scanner.versions import Version, ask_version, fallback_scsv, first_question, without_key_share
 from tests.unit.certificates import HOST
 
 Result = TypeVar("Result")
@@ -158,7 +162,7 @@ def codes(*suites: str) -> tuple[int, ...]:
 )
 def test_suites_are_listed_as_the_server_prefers_them(suites: list[list[str]]) -> None:
     """All of them, best first, those together that are liked alike, in whatever portion they were found."""
-    order, listing = done(enumeration.suite_order(Paper(suites=suites), HELLO, suite_named(suites[0][0]), "RSA"))
+    order, listing = done(suite_order(Paper(suites=suites), HELLO, suite_named(suites[0][0]), "RSA"))
     assert [set(alike) for alike in names(order.preference)] == [set(alike) for alike in suites]
     assert (order.version, order.certificate, order.complete, order.ordered) == (TLS_1_2, "RSA", True, True)
     portions = len(list(questions.portions(HELLO, questions.suites(TLS_1_2, "RSA"), HOST)))
@@ -167,26 +171,26 @@ def test_suites_are_listed_as_the_server_prefers_them(suites: list[list[str]]) -
 
 def test_a_server_without_suites_of_a_kind() -> None:
     """The list is empty, and complete: each portion was refused."""
-    order, listing = done(enumeration.suite_order(Paper(), HELLO, suite_named(GCM), "ECDSA"))
+    order, listing = done(suite_order(Paper(), HELLO, suite_named(GCM), "ECDSA"))
     assert (order.preference, order.complete, order.ordered, listing.items) == ((), True, True, [])
 
 
 def test_suites_with_an_ecdsa_certificate() -> None:
     """Only those of its kind are offered; the signatures are left alone, for they bind its authorities too."""
     paper = Paper(suites=[[GCM], [ECDSA_GCM_256], [ECDSA_GCM]])
-    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "ECDSA"))
+    order, _ = done(suite_order(paper, HELLO, suite_named(GCM), "ECDSA"))
     assert names(order.preference) == [[ECDSA_GCM_256], [ECDSA_GCM]]
     assert {hello.signature_algorithms for hello, _ in paper.asked} == {questions.ALL_SIGNATURES}
     assert all(suite_of(code).authentication == "ECDSA" for hello, _ in paper.asked for code in hello.suites[:-1])
     bare = questions.bare(TLS_1_2)
-    done(enumeration.suite_order(paper, bare, None, "ECDSA"))
+    done(suite_order(paper, bare, None, "ECDSA"))
     assert paper.asked[-1][0].signature_algorithms == ()
 
 
 def test_suites_of_tls_1_3() -> None:
     """They have no kind, and no signal after them."""
     paper = Paper(suites=[[each] for each in NEW], version=TLS_1_3)
-    order, listing = done(enumeration.suite_order(paper, broad(TLS_1_3), suite_named(NEW[0]), None))
+    order, listing = done(suite_order(paper, broad(TLS_1_3), suite_named(NEW[0]), None))
     assert [suite.name for suite in order.suites] == list(NEW)
     assert (order.certificate, order.complete, order.ordered, len(listing.ends)) == (None, True, True, 1)
     assert {hello.signature_algorithms for hello, _ in paper.asked} == {questions.ALL_SIGNATURES}
@@ -196,7 +200,7 @@ def test_the_control_of_a_list() -> None:
     """It is the hello with what was chosen last put back: what ends with the one, and not the other, is refused."""
     paper = Paper(suites=[[RSA_256], [RSA_128]])
     [first, *_] = questions.portions(HELLO, questions.suites(TLS_1_2, "RSA"), HOST)
-    _, listing = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    _, listing = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     asking = HELLO
     rest = [suite.code for suite in first]
     with_known = [code for code in rest if code != suite_named(GCM).code] + [suite_named(GCM).code]
@@ -216,7 +220,7 @@ def test_the_control_of_a_list() -> None:
 def test_without_a_suite_that_is_known_there_is_no_control() -> None:
     """The prober then takes its witness; later the hello itself is the control."""
     paper = Paper(suites=[[RSA_256]], instead=lambda hello: None if 0x0035 in hello.suites else alert(40))
-    _, listing = done(enumeration.suite_order(paper, HELLO, None, "ECDSA"))
+    _, listing = done(suite_order(paper, HELLO, None, "ECDSA"))
     assert [control for _, control in paper.asked] == [None] * len(paper.asked)
     assert listing.ends == [(hello, HELLO) for hello, _ in paper.asked]
 
@@ -226,7 +230,7 @@ def test_a_list_that_ends_without_a_refusal_is_not_complete(answer: Answer) -> N
     """What the server did not say is unknown; nothing more is asked for then."""
     known = suite_named(GCM).code
     paper = Paper(suites=[[GCM], [RSA_128]], instead=lambda hello: None if known in hello.suites else answer)
-    order, listing = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    order, listing = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     assert (names(order.preference), order.complete, listing.ends) == ([[GCM]], False, [])
     assert len(paper.asked) == 2
 
@@ -235,7 +239,7 @@ def test_an_end_that_was_confirmed_ends_a_list() -> None:
     """It is a refusal, and has to come again later."""
     known = suite_named(GCM).code
     paper = Paper(instead=lambda hello: None if known in hello.suites else RESET, verdict=confirmed)
-    order, listing = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    order, listing = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     assert (order.complete, len(listing.ends) > 1) == (True, True)
 
 
@@ -243,7 +247,7 @@ def test_a_choice_that_was_not_offered_ends_a_list() -> None:
     """Such a server is not understood: its list is not complete."""
     same = Answer(outcome=Outcome.NEGOTIATED, version=TLS_1_2, suite=suite_named(GCM))
     paper = Paper(instead=lambda _: same)
-    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    order, _ = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     assert (names(order.preference), order.complete) == ([[GCM]], False)
 
 
@@ -255,7 +259,7 @@ def test_an_order_that_changes_is_not_the_servers() -> None:
         return alert(40) if set(hello.suites) == set(codes(RSA_128, RSA_256)) else None
 
     paper.instead = of_both
-    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(RSA_128), "RSA"))
+    order, _ = done(suite_order(paper, HELLO, suite_named(RSA_128), "RSA"))
     assert (names(order.preference), order.complete, order.ordered) == ([[RSA_128], [RSA_256]], True, False)
 
 
@@ -278,13 +282,13 @@ def first_wins(paper: Paper, suite: str) -> None:
 def test_a_server_that_takes_what_a_client_puts_first_has_no_order(suites: list[list[str]], first: str) -> None:
     """Some keep to their own order, but for a client that has ChaCha20 first (SSL_OP_PRIORITIZE_CHACHA)."""
     paper = Paper(suites=suites)
-    steady, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    steady, _ = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     assert (names(steady.preference), steady.ordered) == (suites, True)
     last = paper.asked[-1][0].suites
     assert sorted(last) == sorted(codes(*(name for alike in suites for name in alike)))
     assert last[0] == suite_named(first).code
     first_wins(paper, first)
-    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(GCM), "RSA"))
+    order, _ = done(suite_order(paper, HELLO, suite_named(GCM), "RSA"))
     assert (set(order.suites), order.complete, order.ordered) == (set(steady.suites), True, False)
 
 
@@ -296,7 +300,7 @@ def test_portions_that_can_not_be_put_together_have_no_order(strange: Answer) ->
         return strange if set(hello.suites) == set(codes(RSA_128, NULL)) else None
 
     paper = Paper(suites=[[NULL], [RSA_128]], instead=of_two)
-    order, _ = done(enumeration.suite_order(paper, HELLO, suite_named(RSA_128), "RSA"))
+    order, _ = done(suite_order(paper, HELLO, suite_named(RSA_128), "RSA"))
     assert (names(order.preference), order.complete, order.ordered) == ([[RSA_128], [NULL]], True, False)
 
 
@@ -307,7 +311,7 @@ def elliptic(*suites: str) -> list[CipherSuite]:
 
 def groups_of(paper: Paper, *suites: str, hello: Profile = HELLO) -> tuple[list[str], bool | None, bool]:
     """List groups; return their names, whether the server decides, and whether they are all."""
-    result = done(enumeration.group_order(paper, hello, elliptic(*suites)))
+    result = done(group_order(paper, hello, elliptic(*suites)))
     assert result
     assert result[0].version is hello.accepted_versions[0]
     return [str(group) for group in result[0].groups], result[0].server_decides, result[0].complete
@@ -331,7 +335,7 @@ def test_one_group_is_in_no_order() -> None:
 def test_the_control_of_a_list_of_groups() -> None:
     """The first has the hello of the version for its control, the others what was chosen last put back."""
     paper = Paper(groups=("secp256r1",))
-    result = done(enumeration.group_order(paper, HELLO, elliptic(GCM)))
+    result = done(group_order(paper, HELLO, elliptic(GCM)))
     assert result
     _, listing = result
     hello = questions.with_suites(HELLO, [suite_named(GCM).code])
@@ -347,13 +351,13 @@ def test_the_control_of_a_list_of_groups() -> None:
 def test_without_an_elliptic_exchange_there_is_no_list_of_groups(suites: tuple[str, ...]) -> None:
     """No suite has a group, and nothing is asked."""
     paper = Paper()
-    assert done(enumeration.group_order(paper, HELLO, elliptic(*suites))) is None
+    assert done(group_order(paper, HELLO, elliptic(*suites))) is None
     assert not paper.asked
 
 
 def test_a_hello_without_groups_lists_none() -> None:
     """A stack that can't bear extensions is not asked for groups."""
-    assert done(enumeration.group_order(Paper(), questions.bare(TLS_1_2), elliptic(GCM))) is None
+    assert done(group_order(Paper(), questions.bare(TLS_1_2), elliptic(GCM))) is None
 
 
 def test_groups_are_asked_for_with_suites_that_have_some() -> None:
@@ -402,7 +406,7 @@ def test_groups_that_an_ecdsa_certificate_hides() -> None:
     groups = ("x25519", "secp256r1", "secp384r1")
     paper = ecdsa(groups, "secp256r1", decides=True)
     assert groups_of(paper, ECDSA_GCM) == (["x25519", "secp256r1"], True, False)
-    listing = done(enumeration.group_order(paper, HELLO, elliptic(ECDSA_GCM)))
+    listing = done(group_order(paper, HELLO, elliptic(ECDSA_GCM)))
     assert listing
     assert (listing[1].complete, listing[1].ends) == (True, [])
 
@@ -457,13 +461,13 @@ def test_whether_a_downgrade_is_noticed(
     offer = Offer(offered=Offered.OFFERED)
     known = [Version(offer, broad(each), SILENT) for each in (first, second)]
     paper = Paper(version=first, instead=lambda _: back)
-    assert done(enumeration.fallback_scsv(paper, known)) is scsv
+    assert done(fallback_scsv(paper, known)) is scsv
     assert paper.asked == [(questions.with_fallback(known[0].hello), known[0].hello)]
-    assert done(enumeration.fallback_scsv(paper, known[:1])) is None
-    assert done(enumeration.fallback_scsv(paper, [])) is None
+    assert done(fallback_scsv(paper, known[:1])) is None
+    assert done(fallback_scsv(paper, [])) is None
     assert len(paper.asked) == 1
     older = Version(offer, broad(SSL_3), SILENT)
-    done(enumeration.fallback_scsv(paper, [older, *known]))
+    done(fallback_scsv(paper, [older, *known]))
     assert paper.asked[-1] == paper.asked[0]
 
 
@@ -489,7 +493,7 @@ def test_application_protocols_are_listed(
         offered.append(tuple(protocols))
         return next((Choice(each, known=True) for each in alpn if each in protocols), last)
 
-    listing = done(enumeration.protocols(choose))
+    listing = done(list_protocols(choose))
     assert (listing.items, listing.complete) == (listed, complete)
     assert listing.rest == [each for each in questions.PROTOCOLS if each not in listed]
     assert offered[0] == questions.PROTOCOLS
@@ -500,7 +504,7 @@ def test_a_hello_without_a_key_share(answer: Answer | None) -> None:
     """It is used for the lists of TLS 1.3 if it is negotiated; else they are asked for with one."""
     paper = Paper(suites=[[NEW[0]]], version=TLS_1_3, instead=lambda hello: answer if not hello.key_shares else None)
     hello = broad(TLS_1_3)
-    chosen = done(enumeration.without_key_share(paper, hello))
+    chosen = done(without_key_share(paper, hello))
     assert chosen == (hello if answer else questions.without_key_share(hello))
     assert paper.asked == [(questions.without_key_share(hello), hello)]
 
@@ -509,13 +513,13 @@ def concluded(paper: Paper, wanted: ProtocolVersion = TLS_1_2, first: Answer | N
     """Find out whether a version is offered."""
 
     async def work() -> Version:
-        answer = first or await paper.ask_once(enumeration.first_question(wanted, paper.sni))
-        return await enumeration.version(paper, wanted, answer)
+        answer = first or await paper.ask_once(first_question(wanted, paper.sni))
+        return await ask_version(paper, wanted, answer)
 
     return done(work())
 
 
-FIRST = enumeration.first_question(TLS_1_2, HOST)
+FIRST = first_question(TLS_1_2, HOST)
 PORTIONS = 3  # of the suites before TLS 1.3
 USUAL, RARE = suite_named(GCM).code, suite_named(NULL).code
 

@@ -13,8 +13,10 @@ from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer
 from meshproof.tls.probe.outcome import Alert, Outcome
 from meshproof.tls.protocol.hello import Hello
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner.prober import AT_ONCE, CONNECTIONS, Control, Prober
+from meshproof.tls.scanner.connections import AT_ONCE, CONNECTIONS
+from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import bare, broad, for_certificate, nameless, with_suites
+from meshproof.tls.scanner.worth import Control
 from tests.misbehaviour.relays import Seen, after, in_turn, limited, numbered, when
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.flights import (

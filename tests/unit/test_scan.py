@@ -12,24 +12,14 @@ import pytest
 from trustme import KeyType
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan, scan_one
+from meshproof.tls import Address, Offered, Options, Outcome, Posture, ProtocolVersion, Target, offers, scan_one
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.scanner.findings import ClientAuthentication
 from meshproof.tls.scanner.questions import PROTOCOLS
 from tests.misbehaviour.relays import Seen, crowded, in_turn, look, numbered, slowly, when
 from tests.unit.certificates import EXPIRED, HOST, OURS, SERVER, TRUSTED, UNKNOWN
-from tests.unit.flights import (
-    DHE_AES_128_GCM,
-    DONE,
-    X25519,
-    alert,
-    certificate,
-    dhe,
-    ecdhe,
-    record,
-    server_hello,
-)
+from tests.unit.flights import DHE_AES_128_GCM, DONE, X25519, alert, certificate, dhe, ecdhe, record, server_hello
 from tests.unit.probing import WELL, noting
 from tests.unit.servers import Behaviour, nobody, reset, say, server_context, serving, speak, stay_silent, tls
 
@@ -455,27 +445,3 @@ def test_a_client_may_have_the_first_word() -> None:
     found = scanned(when(is_it, tls(SERVER), reset), clients=(client,))
     assert found.unreachable is None
     assert found.clients[0].answer.negotiated
-
-
-def test_many_targets_are_handed_over_when_they_are_ready() -> None:
-    """A slow one holds up no other, and each is there once."""
-    found: list[Posture] = []
-    with serving(tls(SERVER)) as quick, serving(slowly(0.03, tls(SERVER))) as slow:
-        targets = [Target(slow, HOST), Target(quick, "one.test"), Target(quick, "two.test")]
-        scan(targets, Options(lists=False), found.append)
-    assert {posture.target for posture in found} == set(targets)
-    assert len(found) == 3
-    assert found[-1].target == targets[0]
-    assert all(posture.offered == (TLS_1_2, TLS_1_3) for posture in found)
-
-
-def test_each_address_of_a_name_is_a_target() -> None:
-    """With the server name of the target; a name without addresses is one target still."""
-    found: list[Posture] = []
-    with serving(tls(SERVER)) as address:
-        targets = [Target(Address("localhost", address.port), HOST), Target(Address("nowhere.invalid", 1), None)]
-        scan(targets, Options(lists=False, all_addresses=True), found.append)
-    by_host = {posture.target.address.host: posture for posture in found}
-    assert "localhost" not in by_host
-    assert (by_host["127.0.0.1"].offered, by_host["127.0.0.1"].target.sni) == ((TLS_1_2, TLS_1_3), HOST)
-    assert by_host["nowhere.invalid"].unreachable is Outcome.NAME_NOT_RESOLVED

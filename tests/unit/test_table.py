@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 
 from meshproof.posture import table
 from meshproof.posture.advice import nothing_known
-from meshproof.posture.comparison import Row
-from meshproof.posture.difference import Change, difference
+from meshproof.posture.comparison import Change, Row
+from meshproof.posture.difference import changes_between
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge, other_server
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
@@ -261,7 +261,7 @@ def test_it_fits(posture: Posture, width: int) -> None:
         table.picture(posture),
         table.summary([posture]),
         table.verdict(judge(posture)),
-        table.changes(difference(GOOD, posture)),
+        table.changes(changes_between(GOOD, posture)),
     ):
         lines = shown(picture, width=width).splitlines()
         assert max(map(len, lines)) <= width
@@ -307,7 +307,7 @@ def test_a_strangers_text_steers_nothing() -> None:
         table.picture(replace(evil, clients=(*GOOD.clients, refused))),
         table.picture(replace(SILENT, target=Target(Address(EVIL, 1), EVIL))),
         table.deviations([Row(EVIL, EVIL, EVIL)]),
-        table.changes(difference(GOOD, evil)),
+        table.changes(changes_between(GOOD, evil)),
     )
     for picture in pictures:
         printed = shown(picture)

@@ -11,6 +11,7 @@ import pytest
 
 from meshproof.machine.process import run
 from meshproof.tls.protocol import codes
+from meshproof.tls.protocol.ciphersuite import CipherSuite
 from tests.unit.programs import PATIENCE
 
 TABLE = json.loads(Path(codes.__file__).with_name("codes.json").read_text())
@@ -235,7 +236,7 @@ def test_signature_schemes_and_extensions_are_found_by_their_names() -> None:
 
 def test_what_has_no_name_is_its_number() -> None:
     """A code that is in no table is written in hexadecimal, and is read back from that."""
-    assert codes.suite(0x7777) == codes.suite_named("0x7777") == codes.CipherSuite(0x7777, "0x7777", None)
+    assert codes.suite(0x7777) == codes.suite_named("0x7777") == CipherSuite(0x7777, "0x7777", None)
     assert codes.suite(0xABCDEF) == codes.suite_named("0xABCDEF")
     assert codes.group(0x7777).forward_secrecy == codes.group_named("0x7777").name == "0x7777"
     assert codes.signature_code(codes.signature_name(0x7777)) == 0x7777

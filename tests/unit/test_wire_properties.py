@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshproof.tls import ProtocolVersion
-from meshproof.tls.probe.encrypted import EncryptedFlight, _Reader
+from meshproof.tls.probe.decryption import EncryptedFlight, Reader
 from meshproof.tls.probe.exchange import ask, ask_ssl2
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol import codes as known
@@ -24,11 +24,14 @@ from meshproof.tls.protocol.clients import Clients, built_in, facts, write
 from meshproof.tls.protocol.clients import profile_of as profile_of_facts
 from meshproof.tls.protocol.clients import read as read_clients
 from meshproof.tls.protocol.codes import extension_code, is_grease
+from meshproof.tls.protocol.flight import Flight
 from meshproof.tls.protocol.hello import Hello, Retry
 from meshproof.tls.protocol.keyshare import public_key
 from meshproof.tls.protocol.profile import GREASE, Profile
 from meshproof.tls.protocol.recognition import profile_of
-from meshproof.tls.protocol.wire import LIMIT, Flight, Malformed, ServerHello, Ssl2Flight
+from meshproof.tls.protocol.record import LIMIT, Malformed
+from meshproof.tls.protocol.serverhello import ServerHello
+from meshproof.tls.protocol.ssl2 import Ssl2Flight
 from meshproof.tls.scanner.questions import broad
 from tests.unit.certificates import HOST
 from tests.unit.flights import (
@@ -251,7 +254,7 @@ inner = st.tuples(plaintexts, st.sampled_from([HANDSHAKE, HANDSHAKE, HANDSHAKE, 
 
 def encrypted_in(chunks: list[bytes]) -> Seen:
     """Read an encrypted flight; return what it says, or how it is refused."""
-    reader = _Reader(AES_128_GCM, SECRET, TRANSCRIPT)
+    reader = Reader(AES_128_GCM, SECRET, TRANSCRIPT)
     try:
         return next((str(answer) for chunk in chunks if (answer := reader.feed(chunk))), None), reader.found
     except Malformed as refused:

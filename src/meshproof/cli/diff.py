@@ -14,8 +14,10 @@ from rich.markup import escape
 from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
-from meshproof.posture import document, table
-from meshproof.posture.difference import Change, Pair, changes, pairs
+from meshproof.posture import document, saved, table
+from meshproof.posture.comparison import Change
+from meshproof.posture.difference import changes
+from meshproof.posture.pairing import Pair, pairs
 from meshproof.posture.spelling import plain
 
 
@@ -43,7 +45,7 @@ def diff(
     14 when something may have changed.
     """
     printed = STANDARD_OUTPUT in check((json_file, junit_file))
-    old, new = document.read(Path(before)), document.read(Path(after))
+    old, new = saved.read(Path(before)), saved.read(Path(after))
     found = [(pair, changes(pair)) for pair in pairs(old, new)]
     if not any(pair.before and pair.after for pair, _ in found):
         targets = (", ".join(dict.fromkeys(str(posture.target) for posture in side)) or "none" for side in (old, new))

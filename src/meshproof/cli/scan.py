@@ -93,7 +93,7 @@ class Asked:
         """Return a row for each thing that was asked of a posture."""
         rows: list[Row] = []
         if self.expectations:
-            from meshproof.posture.expectations import compare  # noqa: PLC0415 - as for _asked
+            from meshproof.posture.expectations_met import compare  # noqa: PLC0415 - as for _asked
 
             rows += compare(self.expectations, posture)
         if self.of_our_certificate and posture.unreachable is None:
@@ -330,7 +330,7 @@ def _tell_of_certificate(rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
 def _asked(expect: str | None, clients: Iterable[Profile], fail_on: Severity | None, *, certificate: bool) -> Asked:
     if expect is None:
         return Asked(fail_on=fail_on, certificate=certificate)
-    from meshproof.posture.expectations import read  # noqa: PLC0415 - YAML takes time that most scans can save
+    from meshproof.posture.expectations_file import read  # noqa: PLC0415 - YAML takes time that most scans can save
 
     wanted = read(Path(expect), {profile.name: profile.group for profile in clients})
     if wanted.of_our_certificate and not certificate:

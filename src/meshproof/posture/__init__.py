@@ -5,9 +5,10 @@ advice         what to look at when nothing is known of a target
 istio          which names of cipher suites Istio takes
 gateway        warnings about Gateway manifests
 comparison     the rows of all that is compared, and the gate of --fail-on
-expectations   what a posture should be, from YAML
-difference     what changed between two postures
-document       to JSON and back (``posture.schema.json``)
+expectations   what a posture should be; expectations_file reads that from YAML, expectations_met compares
+pairing        which target of one scan is which of another
+difference     what changed between two postures; certificate_changes has their certificates
+document       to JSON (``posture.schema.json``); saved reads it back
 junit          rows as JUnit's XML
 table          on a terminal
 page           in a browser

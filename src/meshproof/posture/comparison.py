@@ -1,4 +1,4 @@
-"""What was asked of a posture, row by row, and whether it is so: expectations, and the gate of ``--fail-on``."""
+"""The rows of all that is compared, what they have in common, and the gate of ``--fail-on``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,35 @@ class Row:
     def deviates(self) -> bool:
         """Whether it is known not to be as expected."""
         return not (self.met or self.unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that is another one, or may be.
+
+    Attributes:
+        what: The row.
+        before: What it was; None when that is unknown.
+        after: What it is; None when that is unknown.
+        reason: Why it is what it is.
+        renewed: Whether it is no change: a certificate that was issued anew, and is the same in all that counts.
+    """
+
+    what: str
+    before: str | None
+    after: str | None
+    reason: str = ""
+    renewed: bool = False
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a side is unknown, so that nobody can say whether it changed."""
+        return self.before is None or self.after is None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known to be a change."""
+        return not (self.unknown or self.renewed)
 
 
 def was_read(field: str | datetime) -> bool:

@@ -2,90 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from meshproof.posture.certificate_changes import certificate_changes
 from meshproof.posture.comparison import (
     AUTHENTICATION,
     CLIENT_CERTIFICATE,
     FALLBACK,
+    Change,
     concluded,
     fallback,
     group_order,
-    labels,
     offered,
-    was_read,
 )
+from meshproof.posture.pairing import Pair
 from meshproof.posture.spelling import connection, group, result
 from meshproof.posture.spelling import offer as spelled
 from meshproof.tls.probe.answer import Offered
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner.findings import (
-    UNREADABLE,
-    Certificate,
-    ClientAuthentication,
-    GroupOrder,
-    Posture,
-    SuiteOrder,
-)
+from meshproof.tls.scanner.findings import ClientAuthentication, GroupOrder, Posture, SuiteOrder
 
 _NOT_THE_TARGETS = frozenset({Outcome.LOCAL_FAULT, Outcome.NOT_ASKED})
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The same target in two scans.
-
-    Attributes:
-        name: What the target is called, in the first scan if it is in both.
-        before: What the first found; None when it did not scan the target.
-        after: What the second found; None when it did not scan the target.
-        how: How they were paired, in a sentence; empty when both have the same name.
-    """
-
-    name: str
-    before: Posture | None
-    after: Posture | None
-    how: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row that is another one, or may be.
-
-    Attributes:
-        what: The row.
-        before: What it was; None when that is unknown.
-        after: What it is; None when that is unknown.
-        reason: Why it is what it is.
-        renewed: Whether it is no change: a certificate that was issued anew, and is the same in all that counts.
-    """
-
-    what: str
-    before: str | None
-    after: str | None
-    reason: str = ""
-    renewed: bool = False
-
-    @property
-    def unknown(self) -> bool:
-        """Whether a side is unknown, so that nobody can say whether it changed."""
-        return self.before is None or self.after is None
-
-    @property
-    def known(self) -> bool:
-        """Whether it is known to be a change."""
-        return not (self.unknown or self.renewed)
-
-
-def difference(before: Posture, after: Posture) -> tuple[Change, ...]:
+def changes_between(before: Posture, after: Posture) -> tuple[Change, ...]:
     """Compare two postures; a row that is unknown on a side counts as one that may have changed."""
     gone = _reachable(before, after)
     if gone:
         return (gone,)
-    parts = (_consistency, _versions, _ciphers, _groups, _protocols, _certificates, _rest, _clients)
+    parts = (_consistency, _versions, _ciphers, _groups, _protocols, certificate_changes, _rest, _clients)
     rows = (row for part in parts for row in part(before, after))
     return tuple(row for row in rows if row.unknown or row.before != row.after)
 
@@ -93,52 +40,9 @@ def difference(before: Posture, after: Posture) -> tuple[Change, ...]:
 def changes(pair: Pair) -> tuple[Change, ...]:
     """Return what changed in a pair; a target that is in one scan only is a change itself."""
     if pair.before and pair.after:
-        return difference(pair.before, pair.after)
+        return changes_between(pair.before, pair.after)
     first, last = ("was scanned" if side else "was not scanned" for side in (pair.before, pair.after))
     return (Change("target", first, last),)
-
-
-def pairs(before: Sequence[Posture], after: Sequence[Posture]) -> list[Pair]:
-    """Match the targets of two scans: by their names, else by server name and port, else by server name or host.
-
-    Two scans of one target each are a pair whatever they are called: that is how two gateways are compared.
-    """
-    keys: tuple[tuple[str, Callable[[Posture], object]], ...] = (
-        ("the name", lambda posture: (posture.target, posture.endpoint)),
-        ("the name", lambda posture: posture.target),
-        ("the server name and the port", lambda posture: posture.target.sni and (*_port(posture), posture.target.sni)),
-        ("the server name", lambda posture: posture.target.sni),
-        ("the host", lambda posture: posture.target.address.host),
-    )
-    if len(before) == len(after) == 1:
-        keys = (*keys, ("that each scan has no other target", lambda _: True))
-    old, new = (list(zip(labels(side), side, strict=True)) for side in (before, after))
-    partners: dict[int, Pair] = {}
-    left = dict(enumerate(new))
-    for why, key in keys:
-        for value in dict.fromkeys(key(posture) for _, posture in old):
-            firsts = [place for place, (_, each) in enumerate(old) if place not in partners and key(each) == value]
-            lasts = [place for place, (_, each) in left.items() if key(each) == value]
-            several = len(firsts) > 1 or len(lasts) > 1
-            for first, last in zip(firsts, lasts, strict=False) if value else ():
-                (name, posture), (other, partner) = old[first], left.pop(last)
-                how = _how(name, other, why, several=several) if several or name != other else ""
-                partners[first] = Pair(name, posture, partner, how)
-    alone = "There is no such target in the {} scan."
-    found = [
-        partners.get(place) or Pair(name, posture, None, alone.format("second"))
-        for place, (name, posture) in enumerate(old)
-    ]
-    return [*found, *(Pair(name, None, posture, alone.format("first")) for name, posture in left.values())]
-
-
-def _port(posture: Posture) -> tuple[int]:
-    return (posture.target.address.port,)
-
-
-def _how(first: str, last: str, why: str, *, several: bool) -> str:
-    more = " Several have that, so they were paired in the order in which they were scanned." if several else ""
-    return f"{first} before is compared with {last} after: what they have in common is {why}.{more}"
 
 
 def _reachable(before: Posture, after: Posture) -> Change | None:
@@ -261,91 +165,6 @@ def _protocols(before: Posture, after: Posture) -> Iterator[Change]:
         yield Change("ALPN", old.text, new.text)
     else:
         yield from _lists("ALPN", old, new)
-
-
-def _certificates(before: Posture, after: Posture) -> Iterator[Change]:
-    old, new = (_by_kind(posture.certificates) for posture in (before, after))
-    complete = [posture.listed and posture.certificates_complete for posture in (before, after)]
-    for what in dict.fromkeys((*old, *new)):
-        first, last = old.get(what), new.get(what)
-        if first and last:
-            yield from _one_certificate(what, (first, before.began), (last, after.began))
-        elif complete[bool(first)]:
-            yield Change(what, _certificate(first), _certificate(last))
-    if not all(complete):
-        names = [", ".join(map(_certificate, side.values())) or "none" for side in (old, new)]
-        first_text, last_text = (text if known else None for text, known in zip(names, complete, strict=True))
-        yield Change("certificates", first_text, last_text, "Seen: {}. Now: {}.".format(*names))
-
-
-def _by_kind(certificates: Iterable[Certificate]) -> dict[str, Certificate]:
-    """Return the certificates by the row that each has; those after the first of a kind have a number."""
-    found: dict[str, Certificate] = {}
-    for each in sorted(certificates, key=lambda each: (each.subject, each.names, each.fingerprint, each.chain)):
-        kind = f"{each.key.partition(' ')[0]} certificate"
-        number = sum(name.startswith(kind) for name in found) + 1
-        found[kind if number == 1 else f"{kind} {number}"] = each
-    return found
-
-
-def _certificate(certificate: Certificate | None) -> str:
-    if certificate is None:
-        return "none"
-    return f"{certificate.subject}, {certificate.key}, {_issue(certificate)}"
-
-
-def _issue(certificate: Certificate) -> str:
-    return f"until {certificate.not_after:%Y-%m-%d %H:%M}, SHA-256 {certificate.fingerprint[:16]}"
-
-
-def _one_certificate(
-    what: str, before: tuple[Certificate, datetime], after: tuple[Certificate, datetime]
-) -> Iterator[Change]:
-    """Compare two certificates of a kind: what counts has a row each; one that is new and the same in it is renewed."""
-    aspects: dict[str, Callable[[Certificate, datetime], str | None]] = {
-        "subject": lambda each, _: each.subject if was_read(each.subject) else None,
-        "names": lambda each, _: _names(each) if all(map(was_read, each.names)) else None,
-        "issuer": lambda each, _: each.issuer if was_read(each.issuer) else None,
-        "key": lambda each, _: each.key if was_read(each.key) else None,
-        "signature": lambda each, _: each.signature if was_read(each.signature) else None,
-    }
-    leaves = before[0], after[0]
-    same = leaves[0].fingerprint == leaves[1].fingerprint
-    rows = [] if same else [Change(f"{what} {aspect}", say(*before), say(*after)) for aspect, say in aspects.items()]
-    rows.append(Change(f"{what} lifetime", _lifetime(*before), _lifetime(*after)))
-    by_subject = any(not each.fingerprint for leaf in leaves for each in leaf.intermediates)  # of an older document
-    first, last = (_chain(*side, by_subject=by_subject) for side in (before, after))
-    rows.append(Change(f"{what} chain", first, last))
-    yield from rows
-    if not same and all(each.before == each.after and not each.unknown for each in rows):
-        reason = "Renewed: its names, issuer, key and signature algorithm are the same."
-        yield Change(what, _issue(leaves[0]), _issue(leaves[1]), reason, renewed=True)
-
-
-def _names(certificate: Certificate) -> str:
-    return ", ".join(sorted(certificate.names)) or "none"
-
-
-def _lifetime(certificate: Certificate, now: datetime) -> str | None:
-    if not (was_read(certificate.not_before) and was_read(certificate.not_after)):
-        return None
-    if certificate.not_after < now:
-        return f"ended on {certificate.not_after:%Y-%m-%d %H:%M}"
-    return f"begins on {certificate.not_before:%Y-%m-%d %H:%M}" if certificate.not_before > now else "not over"
-
-
-def _chain(certificate: Certificate, now: datetime, *, by_subject: bool) -> str:
-    """Return the intermediates without what a renewal of one changes, unless it is out of its lifetime."""
-    if by_subject:
-        return "; ".join(certificate.chain) or "none"
-    return "; ".join(_link(each, now) for each in certificate.intermediates) or "none"
-
-
-def _link(certificate: Certificate, now: datetime) -> str:
-    parts = (certificate.subject, f"issued by {certificate.issuer}", certificate.key, certificate.signature)
-    unread = not all(map(was_read, (certificate.subject, certificate.issuer, certificate.key, certificate.signature)))
-    more = f"SHA-256 {certificate.fingerprint[:16]}" if unread else _lifetime(certificate, now) or UNREADABLE
-    return ", ".join((*parts, more))
 
 
 def _rest(before: Posture, after: Posture) -> Iterator[Change]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Self
 from xml.etree import ElementTree as ET
 
-from meshproof.posture.comparison import Row
-from meshproof.posture.difference import Change
+from meshproof.posture.comparison import Change, Row
 from meshproof.posture.spelling import plain
 from meshproof.posture.verdict import Finding
 

@@ -14,8 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
-from meshproof.posture.comparison import Row
-from meshproof.posture.difference import Change
+from meshproof.posture.comparison import Change, Row
 from meshproof.posture.spelling import connection, group, plain, preference
 from meshproof.posture.spelling import fallback_scsv as spelled_fallback
 from meshproof.posture.spelling import offer as spelled

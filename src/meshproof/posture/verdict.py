@@ -21,7 +21,8 @@ from pathlib import Path
 from meshproof.posture.istio import BORINGSSL_GROUPS, BORINGSSL_SUITES, CIPHERS, ENVOY_DEFAULTS
 from meshproof.posture.spelling import group as spelled
 from meshproof.tls.probe.answer import Offered
-from meshproof.tls.protocol.codes import CipherSuite, group_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import group_named
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import UNKNOWN, UNREADABLE, Certificate, Posture
 

@@ -2,6 +2,7 @@
 
 handshake   one completed handshake and the first answer on it
 scan        the posture of endpoints: versions, cipher suites, groups, certificates, named clients
+scan_async  the same in an event loop that is running
 offers      of that the versions alone
 clients     the named clients
 outcome     the names of all that can come back
@@ -16,7 +17,8 @@ from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, Phase, alert_n
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import Posture, Target
-from meshproof.tls.scanner.targets import Options, offers, scan, scan_one
+from meshproof.tls.scanner.many_targets import offers, scan, scan_async, scan_one
+from meshproof.tls.scanner.options import Options
 
 __all__ = [
     "WORDLESS",
@@ -37,5 +39,6 @@ __all__ = [
     "handshake",
     "offers",
     "scan",
+    "scan_async",
     "scan_one",
 ]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Alert, Outcome, alert_name
-from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.version import ProtocolVersion
 
 REFUSING_ALERTS: Mapping[int, str] = {

@@ -15,11 +15,13 @@ from meshproof.tls.probe.outcome import WORDLESS, Outcome, outcome_of_alert
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.probe.stream import outcome_of_error
 from meshproof.tls.protocol.codes import group, is_grease, suite
+from meshproof.tls.protocol.flight import Flight
 from meshproof.tls.protocol.hello import SUPPORTED_GROUPS, Hello, Retry
 from meshproof.tls.protocol.keyshare import public_key
 from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.protocol.record import Malformed, NotTls, Overlong
+from meshproof.tls.protocol.ssl2 import Ssl2Flight
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.protocol.wire import Flight, Malformed, NotTls, Overlong, Ssl2Flight
 
 DEFAULT_TIMEOUT = 5.0  # seconds for one probe, from the TCP connect to the answer
 _CHUNK = 65536  # octets to ask the kernel for at once

@@ -12,8 +12,9 @@ from cryptography import x509
 from meshproof.certificates.leaf import Leaf, common_name_of, names_of
 from meshproof.tls.probe.outcome import Alert, Outcome, Phase, alert_name, alert_of_reason, outcome_of_alert
 from meshproof.tls.probe.stream import Address, Deadline, Ended, Stream
+from meshproof.tls.protocol.flight import Flight
+from meshproof.tls.protocol.record import LIMIT, Malformed, NotTls
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.protocol.wire import LIMIT, Flight, Malformed, NotTls
 
 DEFAULT_TIMEOUT = 5.0  # seconds for one whole probe, from the TCP connect to the first answer
 

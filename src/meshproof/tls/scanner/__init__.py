@@ -1,12 +1,19 @@
 """Many connections to a target, and what is known after them.
 
-targets      the scan itself: of one target, and of many at once
-prober       all connections to one target, and what an end without an answer is worth
-questions    the hellos with which a scan asks for one thing
-enumeration  lists: what a server offers, with one connection more than it has entries
-certificate  a certificate as facts
-crosscheck   every answer held against the lists
-reason       why a client gets in, or why not
-findings     the posture: what a scan finds, as values
-sslyze       a second opinion, by another program
+many_targets         the scan of many targets at once
+one_target           the scan of one, step by step; options has what it looks at
+first_word           getting a first word out of a target: the witness that all else is judged by
+connections          all connections to one target: how many at once, how fast and for how long
+worth                what an end without an answer is worth; prober makes the tries that it takes
+questions            the hellos with which a scan asks for one thing
+versions             which versions a server offers
+listing              how a list is asked for: suites, groups and alpn are such lists
+certificate_kinds    looking at the certificate for each kind of key
+client_certificates  what becomes of a client without a certificate, and of one with ours
+conclusions          what goes into a posture when all is asked: certificates, a row for each client, notes
+certificate          a certificate as facts
+crosscheck           every answer held against the lists
+reason               why a client gets in, or why not
+findings             the posture: what a scan finds, as values
+sslyze               a second opinion, by another program
 """

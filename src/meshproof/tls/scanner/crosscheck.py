@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
-from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication, GroupOrder, Posture, SuiteOrder

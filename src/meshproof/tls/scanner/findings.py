@@ -10,7 +10,8 @@ from enum import Enum
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
 from meshproof.tls.probe.stream import Address
-from meshproof.tls.protocol.codes import CipherSuite, Group
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.version import ProtocolVersion
 
 UNREADABLE = "(unreadable)"

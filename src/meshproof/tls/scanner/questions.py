@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from meshproof.tls.probe.decryption import SUITES
 from meshproof.tls.protocol import codes
-from meshproof.tls.protocol.codes import CipherSuite, extension_code, group_named, signature_code, suite_named
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import extension_code, group_named, signature_code, suite_named
 from meshproof.tls.protocol.hello import (
     ALPN,
     KEY_SHARE,
@@ -289,3 +291,7 @@ def for_certificate(hello: Profile, *kinds: str) -> Profile:
         signature_algorithms_cert=ALL_SIGNATURES,
         extensions=(*extensions, SIGNATURE_ALGORITHMS_CERT),
     )
+
+
+ENCRYPTED = broad(ProtocolVersion.TLS_1_3, suites=SUITES, key_shares=(group_named("x25519").code,))
+"""A client of TLS 1.3 of whose answer all can be read, what is encrypted too."""

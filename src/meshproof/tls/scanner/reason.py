@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from meshproof.tls.probe.answer import Answer, Offered
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, alert_name
 from meshproof.tls.protocol import codes
-from meshproof.tls.protocol.codes import CipherSuite
+from meshproof.tls.protocol.ciphersuite import CipherSuite
 from meshproof.tls.protocol.hello import SERVER_NAME, SUPPORTED_GROUPS
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion

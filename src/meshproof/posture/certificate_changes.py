@@ -1,0 +1,95 @@
+"""What changed about the certificates of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from meshproof.posture.comparison import Change, was_read
+from meshproof.tls.scanner.findings import UNREADABLE, Certificate, Posture
+
+
+def certificate_changes(before: Posture, after: Posture) -> Iterator[Change]:
+    """Compare the certificates of two postures, each with the one of its kind; see ``difference``."""
+    old, new = (_by_kind(posture.certificates) for posture in (before, after))
+    complete = [posture.listed and posture.certificates_complete for posture in (before, after)]
+    for what in dict.fromkeys((*old, *new)):
+        first, last = old.get(what), new.get(what)
+        if first and last:
+            yield from _one_certificate(what, (first, before.began), (last, after.began))
+        elif complete[bool(first)]:
+            yield Change(what, _certificate(first), _certificate(last))
+    if not all(complete):
+        names = [", ".join(map(_certificate, side.values())) or "none" for side in (old, new)]
+        first_text, last_text = (text if known else None for text, known in zip(names, complete, strict=True))
+        yield Change("certificates", first_text, last_text, "Seen: {}. Now: {}.".format(*names))
+
+
+def _by_kind(certificates: Iterable[Certificate]) -> dict[str, Certificate]:
+    """Return the certificates by the row that each has; those after the first of a kind have a number."""
+    found: dict[str, Certificate] = {}
+    for each in sorted(certificates, key=lambda each: (each.subject, each.names, each.fingerprint, each.chain)):
+        kind = f"{each.key.partition(' ')[0]} certificate"
+        number = sum(name.startswith(kind) for name in found) + 1
+        found[kind if number == 1 else f"{kind} {number}"] = each
+    return found
+
+
+def _certificate(certificate: Certificate | None) -> str:
+    if certificate is None:
+        return "none"
+    return f"{certificate.subject}, {certificate.key}, {_issue(certificate)}"
+
+
+def _issue(certificate: Certificate) -> str:
+    return f"until {certificate.not_after:%Y-%m-%d %H:%M}, SHA-256 {certificate.fingerprint[:16]}"
+
+
+def _one_certificate(
+    what: str, before: tuple[Certificate, datetime], after: tuple[Certificate, datetime]
+) -> Iterator[Change]:
+    """Compare two certificates of a kind: what counts has a row each; one that is new and the same in it is renewed."""
+    aspects: dict[str, Callable[[Certificate, datetime], str | None]] = {
+        "subject": lambda each, _: each.subject if was_read(each.subject) else None,
+        "names": lambda each, _: _names(each) if all(map(was_read, each.names)) else None,
+        "issuer": lambda each, _: each.issuer if was_read(each.issuer) else None,
+        "key": lambda each, _: each.key if was_read(each.key) else None,
+        "signature": lambda each, _: each.signature if was_read(each.signature) else None,
+    }
+    leaves = before[0], after[0]
+    same = leaves[0].fingerprint == leaves[1].fingerprint
+    rows = [] if same else [Change(f"{what} {aspect}", say(*before), say(*after)) for aspect, say in aspects.items()]
+    rows.append(Change(f"{what} lifetime", _lifetime(*before), _lifetime(*after)))
+    by_subject = any(not each.fingerprint for leaf in leaves for each in leaf.intermediates)  # of an older document
+    first, last = (_chain(*side, by_subject=by_subject) for side in (before, after))
+    rows.append(Change(f"{what} chain", first, last))
+    yield from rows
+    if not same and all(each.before == each.after and not each.unknown for each in rows):
+        reason = "Renewed: its names, issuer, key and signature algorithm are the same."
+        yield Change(what, _issue(leaves[0]), _issue(leaves[1]), reason, renewed=True)
+
+
+def _names(certificate: Certificate) -> str:
+    return ", ".join(sorted(certificate.names)) or "none"
+
+
+def _lifetime(certificate: Certificate, now: datetime) -> str | None:
+    if not (was_read(certificate.not_before) and was_read(certificate.not_after)):
+        return None
+    if certificate.not_after < now:
+        return f"ended on {certificate.not_after:%Y-%m-%d %H:%M}"
+    return f"begins on {certificate.not_before:%Y-%m-%d %H:%M}" if certificate.not_before > now else "not over"
+
+
+def _chain(certificate: Certificate, now: datetime, *, by_subject: bool) -> str:
+    """Return the intermediates without what a renewal of one changes, unless it is out of its lifetime."""
+    if by_subject:
+        return "; ".join(certificate.chain) or "none"
+    return "; ".join(_link(each, now) for each in certificate.intermediates) or "none"
+
+
+def _link(certificate: Certificate, now: datetime) -> str:
+    parts = (certificate.subject, f"issued by {certificate.issuer}", certificate.key, certificate.signature)
+    unread = not all(map(was_read, (certificate.subject, certificate.issuer, certificate.key, certificate.signature)))
+    more = f"SHA-256 {certificate.fingerprint[:16]}" if unread else _lifetime(certificate, now) or UNREADABLE
+    return ", ".join((*parts, more))
