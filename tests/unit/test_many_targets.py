@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from meshproof.machine import process
-from meshproof.settings import ROOT
 from meshproof.tls import Address, Options, Outcome, Posture, ProtocolVersion, Target, scan, scan_async
 from tests.misbehaviour.relays import slowly
+from tests.support.checkout import ROOT
 from tests.unit.certificates import HOST, SERVER
 from tests.unit.servers import serving, stay_silent, tls
 
