@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from meshproof.cli.cluster import program
 from meshproof.cluster.kind import Cluster, delete_cluster
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError
@@ -87,7 +88,7 @@ def test_the_status_is_whole(columns: str, state: Path) -> None:
         f"  kubeconfig  {directory / 'kubeconfig'}",
         *(f"  gateway     port {port} is 127.0.0.1:{50000 + port}" for port in gateway_ports()),
         "  test it     pytest tests/e2e --cluster-name ours",
-        "  delete it   meshproof down --cluster-name ours",
+        f"  delete it   {program('meshproof')} down --cluster-name ours",
     ]
 
 
@@ -102,7 +103,10 @@ def test_the_status_of_a_cluster_that_is_not_there(daemon: str, told: str, state
     """Nobody is sent to a gateway that is not there; how to be rid of what is known of the cluster is still said."""
     recorded(state / "meshproof-cache", OURS, daemon=daemon)
     lines = status(state)
-    assert (lines[1], lines[-1]) == (f"  state       {told}", "  delete it   meshproof down --cluster-name ours")
+    assert (lines[1], lines[-1]) == (
+        f"  state       {told}",
+        f"  delete it   {program('meshproof')} down --cluster-name ours",
+    )
     assert not [line for line in lines if "gateway" in line]
 
 
@@ -113,7 +117,9 @@ def test_down_without_such_a_cluster(state: Path) -> None:
     argv = [sys.executable, "-m", "meshproof", "down", "--cluster-name", "other"]
     run(argv, env={"MESHPROOF_CACHE": str(state)}, timeout=PATIENCE, on_line=lines.append)
     (line,) = lines
-    assert line.startswith("There is no cluster other of ours, and nothing was deleted. Those that are: ours; ")
+    assert line.startswith(
+        "There is no cluster called 'other' of ours, and nothing was deleted. Those that are: ours; "
+    )
 
 
 def test_a_cluster_in_use_is_not_deleted(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ ISTIO = "apiVersion: networking.istio.io/v1\n"
 HTTPBIN, CLIENTS, NGINX = (APPLICATIONS / f"{name}.yaml" for name in ("httpbin", "clients", "mynginxapp"))
 
 
-def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] = ()) -> list[str]:
+def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | None = None) -> list[str]:
     """Put something else into a copy of a manifest of ours, once, and return what is said of it, without its path."""
     applications = where / "apps"
     shutil.copytree(APPLICATIONS, applications)
@@ -36,7 +36,7 @@ def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] = 
 
 def test_ours_have_none() -> None:
     """The manifests of the checkout, as they are, are without fault."""
-    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir(), ()))
+    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir()))
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "kind: Gateway\n", "kind: Gateway\n\tx: 1\n",
             "line 12: this is not YAML: while scanning a plain scalar, "
-            "found a tab character that violates indentation.",
+            "found a tab character that violates indentation (indent by spaces, not by a tab).",
             id="a tab",
         ),
         pytest.param(
             MUTUAL, "hosts: ['*']", "hosts: [*]",
             "line 16: this is not YAML: while scanning an alias, "
-            "did not find expected alphabetic or numeric character.",
+            "did not find expected alphabetic or numeric character (a * has to be quoted: '*').",
             id="a bare *",
         ),
         pytest.param(
@@ -271,6 +271,25 @@ def test_a_step_without_documents(tmp_path: Path) -> None:
     assert found(MUTUAL, "step: deny", "step: denied", tmp_path, ("deny",)) == [
         "mutual_tls.yaml: rows ask for the step deny, and no document has its label: the nearest is denied."
     ]
+
+
+def test_a_step_without_rows(tmp_path: Path) -> None:
+    """A document of a step that no row asks for would never be in force; a misspelt label of ours is told as well."""
+    steps = ("deny", "redirect")
+    (sentence,) = found(MUTUAL, "step: redirect-any-host", "step: redirekt", tmp_path, steps)
+    assert sentence == (
+        "mutual_tls.yaml, line 72: Gateway default/redirect-any-host belongs to the step redirekt, and no row asks for "
+        "it: the nearest is redirect."
+    )
+
+
+def test_a_misspelt_label_of_ours(tmp_path: Path) -> None:
+    """It would be taken for somebody else's, and its document be in force from the start."""
+    (sentence,) = found(MUTUAL, "meshproof/step: deny", "meshproof/setp: deny", tmp_path)
+    assert sentence == (
+        "mutual_tls.yaml, line 41: metadata.labels has 'meshproof/setp', which is not known; "
+        "the nearest is 'meshproof/step'."
+    )
 
 
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:

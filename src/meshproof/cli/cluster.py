@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +46,7 @@ def down(name: Name) -> None:
         if not delete_cluster(name, cache, docker):
             others = ", ".join(clusters(cache))
             there = f"Those that are: {others}; --cluster-name says which to delete." if others else "No other is."
-            console.print(f"There is no cluster {name} of ours, and nothing was deleted. {there}")
+            console.print(f"There is no cluster called {name!r} of ours, and nothing was deleted. {there}")
 
 
 def status() -> None:
@@ -52,7 +54,7 @@ def status() -> None:
     cache = cache_directory()
     names = clusters(cache)
     if not names:
-        console.print("No cluster of ours is there. `meshproof up` brings one up.")
+        console.print(f"No cluster of ours is there. `{program('meshproof')} up` brings one up.")
         return
     with daemon(cache) as docker:
         answering = docker.identity()
@@ -97,5 +99,13 @@ def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iter
     if gateway:
         yield "kubeconfig", str(kubeconfig)
         yield from (("gateway", f"port {port} is {address}") for port, address in gateway.items())
-        yield "test it", f"pytest tests/e2e --cluster-name {name}"
-    yield "delete it", f"meshproof down --cluster-name {name}"
+        yield "test it", f"{program('pytest')} tests/e2e --cluster-name {name}"
+    yield "delete it", f"{program('meshproof')} down --cluster-name {name}"
+
+
+def program(name: str) -> str:
+    """Return how a program of our environment is called from here: by its name, if the shell would find it."""
+    ours = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not ours.exists():
+        return name
+    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)

@@ -483,5 +483,6 @@ def _ready(pod: Any) -> bool:  # noqa: ANN401
 
 def _reason(error: ApiException) -> str:
     with suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(error.body or "{}")["message"])
+        message = str(json.loads(error.body or "{}")["message"])
+        return re.sub(r"^failed to create typed patch object \([^)]*\): ", "", message).rstrip(".")
     return str(error.reason)

@@ -57,10 +57,13 @@ def claim(directory: Path) -> None:
     """
     if (why := fault(directory)) is not None:
         raise MachineError(why)
-    with _in_a_sentence(directory):
-        if not is_ours(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / MARK).write_text(_TEXT)
+    if is_ours(directory):
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MARK).write_text(_TEXT)
+    except OSError as error:  # such as one of the kernel's: /proc takes no file, whoever asks
+        raise MachineError(f"{directory} can't be the cache: {error.strerror}. {_REMEDY}.") from error
 
 
 @contextmanager

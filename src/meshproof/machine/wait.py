@@ -57,7 +57,7 @@ def until(
     tries = f"{seen.total()} {'try' if seen.total() == 1 else 'tries'}"
     tally = ", ".join(f"{value} ×{count}" for value, count in seen.most_common(5))
     raise NotSettled(
-        f"{what} was to be {expected} and was not within {timeout:g} s "
+        f"{what} was to be {expected} and was not within {timeout:.3g} s "
         f"({tries}{f', {streak} in a row needed' if streak > 1 else ''}): "
         f"{f'last {last}; seen {tally}' if len(seen) > 1 else f'seen only {last}'}. {hint()}".strip()
     )
@@ -74,7 +74,7 @@ class Patience:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.left = seconds
+        self._all = self.left = seconds
 
     def until(
         self,
@@ -104,12 +104,13 @@ class Patience:
             NotSettled: As there; also says that the wait was short.
         """
         given = min(timeout, max(self.left, least))
-        hint = f"It had {given:g} s and not {timeout:g} s, for what was waited for before did not come."
+        in_vain = self._all - self.left
+        hint = f"It had {given:.3g} s and not {timeout:g} s, for {in_vain:.0f} s had been waited in vain before."
         began = time.monotonic()
         try:
             return until(
                 observe, expected, satisfies, what=what, timeout=given, interval=interval, streak=streak,
-                hint=lambda: hint if given < timeout else "",
+                hint=lambda: hint if given < timeout and in_vain else "",
             )  # fmt: skip
         except NotSettled:
             self.left -= time.monotonic() - began

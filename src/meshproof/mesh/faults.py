@@ -28,6 +28,7 @@ from meshproof.posture.reading import Node, Unreadable, yaml_documents
 
 _GATEWAY = {"istio": "ingressgateway"}
 _OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
+_LABELS = (STEP,)  # of ours, those that a manifest can have
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 _PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
@@ -87,12 +88,12 @@ class _World:
         return [*pods, {**_GATEWAY, "app": "istio-ingressgateway"}] if namespace == istio.NAMESPACE else pods
 
 
-def check(applications: Path, scenarios: Mapping[Path, Collection[str]]) -> None:
+def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None]) -> None:
     """Look for faults in the manifests of the applications, and in those of scenarios beside them.
 
     Args:
         applications: The directory of the world that all scenarios share.
-        scenarios: The file of each scenario, with the steps that its rows ask for.
+        scenarios: The file of each scenario, with the steps that its rows ask for; None if that is not known.
 
     Raises:
         FaultyManifests: With all of them.
@@ -107,7 +108,7 @@ def check(applications: Path, scenarios: Mapping[Path, Collection[str]]) -> None
             unreadable = list(_read([file], world))
             own = world.documents[len(shared.documents) :]
             sentences += unreadable or _faults_of(world, own)
-            sentences += () if unreadable else _steps_without_documents(file, steps, own)
+            sentences += () if unreadable or steps is None else _steps_of_nobody(file, steps, own)
     if sentences:
         raise FaultyManifests("\n".join(dict.fromkeys(sentences)))
 
@@ -186,10 +187,12 @@ def _document(node: Node) -> _Written:
     version = _need(node, "apiVersion")
     if version.text() not in _versions(KINDS[kind]):
         raise version.is_not(f"{KINDS[kind]} for a {kind}")
-    for key in ("labels", "annotations"):
+    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA))):
         part = _need(node, "metadata").fields().get(key)
-        for value in part.fields().values() if part else ():
+        for word, value in part.fields().items() if part else ():
             value.text()
+            if word.startswith("meshproof/"):
+                Node(node.file, f"metadata.{key}", word, value.line).among(ours)
     name = _need(node, "metadata", "name")
     if not _NAME.fullmatch(name.text()):
         raise name.is_not("a name of small letters, digits, dots and hyphens")
@@ -437,11 +440,18 @@ def _deployment(document: _Written, world: _World) -> Iterator[str]:
             yield from _named(document, _at(volume, *path), kind, world.of(kind, document.namespace))
 
 
-def _steps_without_documents(file: Path, steps: Collection[str], documents: Sequence[_Written]) -> Iterator[str]:
-    """Say which steps have rows and no documents."""
+def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[_Written]) -> Iterator[str]:
+    """Say which steps have rows and no documents, and which have documents and no rows."""
     there = {document.step for document in documents if document.step}
-    for step in sorted(set(steps) - there):
+    missing = sorted(set(steps) - there)
+    for step in missing:
         yield f"{_short(file)}: rows ask for the step {step}, and no document has its label: {_choose(step, there)}."
+    for document in documents:
+        if not missing and document.step and document.step not in steps:
+            yield document.fault(
+                f"belongs to the step {document.step}, and no row asks for it: {_choose(document.step, steps)}",
+                _at(document.node, "metadata", "labels", STEP),
+            )
 
 
 _CHECKS: dict[str, Callable[[_Written, _World], Iterator[str]]] = {

@@ -147,11 +147,24 @@ def yaml_documents(path: Path, *, keep_empty: bool = False) -> list[Node]:
             found.append(Node(path, "", _Values(path, loader).of(root), _line(root)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = ", ".join(filter(None, (error.context, error.problem)))
+        what = ", ".join(filter(None, (error.context, error.problem))) + _hint(text, mark)
         raise Unreadable(f"{_place(path, mark.line + 1 if mark else None)}: this is not YAML: {what}.") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise Unreadable(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from error
     return [node for node in found if keep_empty or node.value is not None]
+
+
+def _hint(text: str, mark: yaml.Mark | None) -> str:
+    """Return what is likely meant by a mistake that YAML tells in its own terms."""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return " (indent by spaces, not by a tab)"
+    if "[*" in line or (": *" in line.replace("'", "") and line.rstrip().endswith("*")):
+        return " (a * has to be quoted: '*')"
+    if "\xa0" in text:
+        return " (there is a no-break space in the file)"
+    return ""
 
 
 def _next(loader: yaml.SafeLoader) -> yaml.Node | None:
