@@ -1,9 +1,7 @@
 """Everything that can go wrong for a reason a user can act on.
 
 MeshproofError
-<<<<<<< HEAD
 ├── FaultyManifests    manifests that can't be applied as they are written
-=======
 ├── BadName            a name that no cluster can have
 ├── UnknownVersion     a version that is in no list of ours
 ├── MachineError       the machine lacks something: Docker, disk space, a port, the network
