@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
@@ -15,7 +16,6 @@ from rich.text import Text
 
 from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
 from meshproof.posture.comparison import Row
-from meshproof.posture.difference import Change
 from meshproof.posture.spelling import connection, group, plain, preference
 from meshproof.posture.spelling import fallback_scsv as spelled_fallback
 from meshproof.posture.spelling import offer as spelled
@@ -24,6 +24,9 @@ from meshproof.tls.probe.answer import Offer, Offered
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture
 from meshproof.tls.scanner.reason import FIRST_HELLO
+
+if TYPE_CHECKING:
+    from meshproof.posture.difference import Change  # only for its type: a scan has no differences
 
 _OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy")
 _SHORT_NAME = 12  # columns; a client's name has no room in fewer

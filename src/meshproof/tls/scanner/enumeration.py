@@ -21,7 +21,6 @@ from meshproof.tls.protocol.codes import CipherSuite, Group
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
-from meshproof.tls.scanner.certificate import certificate_of
 from meshproof.tls.scanner.findings import GroupOrder, SuiteOrder
 from meshproof.tls.scanner.questions import ECDSA, broad
 
@@ -321,6 +320,8 @@ def _certificate_group(answer: Answer) -> Group | None:
     """Return the group of the key in the certificate that was shown; None when it is on no curve that is known."""
     if not answer.certificates:
         return None
+    from meshproof.tls.scanner.certificate import certificate_of  # noqa: PLC0415 - it takes long to import
+
     try:
         kind, _, curve = certificate_of(answer.certificates).key.partition(" ")
         return codes.group_named(curve) if kind == "EC" else None

@@ -31,7 +31,6 @@ from meshproof.tls.protocol.codes import Group, group_named
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import enumeration, questions
-from meshproof.tls.scanner.certificate import certificate_of
 from meshproof.tls.scanner.crosscheck import should_connect, with_all_that_was_negotiated, without_refusals
 from meshproof.tls.scanner.enumeration import Choice, Version, first_question
 from meshproof.tls.scanner.findings import (
@@ -539,6 +538,8 @@ class _Scan:
         return await asyncio.get_running_loop().run_in_executor(None, complete)
 
     def _read_certificates(self) -> None:
+        from meshproof.tls.scanner.certificate import certificate_of  # noqa: PLC0415 - it takes long to import
+
         certificates: list[Certificate] = []
         for chain in self.prober.chains:
             try:
