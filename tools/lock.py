@@ -57,7 +57,7 @@ def lock_environment(lock: str, *what: str) -> None:
 
 if __name__ == "__main__":
     with stage("requirements.lock"):
-        lock_environment("requirements.lock", "--group=dev", "pyproject.toml")
+        lock_environment("requirements.lock", "--group=dev", "--extra=pytest", "pyproject.toml")
     with stage("tools/sslyze.lock"):
         lock_environment("tools/sslyze.lock", "--group=sslyze")
     for kubernetes in configuration()["packages"]["kubernetes"]:

@@ -43,7 +43,7 @@ WHOLE_LIMIT = 900  # seconds for all tests without a mutant
 FORKS = multiprocessing.get_context("forkserver")  # a process that has imported what takes long, and forks
 IMPORTED = [
     *("pytest", "hypothesis.strategies", "_hypothesis_pytestplugin", "anyio.pytest_plugin", "xdist.plugin", "yaml"),
-    *("pytest_kind", "kubernetes.client", "httpx", "h2.connection", "rich.table", "typer.testing", "trustme"),
+    *("pytest_kind", "kubernetes.client", "httpx", "h2.connection", "rich.table", "click.testing", "trustme"),
     *("jsonschema", "jinja2", "cryptography.x509"),
 ]
 

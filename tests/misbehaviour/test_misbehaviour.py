@@ -9,11 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from meshproof.cli import scan as command
-from meshproof.cli.quick import Quick
+from meshproof.cli.scan.command import command
 from meshproof.posture import saved
 from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
 from meshproof.tls.scanner.findings import ClientAuthentication
@@ -29,10 +27,8 @@ SLACK = 2.0  # seconds beyond --max-time, for a machine with other work
 
 def scanned(*targets: str, timeout: float, max_time: float) -> tuple[int, list[Posture]]:
     """Run the command; return its exit code and the postures that it printed."""
-    program = typer.Typer(add_completion=False)
-    program.command("scan", cls=Quick)(command.scan)
     limits = ["--timeout", str(timeout), "--max-time", str(max_time)]
-    result = CliRunner().invoke(program, ["--json", "-", "--sni", HOST, *limits, *targets])
+    result = CliRunner().invoke(command, ["--json", "-", "--sni", HOST, *limits, *targets])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, list(saved.from_json(json.loads(result.stdout)))

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from meshproof.cli.clients import clients
+from meshproof.cli.clients import command as clients
 from meshproof.cli.users import add, own_clients, own_file, remove
 from meshproof.errors import MeshproofError
 from meshproof.tls.protocol.clients import ClientsUnreadable, built_in, facts, read

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -25,14 +25,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
 from meshproof.certificates.authority import Lifetime
 from meshproof.certificates.leaf import Leaf
 from meshproof.cli import output
-from meshproof.cli.diff import diff
-from meshproof.cli.quick import Quick
-from meshproof.cli.scan import _target, scan
+from meshproof.cli.diff import command as diff
+from meshproof.cli.scan.command import command as scan
+from meshproof.cli.scan.targets import target_of
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.machine.wait import until
 from meshproof.posture import document
@@ -66,10 +65,8 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def run(*arguments: object) -> Ended:
     """Run `scan`, or `diff` when that is the first word, as the command line does."""
-    function, line = (diff, arguments[1:]) if arguments[0] == "diff" else (scan, arguments)
-    program = typer.Typer(add_completion=False)
-    program.command(cls=Quick)(function)
-    result = CliRunner().invoke(program, list(map(str, line)))
+    command, line = (diff, arguments[1:]) if arguments[0] == "diff" else (scan, arguments)
+    result = CliRunner().invoke(command, list(map(str, line)))
     if isinstance(result.exception, MeshproofError):
         return Ended(result.exception.exit_code, result.stdout, str(result.exception))
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -597,7 +594,7 @@ def test_an_address_is_no_server_name(server: Address) -> None:
     found = run(server, "--sni", "192.0.2.1")
     assert (found.code, found.out) == (4, "")
     assert found.err.startswith("192.0.2.1 can't be a server name, for it is an address")
-    assert _target("127.0.0.1.:443", None, no_sni=False).sni is None
+    assert target_of("127.0.0.1.:443", None, no_sni=False).sni is None
 
 
 @pytest.mark.parametrize(("name", "sent"), [(f"{HOST}.", HOST), (f"{LONG}.", LONG), (LONG, LONG)])
@@ -613,7 +610,7 @@ def test_the_dot_of_the_root_is_not_sent(tmp_path: Path, name: str, sent: str) -
 
 def test_an_address_keeps_its_dot() -> None:
     """It tells the resolver that the name is whole; the server name is without it."""
-    target = _target("gateway.example.", None, no_sni=False)
+    target = target_of("gateway.example.", None, no_sni=False)
     assert (target.address, target.sni) == (Address("gateway.example.", 443), "gateway.example")
 
 
@@ -660,9 +657,7 @@ def test_a_scan_that_is_interrupted_before_anything_is_known(tmp_path: Path) -> 
 
 def test_text_of_standard_input() -> None:
     """Octets that are no text are told as such."""
-    program = typer.Typer(add_completion=False)
-    program.command(cls=Quick)(scan)
-    result = CliRunner().invoke(program, ["-"], input=b"\xff\xfe\n")
+    result = CliRunner().invoke(scan, ["-"], input=b"\xff\xfe\n")
     assert isinstance(result.exception, MeshproofError)
     assert str(result.exception) == "Tried to read targets from standard input: it is not text in UTF-8."
     assert result.exception.exit_code == 4

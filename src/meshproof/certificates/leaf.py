@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import NameOID
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _PRIVATE = 0o600
 
@@ -47,6 +47,9 @@ class Leaf:
         Raises:
             ValueError: The chain does not begin with a certificate in PEM.
         """
+        from cryptography import x509  # noqa: PLC0415 - it takes long, and who only shows a certificate needs none of it
+        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - as above
+
         certificate = x509.load_pem_x509_certificate(chain_pem)
         return cls(
             chain_pem=chain_pem,
@@ -95,12 +98,16 @@ class Leaf:
 
 def common_name_of(certificate: x509.Certificate) -> str | None:
     """Return the CN of the subject; None when it has none."""
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - as in from_pem
+
     found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else None
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return the subject alternative names, bare: ``a.example``, ``spiffe://b``, ``192.0.2.1``."""
+    from cryptography import x509  # noqa: PLC0415 - as in from_pem
+
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from meshproof.cli.options import FILE, InOrder
 from meshproof.cli.output import report
 from meshproof.cli.users import add, check_name, own_clients, own_file
 from meshproof.cli.users import remove as remove_from
@@ -21,16 +22,9 @@ from meshproof.errors import MeshproofError
 from meshproof.posture.spelling import plain
 from meshproof.tls.protocol.clients import built_in, facts
 
-clients = typer.Typer(
-    no_args_is_help=True,
-    help="The named clients that a scan simulates.\n\n"
-    "Your own are in ~/.config/meshproof/clients.json (on Linux), or in the file that MESHPROOF_CLIENTS names.",
-)
-
 CAPTURE_TIMEOUT = 30.0  # seconds
-File = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Where it is kept; your own file by default.")
-]
+_name = click.argument("name", metavar="NAME", help="The client's name.")
+_file = click.option("--file", metavar="FILE", type=FILE, help="Where it is kept; your own file by default.")
 
 
 class NoProgram(MeshproofError):
@@ -39,7 +33,15 @@ class NoProgram(MeshproofError):
     exit_code = 4
 
 
-@clients.command("list")
+@click.group("clients", cls=InOrder)
+def command() -> None:
+    """The named clients that a scan simulates.
+
+    Your own are in ~/.config/meshproof/clients.json (on Linux), or in the file that MESHPROOF_CLIENTS names.
+    """
+
+
+@command.command("list")
 def list_clients() -> None:
     """List the clients: ours, and those that you captured. `show` tells where one is from.
 
@@ -57,37 +59,49 @@ def list_clients() -> None:
     report.print(table)
 
 
-@clients.command()
-def show(name: Annotated[str, typer.Argument(help="The client's name.")]) -> None:
+@command.command()
+@_name
+def show(*, name: str) -> None:
     """Show all that is known of a client, as JSON."""
     profile = built_in().with_own(own_clients()).named(name)
     report.print(json.dumps(facts(profile), indent=1, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
-@clients.command(context_settings={"ignore_unknown_options": True})
-def capture(
-    name: Annotated[str, typer.Argument(help="What to call the client.")],
-    command: Annotated[
-        list[str],
-        typer.Argument(metavar="-- COMMAND…", help="What to run; {url} or {port} in it is where it is to connect to."),
-    ],
-    file: File = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="Until the client must have connected.")
-    ] = CAPTURE_TIMEOUT,
-) -> None:
+@command.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Learn a client from itself: run it against a port on loopback, and keep what its ClientHello says.",
+)
+@click.argument("name", metavar="NAME", help="What to call the client.")
+@click.argument(
+    "argv",
+    metavar="-- COMMAND…",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    help="What to run; {url} or {port} in it is where it is to connect to.",
+)
+@_file
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=float,
+    default=CAPTURE_TIMEOUT,
+    show_default=True,
+    help="Until the client must have connected.",
+)
+def capture(*, name: str, argv: Sequence[str], file: Path | None, timeout: float) -> None:
     """Learn a client from itself: run it against a port on loopback, and keep what its ClientHello says."""
     from meshproof.tls.probe.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
     from meshproof.tls.probe.capture import capture as captured  # noqa: PLC0415 - as above
 
     check_name(name)
-    if command[0].startswith("-"):
+    if argv[0].startswith("-"):
         raise NoProgram(
-            f"{command[0]} is neither an option of capture nor a program. "
+            f"{argv[0]} is neither an option of capture nor a program. "
             f"Write a name, then --, then the command: meshproof clients capture {shlex.quote(name)} -- {EXAMPLE}."
         )
-    provenance = f"captured from `{shlex.join(command)}` on {datetime.now(UTC):%Y-%m-%d}"
-    profile = captured(command, name, provenance=provenance, timeout=timeout)
+    provenance = f"captured from `{shlex.join(argv)}` on {datetime.now(UTC):%Y-%m-%d}"
+    profile = captured(argv, name, provenance=provenance, timeout=timeout)
     file = file or own_file()
     add(profile, file)
     versions = ", ".join(map(str, profile.accepted_versions))
@@ -96,8 +110,10 @@ def capture(
     report.print(f"[green]✓[/] {told}", soft_wrap=True)
 
 
-@clients.command()
-def remove(name: Annotated[str, typer.Argument(help="The client's name.")], file: File = None) -> None:
+@command.command()
+@_name
+@_file
+def remove(*, name: str, file: Path | None) -> None:
     """Remove a client of your own; those that come with meshproof stay."""
     file = file or own_file()
     removed = remove_from(name, file)

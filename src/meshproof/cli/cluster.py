@@ -6,11 +6,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from meshproof.cli.options import Envoy, Images, Istio, Kubernetes
+from meshproof.cli.options import which_images
 from meshproof.cli.output import report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.docker.engine import daemon
@@ -20,17 +19,26 @@ from meshproof.mesh.testbed import testbed
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
 from meshproof.tls import Address
 
-Name = Annotated[
-    str, typer.Option("--cluster-name", default_factory=default_cluster_name, help="Name of the kind cluster.")
-]
+_named = click.option(
+    "--cluster-name",
+    "name",
+    metavar="NAME",
+    default=default_cluster_name,
+    show_default="this checkout's own",
+    help="Name of the kind cluster.",
+)
 
 
+@click.command()
+@_named
+@which_images
 def up(
-    name: Name,
-    images: Images = ImageSource.AUTO,
-    istio_version: Istio = None,
-    kubernetes_version: Kubernetes = None,
-    envoy_version: Envoy = None,
+    *,
+    name: str,
+    images: ImageSource,
+    istio_version: str | None,
+    kubernetes_version: str | None,
+    envoy_version: str | None,
 ) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
     settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
@@ -38,7 +46,9 @@ def up(
         _print(name, bed.describe(), bed.cluster.kubeconfig_path, bed.gateway)
 
 
-def down(name: Name) -> None:
+@click.command()
+@_named
+def down(*, name: str) -> None:
     """Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it."""
     check_cluster_name(name)
     cache = cache_directory()
@@ -49,6 +59,7 @@ def down(name: Name) -> None:
             console.print(f"There is no cluster called {name!r} of ours, and nothing was deleted. {there}")
 
 
+@click.command()
 def status() -> None:
     """List the clusters that were left running, and where their gateways are."""
     cache = cache_directory()

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.markup import escape
 
+from meshproof.cli.options import FILE
 from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
@@ -27,16 +27,12 @@ class NothingInCommon(MeshproofError):
     exit_code = 4
 
 
-def diff(
-    before: Annotated[str, typer.Argument(metavar="BEFORE", help="What `scan --save` saved before.")],
-    after: Annotated[str, typer.Argument(metavar="AFTER", help="What it saved after.")],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Save all that changed; - prints it.")
-    ] = None,
-    junit_file: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Save it as JUnit does, for a build server.")
-    ] = None,
-) -> None:
+@click.command("diff")
+@click.argument("before", metavar="BEFORE", help="What `scan --save` saved before.")
+@click.argument("after", metavar="AFTER", help="What it saved after.")
+@click.option("--json", "json_file", metavar="FILE", type=FILE, help="Save all that changed; - prints it.")
+@click.option("--junit", "junit_file", metavar="FILE", type=FILE, help="Save it as JUnit does, for a build server.")
+def command(*, before: str, after: str, json_file: Path | None, junit_file: Path | None) -> None:
     """Tell what changed between two scans, row by row.
 
     A certificate that was issued anew, and is the same in all that counts, is told as renewed: that is no change.
@@ -65,7 +61,7 @@ def diff(
     rows = [change for _, each in found for change in each]
     code = exit_code(deviates=any(row.known for row in rows), unknown=any(row.unknown for row in rows))
     if code:
-        raise typer.Exit(code)
+        raise click.exceptions.Exit(code)
 
 
 def _show(found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:

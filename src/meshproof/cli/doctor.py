@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 from rich.markup import escape
 
 from meshproof.cli.output import report
 from meshproof.cluster import doctor as machine
 
 
-def doctor(
-    *, fix: Annotated[bool, typer.Option("--fix", help="Install what is missing, where we may.")] = False
-) -> None:
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Install what is missing, where we may.")
+def command(*, fix: bool) -> None:
     """Tell whether this machine can run a cluster, and what to do where it can't."""
     findings = machine.examine()
     if fix:
@@ -24,4 +22,4 @@ def doctor(
         told = finding.what if finding.good else f"{finding.what}: {finding.remedy}"
         report.print(f"{mark} {escape(told)}", soft_wrap=True)
     if not all(finding.good or not finding.required for finding in findings):
-        raise typer.Exit(code=11)
+        raise click.exceptions.Exit(11)

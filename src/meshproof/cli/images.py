@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-import typer
+import click
 from rich import box
 from rich.table import Table
 
-from meshproof.cli.options import Envoy, Images, Istio, Kubernetes
+from meshproof.cli.options import InOrder, which_images
 from meshproof.cli.output import report
 from meshproof.docker.engine import daemon
 from meshproof.images.choice import provider
@@ -22,15 +22,18 @@ from meshproof.settings import (
     known_versions,
 )
 
-images = typer.Typer(no_args_is_help=True, help="The images that a cluster is made of.")
+
+@click.group("images", cls=InOrder)
+def command() -> None:
+    """The images that a cluster is made of."""
 
 
-@images.command()
+@command.command(
+    short_help="Build (or, from a registry, pull) the images, so that the first test run does not have to."
+)
+@which_images
 def build(
-    images: Images = ImageSource.AUTO,
-    istio_version: Istio = None,
-    kubernetes_version: Kubernetes = None,
-    envoy_version: Envoy = None,
+    *, images: ImageSource, istio_version: str | None, kubernetes_version: str | None, envoy_version: str | None
 ) -> None:
     """Build (or, from a registry, pull) the images, so that the first test run does not have to."""
     settings = Settings(
@@ -47,7 +50,7 @@ def build(
     console.print(f"[green]✓[/] {provided.node}")
 
 
-@images.command("list")
+@command.command("list")
 def list_versions() -> None:
     """List the versions that can be asked for, by the source of their images."""
     sources = (ImageSource.PACKAGES, ImageSource.REGISTRY)
@@ -63,7 +66,7 @@ def list_versions() -> None:
     report.print(table)
 
 
-@images.command(hidden=True)
+@command.command(hidden=True)
 def matrix() -> None:
     """Print the pairs of versions that continuous integration runs, as JSON."""
     tried = configuration()["registry"]["istio"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -9,76 +10,76 @@ from importlib import import_module
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+import click
 
-from meshproof.cli.quick import Quick
+from meshproof.cli.options import InOrder
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.machine import interrupts
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from typer._click import Command, Context  # a typer that has no click of its own has no such module
 
 COMMANDS = {
-    "scan": ("scan", "Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak."),
-    "diff": ("diff", "Tell what changed between two scans, row by row."),
-    "clients": ("clients", "The named clients that a scan simulates."),
-    "doctor": ("doctor", "Tell whether this machine can run a cluster, and what to do where it can't."),
-    "up": ("cluster", "Bring up a cluster with Istio and the applications, and leave it running."),
+    "scan": (
+        "scan.command:command",
+        "Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.",
+    ),
+    "diff": ("diff:command", "Tell what changed between two scans, row by row."),
+    "clients": ("clients:command", "The named clients that a scan simulates."),
+    "doctor": ("doctor:command", "Tell whether this machine can run a cluster, and what to do where it can't."),
+    "up": ("cluster:up", "Bring up a cluster with Istio and the applications, and leave it running."),
     "down": (
-        "cluster",
+        "cluster:down",
         "Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it.",
     ),
-    "status": ("cluster", "List the clusters that were left running, and where their gateways are."),
-    "images": ("images", "The images that a cluster is made of."),
+    "status": ("cluster:status", "List the clusters that were left running, and where their gateways are."),
+    "images": ("images:command", "The images that a cluster is made of."),
 }
-"""By the name of a command: the module of ``cli`` that has a function, or a Typer with more commands, of that
-name; and its help, said once more here, so that the list of the commands needs none of the modules."""
+"""By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its
+help, said once more here, so that the list of the commands needs none of the modules."""
+
+_USAGE = 4  # click's own is 2, which is an interrupted run of pytest
+_INTERRUPTED = 130  # what a shell makes of SIGINT
+_OBJECTS = 100_000  # as many as most commands ever make; the collector looks after each 700 unless it is told
 
 
-_USAGE_OF_CLICK, _USAGE = 2, 4
-"""What typer ends with after a mistake on the command line, and what we do: 2 is an interrupted run of pytest."""
+class Commands(InOrder):
+    """The commands: the module of one is imported when it is run, or asked for its own help."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command that is to be run."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, real(name) if name else None, rest
 
 
-class Later(TyperCommand):
-    """A command whose module is imported when it is run, or asked for its own help.
+def real(name: str) -> click.Command:
+    """Import a command.
 
-    It has a name and a line of help until a context is made, which is the first thing that is done to run a command:
-    that context is the real command's, so the real one goes on from there. What is quick does not pay for what is not.
+    Args:
+        name: What it is called in ``COMMANDS``.
+
+    Raises:
+        MachineError: It needs a package that is not installed, for meshproof was installed alone.
     """
-
-    def __init__(self, name: str, module: str, line: str) -> None:
-        """Stand for the command of that name."""
-        super().__init__(name, help=line)
-        self._module = module
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: Context | None = None, **extra: object
-    ) -> Context:
-        """Import the command, and let it read its arguments."""
-        return self.real().make_context(info_name, args, parent, **extra)
-
-    def real(self) -> Command:
-        """Return the command."""
-        assert self.name
-        found = getattr(import_module(f"meshproof.cli.{self._module}"), self.name)
-        app = typer.Typer()
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=self.name)
-        else:
-            app.command(self.name, cls=Quick)(found)
-        return get_group(app).commands[self.name]
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    try:
+        found = getattr(import_module(f"meshproof.cli.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        raise MachineError(
+            f"`meshproof {name}` needs {error.name}, which is not installed: run `pip install 'meshproof[cluster]'`."
+        ) from error
+    assert isinstance(found, click.Command)
+    return found
 
 
-app = TyperGroup(
-    commands=[Later(name, *where) for name, where in COMMANDS.items()],
-    context_settings={"default_map": {"help": False}},  # spares it pydantic: see commands.quick
-    no_args_is_help=True,
-    help="Proves on a real cluster what a service mesh promises about TLS, and tells what TLS an endpoint offers.\n\n"
-    "`meshproof --version` prints the version.",
+@click.group(
+    cls=Commands, commands={name: click.Command(name, short_help=line) for name, (_, line) in COMMANDS.items()}
 )
+@click.version_option(package_name="meshproof", message="%(prog)s %(version)s")
+def app() -> None:
+    """Proves on a real cluster what a service mesh promises about TLS, and tells what TLS an endpoint offers."""
 
 
 class ReaderLeft(MeshproofError):
@@ -127,17 +128,9 @@ def guarded(stream: TextIO | None, number: int, closed: int) -> TextIO:
     )
 
 
-def _run() -> None:
-    if sys.argv[1:] == ["--version"]:  # as an option of typer it would cost every command the import of pydantic
-        from importlib.metadata import version  # noqa: PLC0415 - takes long
-
-        typer.echo(f"meshproof {version('meshproof')}")
-        return
-    app()
-
-
 def main() -> None:
     """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
+    gc.set_threshold(_OBJECTS)
     interrupts.raise_keyboard_interrupt()
     sys.stdout = guarded(sys.stdout, 1, os.O_RDONLY)  # a closed one can't be written
     sys.stderr = guarded(sys.stderr, 2, os.O_WRONLY)
@@ -146,12 +139,37 @@ def main() -> None:
             _run()
         finally:
             sys.stdout.flush()
-    except SystemExit as end:
-        sys.exit(_USAGE if end.code == _USAGE_OF_CLICK else end.code)
+            gc.freeze()  # the process ends: there is nothing to look for any more
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.UsageError as error:
+        with suppress(MeshproofError):  # as below
+            _complain_of_usage(error)
+        sys.exit(_USAGE)
     except MeshproofError as error:
         if not isinstance(error, ReaderLeft):
-            from meshproof.machine.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
-
             with suppress(MeshproofError):  # standard error may be closed or full
-                complain(str(error))
+                _complain(str(error))
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def _run() -> None:
+    with app.make_context("meshproof", sys.argv[1:]) as context:
+        app.invoke(context)
+
+
+def _complain_of_usage(error: click.UsageError) -> None:
+    """Say in one line what is wrong and where to look; a command of which nothing is asked shows its help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    asked = error.ctx.command_path if error.ctx else "meshproof"
+    _complain(f"{error.format_message()} `{asked} --help` shows what can be written.")
+
+
+def _complain(sentence: str) -> None:
+    from meshproof.machine.console import complain  # noqa: PLC0415 - rich takes longer than some commands may
+
+    complain(sentence)

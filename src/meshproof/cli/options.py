@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import typer
+import click
 
-from meshproof.settings import ImageSource
+FILE = click.Path(path_type=Path)
 
-Images = Annotated[
-    ImageSource, typer.Option("--images", help="Where images come from; auto asks whether a registry answers.")
-]
-Istio = Annotated[str | None, typer.Option("--istio-version", help="Release of Istio.")]
-Kubernetes = Annotated[str | None, typer.Option("--kubernetes-version", help="Release of Kubernetes.")]
-Envoy = Annotated[str | None, typer.Option("--envoy-version", help="Release of Envoy, for images built from packages.")]
+
+class InOrder(click.Group):
+    """Commands that are listed in the order of their definition, as a reader would go through them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
+        """Return the names."""
+        return list(self.commands)
+
+
+def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which images a cluster is made of."""
+    from meshproof.settings import ImageSource  # noqa: PLC0415 - what needs no images needs no settings
+
+    for option in (
+        click.option("--envoy-version", metavar="VERSION", help="Release of Envoy, for images built from packages."),
+        click.option("--kubernetes-version", metavar="VERSION", help="Release of Kubernetes."),
+        click.option("--istio-version", metavar="VERSION", help="Release of Istio."),
+        click.option(
+            "--images",
+            type=click.Choice([source.value for source in ImageSource]),
+            callback=lambda _context, _option, value: ImageSource(value),
+            default=ImageSource.AUTO.value,
+            show_default=True,
+            help="Where images come from; auto asks whether a registry answers.",
+        ),
+    ):
+        function = option(function)
+    return function

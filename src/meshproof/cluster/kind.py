@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pykube
 import yaml
 from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
@@ -318,11 +317,6 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             f"A port of {service_or_pod_name} was to be forwarded, and meshproof forwards none: it would hide how a "
             "connection ends. Use the fixture `gateway`, or a Workload inside the cluster."
         )
-
-    @property
-    def api(self) -> pykube.HTTPClient:
-        """The client of pykube that pytest-kind gives; ours is `Kube`."""
-        return pykube.HTTPClient(pykube.KubeConfig.from_file(self.kubeconfig_path))
 
     def _kind(self, *args: str) -> None:
         self.ensure_kind()

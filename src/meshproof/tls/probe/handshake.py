@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from cryptography import x509
-
 from meshproof.certificates.leaf import Leaf, common_name_of, names_of
 from meshproof.tls.probe.outcome import Alert, Outcome, Phase, alert_name, alert_of_reason, outcome_of_alert
 from meshproof.tls.probe.stream import Address, Deadline, Ended, Stream
@@ -201,6 +199,8 @@ def _agreed(tls: ssl.SSLObject) -> Observation:
 
 
 def _peer(der: bytes) -> PeerCertificate:
+    from cryptography import x509  # noqa: PLC0415 - a scan that completes no handshake starts sooner without it
+
     certificate = x509.load_der_x509_certificate(der)
     return PeerCertificate(certificate.serial_number, common_name_of(certificate), names_of(certificate))
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.protocol.profile import Profile
-from meshproof.tls.scanner.certificate import certificate_of
 from meshproof.tls.scanner.findings import Certificate, ClientResult, Posture
 from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.reason import reason
@@ -15,6 +14,8 @@ from meshproof.tls.scanner.reason import reason
 
 def with_certificates(posture: Posture, prober: Prober) -> Posture:
     """Return the posture with the certificates that were shown; one that can't be read is a note."""
+    from meshproof.tls.scanner.certificate import certificate_of  # noqa: PLC0415 - it takes long to import
+
     certificates: list[Certificate] = []
     notes = []
     for chain in prober.chains:

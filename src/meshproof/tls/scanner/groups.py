@@ -12,7 +12,6 @@ from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
-from meshproof.tls.scanner.certificate import certificate_of
 from meshproof.tls.scanner.findings import GroupOrder
 from meshproof.tls.scanner.listing import Asker, Choose, Item, Listing, choices
 from meshproof.tls.scanner.questions import ECDSA
@@ -78,6 +77,8 @@ def _certificate_group(answer: Answer) -> Group | None:
     """Return the group of the key in the certificate that was shown; None when it is on no curve that is known."""
     if not answer.certificates:
         return None
+    from meshproof.tls.scanner.certificate import certificate_of  # noqa: PLC0415 - it takes long to import
+
     try:
         kind, _, curve = certificate_of(answer.certificates).key.partition(" ")
         return codes.group_named(curve) if kind == "EC" else None
