@@ -27,7 +27,7 @@ from meshproof.settings import TIMEOUTS
 ROOT = Path(__file__).resolve().parents[1]
 
 MUTANTS = ROOT / "tools" / "mesh_mutants.yaml"
-CLUSTER = "meshproof-mutants"
+CLUSTER = {False: "meshproof-mutants", True: "meshproof-mutants-kept"}  # whether it is kept
 _PRINTED = re.compile(r"^(E  |ERROR|FAILED|meshproof:|[^=_].* was to be )")
 _SHOWN = 110  # letters of a failure
 
@@ -87,7 +87,7 @@ def main() -> None:
             whole = not options.kept or _tests(checkout, ["tests/e2e"], kept=True) is None
         finally:
             if options.kept:
-                _run(checkout, "meshproof", "down", f"--cluster-name={CLUSTER}")
+                _run(checkout, "meshproof", "down", f"--cluster-name={CLUSTER[True]}")
     print(f"\n{len(mutants) - len(wrong)} of {len(mutants)} caught, in a row that says what is wrong.")
     if not whole:
         print("After them the manifests as they are fail on the cluster.")
@@ -125,7 +125,7 @@ def _caught(mutant: Mutant, checkout: Path, *, kept: bool) -> bool:
 def _tests(checkout: Path, modules: list[str], *, kept: bool) -> str | None:
     """Run test modules in the copy; return what they print if they fail, None if they pass."""
     keep = ["--keep-cluster"] if kept else []
-    return _run(checkout, "pytest", *modules, "-q", "--color=no", f"--cluster-name={CLUSTER}", *keep)
+    return _run(checkout, "pytest", *modules, "-q", "--color=no", f"--cluster-name={CLUSTER[kept]}", *keep)
 
 
 def _run(checkout: Path, program: str, *arguments: str) -> str | None:
