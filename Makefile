@@ -26,8 +26,12 @@ help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: e2e
-e2e: doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
+e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
 	@$(BIN)/pytest tests/e2e $(MESH) --junitxml=artifacts/junit.xml
+
+.PHONY: forget
+forget: # the result of the last run, for `make summary` is not to show it as that of this one
+	@rm -f artifacts/promises.json artifacts/junit.xml
 
 .PHONY: test
 test: $(READY) ## Run the project's own tests: no Docker, no cluster

@@ -1,51 +1,39 @@
-"""Print the last run's JUnit file as Markdown, for the summary of a job."""
+"""Print what became of the last run's promises as Markdown, for the summary of a job."""
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
-from xml.etree import ElementTree as ET
+import json
+from collections.abc import Iterable
 
-JUNIT = Path("artifacts/junit.xml")
-COLUMNS = ("kept", "broken", "not tried", "known broken", "skipped")
+from meshproof.project import project
 
 
 def main() -> None:
-    """Print a table of the versions, one of the test files, and the failures."""
-    if not JUNIT.exists():
+    """Print a table of the versions, one of the promises, and the rows that failed."""
+    file = project().artifacts / "promises.json"
+    if not file.exists():
         print("There is no result: the run ended before its first test. Its log says why.")
         return
-    if 'tests="0"' in JUNIT.read_text():
-        print("No test ran: the run ended before its first one. Its log says why.")
-        return
-    suite = ET.parse(JUNIT).getroot().find("testsuite")
-    assert suite is not None, f"{JUNIT} has no testsuite"
-    print("| " + " | ".join(each.attrib["name"] for each in suite.iter("property")) + " |")
-    print("|" + "---|" * len(list(suite.iter("property"))))
-    print("| " + " | ".join(each.attrib["value"] for each in suite.iter("property")) + " |\n")
-    cases = list(suite.iter("testcase"))
-    counts: dict[str, Counter[str]] = {case.attrib["classname"]: Counter() for case in cases}
-    for case in cases:
-        counts[case.attrib["classname"]][_became(case)] += 1
-    print(f"| tests | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
-    for name, of in counts.items():
-        print(f"| {name.rsplit('.', 1)[-1]} | {' | '.join(str(of[column]) for column in COLUMNS)} |")
-    for case in cases:
-        if _became(case) in ("broken", "not tried", "skipped"):
-            print(f"\n- **{case.attrib['name']}**: {_became(case)}")
+    result = json.loads(file.read_text(encoding="utf-8"))
+    if result["versions"]:
+        _print_table(result["versions"], [result["versions"].values()])
+    columns = result["promises"][0]["rows"]
+    _print_table(("promise", *columns), [(each["promise"], *each["rows"].values()) for each in result["promises"]])
+    for row, verdict in result["failures"].items():
+        print(f"- **{row}**: {verdict}")
 
 
-def _became(case: ET.Element) -> str:
-    """Say what became of a row."""
-    error = case.find("error")
-    if error is not None:
-        return "broken" if "teardown" in error.get("message", "") else "not tried"
-    if case.find("failure") is not None:
-        return "broken"
-    skipped = case.find("skipped")
-    if skipped is None:
-        return "kept"
-    return "known broken" if skipped.get("type") == "pytest.xfail" else "skipped"
+def _print_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table and an empty line."""
+    names = list(head)
+    print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
+    for row in rows:
+        print(f"| {' | '.join(map(_escaped, row))} |")
+    print()
+
+
+def _escaped(cell: object) -> str:
+    return str(cell).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from meshproof.certificates.tree import Certificates
 from meshproof.mesh.scenario import Scenario
 from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
+from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
@@ -51,9 +52,15 @@ def test_sni(
 ) -> None:
     """Without the host's SNI there is nothing to hand the connection on by: it ends without a word of TLS.
 
-    Envoy resets such a connection; Docker's proxy between it and us makes an orderly end of that.
+    Envoy resets such a connection; Docker's proxy between it and us makes an orderly end of that. A gateway that is
+    down ends connections so, too: right before and after it the host's SNI has to get in.
     """
-    eventually(lambda: tls.handshake(gateway[443], sni=sni, trust=None), lambda seen: seen.outcome, *outcomes)
+
+    def handshake(name: str | None) -> Outcome:
+        return tls.handshake(gateway[443], sni=name, trust=None).outcome
+
+    expected = [held(Outcome.ESTABLISHED, outcome) for outcome in outcomes]
+    eventually(lambda: between(lambda: handshake(HOST), lambda: handshake(sni)), str, *expected)
 
 
 def test_from_the_sidecar(scenario: Scenario, nginx_sidecar: Workload, eventually: Eventually) -> None:

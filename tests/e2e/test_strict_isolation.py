@@ -8,6 +8,7 @@ import pytest
 
 from meshproof.mesh.scenario import Scenario
 from meshproof.mesh.workload import CurlEnd, Transfer, Workload
+from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.scenario import Eventually
 
 URL = "http://httpbin.default:8000/headers"
@@ -34,9 +35,15 @@ def test_permissive_admits_the_mesh(scenario: Scenario, meshed: Workload, eventu
 
 
 @pytest.mark.step("strict")
-def test_strict_refuses_plaintext(scenario: Scenario, unmeshed: Workload, eventually: Eventually) -> None:
-    """Under STRICT the connection of a client without a sidecar is reset."""
-    eventually(lambda: unmeshed.curl(URL), lambda seen: seen.end, CurlEnd.RESET)
+def test_strict_refuses_plaintext(
+    scenario: Scenario, meshed: Workload, unmeshed: Workload, eventually: Eventually
+) -> None:
+    """Under STRICT the connection of a client without a sidecar is reset, while one with a sidecar is answered."""
+    eventually(
+        lambda: between(lambda: meshed.curl(URL).status, lambda: unmeshed.curl(URL).end),
+        str,
+        held(200, CurlEnd.RESET),
+    )
 
 
 @pytest.mark.step("strict")

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from meshproof.cli.cluster import program
-from meshproof.cluster.kind import Cluster, delete_cluster
+from meshproof.cluster.kind import Cluster, Record, delete_cluster
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError
 from meshproof.machine.process import run
@@ -211,3 +211,41 @@ def test_what_a_killed_run_left_is_known_by_its_network(state: Path) -> None:
     assert cluster(directory).nodes() == [OURS]
     assert delete_cluster("ours", state, NOT_ASKED)
     assert (state / "removed").read_text() == f"rm --force --volumes {OURS}\nnetwork rm {NETWORK}\n"
+
+
+def test_a_record_of_another_release_is_read(tmp_path: Path) -> None:
+    """What is not known in it is left out, and what it lacks is empty."""
+    directory = recorded(tmp_path, OURS)
+    record = {"image": "node", "keep": True, "colour": "green"}
+    (directory / "record.json").write_text(json.dumps(record))
+    assert cluster(directory).record() == Record("node", keep=True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"", b'{"image": "no', b"\xff", b"[]", b"{}", b'{"image": "node", "keep": "no"}',
+        b'{"image": "node", "keep": true, "nodes": "abc"}', b'{"image": "node", "keep": true, "nodes": null}',
+        b'{"image": "node", "keep": true, "daemon": 1}',
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_told(written: bytes, tmp_path: Path) -> None:
+    """A record that can't be read is one sentence, with its file and what to do; nothing is made of half of it."""
+    directory = recorded(tmp_path, OURS)
+    (directory / "record.json").write_bytes(written)
+    sentence = f"{directory}/record.json should say what the cluster ours is, and can't be read"
+    with pytest.raises(ClusterError, match=re.escape(sentence)):
+        cluster(directory).record()
+
+
+def test_a_cluster_whose_record_was_removed_is_ours(state: Path) -> None:
+    """Who removes a damaged record, as is told, has the cluster made anew: its network still says whose it is."""
+    directory = recorded(state, OURS)
+    (directory / "record.json").unlink()
+    for name in ("named", "attached"):
+        (state / name).write_text(f"{OURS}\n")
+    (state / "network").write_text(f"{NETWORK}\n")
+    mine = cluster(directory)
+    mine.kind_path = Path("/bin/true")
+    mine.create()
+    assert (mine.created, (state / "removed").read_text()) == (True, f"rm --force --volumes {OURS}\n")

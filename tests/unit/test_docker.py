@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshproof.docker.engine import sign_of_another
+from meshproof.docker.engine import daemon, sign_of_another
+from meshproof.errors import ClusterError, MachineError
 from meshproof.machine.cache import claim
 from meshproof.machine.wait import until
 from tests.unit.programs import PATIENCE, python
@@ -20,6 +22,12 @@ from tests.unit.programs import PATIENCE, python
 pytestmark = pytest.mark.skipif(shutil.which("docker") is None, reason="it is told by `docker` where it would connect")
 FAKE = f"#!{sys.executable}\nimport signal\nsignal.pause()\n"
 RUN = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+DOCKER = """#!/bin/sh
+case "$DOCKER_HOST $*" in
+  *meshproof-cache*" version "*) cat "$ANSWER" ;;
+  *" version "*) exit 1 ;;
+esac
+"""
 
 
 @contextmanager
@@ -29,7 +37,14 @@ def dockerd(directory: Path, *arguments: str | Path) -> Iterator[psutil.Process]
     program.write_text(FAKE)
     program.chmod(0o755)
     with python(directory / "log", "-c", RUN, program, *arguments) as process:
-        until(process.name, "dockerd", what="The program's name", timeout=PATIENCE, interval=0.01)
+        # A program has its name a moment before it has its arguments.
+        until(
+            lambda: process.name() if process.cmdline() else "",
+            "dockerd",
+            what="The program's name",
+            timeout=PATIENCE,
+            interval=0.01,
+        )
         yield process
 
 
@@ -73,3 +88,57 @@ def test_a_daemon_elsewhere_is_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who chose a daemon does not get another one without a word."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     assert " leads to tcp://192.0.2.1:2375" in (sign_of_another() or "")
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private daemon that somebody has started; it is gone when this file is removed.
+
+    It can't be started again: the path of the cache is too long for a socket.
+    """
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER)
+    program.chmod(0o755)
+    answer = tmp_path / "answer"
+    answer.write_text("1.0")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setenv("ANSWER", str(answer))
+    return answer
+
+
+def cache_of(directory: Path) -> Path:
+    """Return where the cache is to be."""
+    return directory / ("long" * 20) / "meshproof-cache"
+
+
+def test_a_stray_file_is_no_lease(private: Path, tmp_path: Path) -> None:
+    """A file in the directory of the leases that names no process keeps nobody from leaving, and stays."""
+    cache = cache_of(tmp_path)
+    stray = cache / "docker" / "leases" / ".DS_Store"
+    with daemon(cache) as docker:
+        assert docker.private == cache / "docker"
+        stray.touch()
+        (stray.parent / "999999999").touch()  # of a run that was killed
+    assert list(stray.parent.iterdir()) == [stray]
+
+
+def test_the_end_of_the_daemon_does_not_hide_why(
+    private: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that failed ends with its own error; that the daemon could not be brought back to end it is said, too."""
+
+    def fail() -> None:
+        private.unlink()
+        raise ClusterError("This is the true one.")
+
+    with pytest.raises(ClusterError, match="the true one"), daemon(cache_of(tmp_path)):
+        fail()
+    assert "No Docker daemon answers" in capsys.readouterr().err
+
+
+def test_the_end_of_the_daemon_is_an_error(private: Path, tmp_path: Path) -> None:
+    """Where nothing else went wrong, that is what went wrong."""
+    with pytest.raises(MachineError, match="Docker daemon"), daemon(cache_of(tmp_path)):
+        private.unlink()

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from meshproof.cluster.kind import CONFIGURATION
-from meshproof.errors import FaultyManifests
+from meshproof.errors import ClusterError, FaultyManifests, MeshproofError
 from meshproof.mesh import faults, istio
 from tests.support.checkout import APPLICATIONS, ROOT
+
+pytest_plugins = ["pytester"]
 
 SCENARIOS = ROOT / "manifests" / "scenarios"
 MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
@@ -304,3 +306,30 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A test module without a manifest is told which file it lacks."""
     with pytest.raises(FaultyManifests, match=r"missing\.yaml: cannot be read: No such file or directory\.$"):
         faults.check(APPLICATIONS, {tmp_path / "missing.yaml": ()})
+
+
+@pytest.mark.parametrize("error", [FaultyManifests, ClusterError])
+def test_a_fault_ends_the_run(
+    error: type[MeshproofError], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With whatever error of ours the look at the manifests ends: its sentence is all that is said, and the code 4."""
+
+    def check(*_: object) -> None:
+        raise error("One sentence.")
+
+    monkeypatch.setattr(faults, "check", check)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def testbed(): pass
+
+        @pytest.fixture
+        def manifest(testbed): pass
+
+        def test_row(manifest): pass
+        """
+    )
+    result = pytester.runpytest_inprocess("-pmeshproof.pytest_plugin.faults", "-p", "no:cacheprovider")
+    assert (result.ret, [line for line in result.errlines if line]) == (4, ["ERROR: One sentence."])

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
 
 import pytest
+
+from meshproof.project import project
+from tools.summary import main as print_summary
 
 pytest_plugins = ["pytester"]
 
@@ -29,23 +37,52 @@ def test_known(): assert False
 def test_maybe(): pass
 '''
 MODULE_NAME = "test_passthrough.py"  # a scenario has its name
+TESTBED = "import pytest\n@pytest.fixture(autouse=True)\ndef testbed(): pass\n"
+COLUMNS = ["kept", "broken", "not tried", "known broken", "skipped"]
 LOOKED_AT = pytest.ExitCode.OK
 NOT_LOOKED_AT = pytest.ExitCode.TESTS_FAILED
 WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
 
 
+@pytest.fixture(autouse=True)
+def repository(pytester: pytest.Pytester) -> Iterator[None]:
+    """The current directory is a project of its own, with one scenario; what it leaves is its own, too."""
+    pytester.path.joinpath("pyproject.toml").write_text("[tool.meshproof]\n")
+    for directory in ("tests/e2e", "tests/unit", "manifests/scenarios"):
+        pytester.path.joinpath(directory).mkdir(parents=True)
+    pytester.path.joinpath("manifests/scenarios/passthrough.yaml").touch()
+    project.cache_clear()
+    yield
+    project.cache_clear()
+
+
 def ran(pytester: pytest.Pytester, module: str, *options: str) -> pytest.RunResult:
     """Run a module of the mesh of its own, in a directory of its own."""
-    pytester.mkpydir("tests").joinpath("e2e").mkdir()
     pytester.path.joinpath("tests", "e2e", MODULE_NAME).write_text(module)
-    plugins = ("-p", "meshproof.pytest_plugin.promises", "-p", "no:cacheprovider")
-    return pytester.runpytest_inprocess(*plugins, "tests/e2e", *options)
+    plugins = [f"-pmeshproof.pytest_plugin.{name}" for name in ("promises", "one_process")]
+    return pytester.runpytest_inprocess(*plugins, "-p", "no:cacheprovider", "tests/e2e", *options)
+
+
+def written(pytester: pytest.Pytester) -> Any:  # noqa: ANN401 - JSON
+    """Return what is written down of the last run."""
+    return json.loads(pytester.path.joinpath("artifacts", "promises.json").read_text())
+
+
+def summary() -> list[str]:
+    """Return the lines of `make summary`."""
+    with redirect_stdout(StringIO()) as printed:
+        print_summary()
+    return printed.getvalue().splitlines()
 
 
 def counts_of(result: pytest.RunResult) -> list[int]:
-    """Return the counts of the only row of the table: kept, broken, not tried, known to be broken, skipped."""
-    (row,) = (line for line in result.outlines if line.startswith("│ Rows"))
-    return [int(count) for count in re.findall(r"\d+", row)]
+    """Return the counts of the only row of the table, in the order of COLUMNS; `make summary` has to have the same."""
+    (row,) = (line for line in result.outlines if re.match("│ (Rows|tests)", line))
+    counts = [int(count) for count in re.findall(r"\b\d+\b", row)]
+    (promise,) = json.loads((project().artifacts / "promises.json").read_text())["promises"]
+    assert promise["rows"] == dict(zip(COLUMNS, counts, strict=True))
+    assert f"| {promise['promise']} | {' | '.join(map(str, counts))} |" in summary()
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -86,6 +123,99 @@ def test_a_skipped_module_is_a_skip(pytester: pytest.Pytester) -> None:
     result = ran(pytester, '"""Rows: none."""\nimport pytest\npytest.skip("why not", allow_module_level=True)\n')
     assert counts_of(result) == [0, 0, 0, 0, 1]
     assert result.ret != LOOKED_AT
+
+
+PASSES, FAILS_IN_TEST = "def test_row(): pass\n", "def test_row(): assert False\n"
+FAILS_AFTERWARDS = "@pytest.fixture(autouse=True)\ndef after():\n    yield\n    assert False\n"
+FAILS_BEFORE = "@pytest.fixture(autouse=True)\ndef before(after): assert False\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        pytest.param(FAILS_AFTERWARDS + PASSES, [0, 1, 0, 0, 0], id="kept, then broken in its teardown"),
+        pytest.param(FAILS_AFTERWARDS + FAILS_IN_TEST, [0, 1, 0, 0, 0], id="broken twice"),
+        pytest.param(FAILS_AFTERWARDS + FAILS_BEFORE + PASSES, [0, 1, 0, 0, 0], id="not tried, then broken"),
+        pytest.param("@pytest.mark.xfail(strict=False)\n" + PASSES, [0, 1, 0, 0, 0], id="not as broken as it was said"),
+        pytest.param("@pytest.mark.xfail(strict=True)\n" + PASSES, [0, 1, 0, 0, 0], id="the same, strictly"),
+    ],
+)
+def test_a_row_is_counted_once(rows: str, counts: list[int], pytester: pytest.Pytester) -> None:
+    """Of all that is reported of a row the worst counts, and the run ends with 1."""
+    result = ran(pytester, f'"""Rows: one."""\n{TESTBED}{rows}')
+    assert (counts_of(result), result.ret) == (counts, NOT_LOOKED_AT)
+    assert written(pytester)["failures"] == {f"tests/e2e/{MODULE_NAME}::test_row": "broken"}
+
+
+@pytest.mark.parametrize(
+    ("docstring", "promise"),
+    [
+        pytest.param("'''Rows: in other quotes.'''", "Rows: in other quotes.", id="other quotes"),
+        pytest.param('"""\nRows: below.\n"""', "Rows: below.", id="on the second line"),
+        pytest.param('"""Rows: [red] and [/]."""', "Rows: [red] and [/].", id="no markup"),
+        pytest.param("", f"tests/e2e/{MODULE_NAME}", id="none: the path"),
+    ],
+)
+def test_the_promise_of_a_module(docstring: str, promise: str, pytester: pytest.Pytester) -> None:
+    """It is the first line of its docstring, however that is written."""
+    result = ran(pytester, f"{docstring}\n{TESTBED}{PASSES}")
+    assert counts_of(result) == [1, 0, 0, 0, 0]
+    assert written(pytester)["promises"][0]["promise"] == promise
+    assert promise.split(maxsplit=1)[0] in str(result.outlines)
+
+
+@pytest.mark.parametrize("module", ["import nothing_of_that_name\n", "def ("], ids=["import", "syntax"])
+def test_a_module_that_can_not_be_collected(module: str, pytester: pytest.Pytester) -> None:
+    """Its rows are not known: it is one that was not tried, and is named."""
+    result = ran(pytester, f'"""Rows: none."""\n{module}')
+    assert counts_of(result) == [0, 0, 1, 0, 0]
+    assert f"- **tests/e2e/{MODULE_NAME}**: not tried" in summary()
+
+
+@pytest.mark.parametrize(
+    ("options", "forgotten"),
+    [
+        pytest.param(("--co",), False, id="rows that are only listed"),
+        pytest.param(("--deselect=tests/e2e",), True, id="no rows"),
+        pytest.param(("-n2",), True, id="a usage error"),
+    ],
+)
+def test_the_result_of_the_last_run_is_forgotten(
+    options: tuple[str, ...], *, forgotten: bool, pytester: pytest.Pytester
+) -> None:
+    """Where a run of rows ends before its first test, nobody is shown the result of the run before."""
+    ran(pytester, MODULE.format(holds="True", skips="False", works=WORKS))
+    ran(pytester, MODULE.format(holds="True", skips="False", works=WORKS), *options)
+    assert ("There is no result: the run ended before its first test. Its log says why." in summary()) is forgotten
+
+
+def test_other_tests_leave_the_result(pytester: pytest.Pytester) -> None:
+    """A run of tests that are no rows is not the last run of the mesh."""
+    ran(pytester, MODULE.format(holds="True", skips="False", works=WORKS))
+    before = summary()
+    pytester.path.joinpath("tests/unit/test_other.py").write_text(PASSES)
+    pytester.runpytest_inprocess("-pmeshproof.pytest_plugin.promises", "-p", "no:cacheprovider", "tests/unit")
+    assert summary() == before
+
+
+def test_rows_are_not_distributed(pytester: pytest.Pytester) -> None:
+    """Scenarios share a cluster: pytest-xdist is refused in one sentence."""
+    result = ran(pytester, MODULE.format(holds="True", skips="False", works=WORKS), "-n2", "-x")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (sentence,) = (line for line in result.errlines if line)
+    assert sentence.startswith("ERROR: Tests of the mesh can't be distributed (-n, --dist, --tx of pytest-xdist): ")
+    assert "INTERNALERROR" not in str(result.outlines)
+
+
+def test_other_tests_are_distributed(pytester: pytest.Pytester) -> None:
+    """Tests that need no mesh are, and so is one row with the `-n 0` that switches pytest-xdist off."""
+    ran(pytester, PASSES, "-n2").assert_outcomes(passed=1)
+    ran(pytester, f'"""Rows: one."""\n{TESTBED}{PASSES}', "-n0").assert_outcomes(passed=1)
+
+
+def test_rows_without_xdist(pytester: pytest.Pytester) -> None:
+    """Where pytest-xdist is not installed, nothing is amiss."""
+    ran(pytester, f'"""Rows: one."""\n{TESTBED}{PASSES}', "-p", "no:xdist").assert_outcomes(passed=1)
 
 
 def test_an_empty_table_is_a_mistake(request: pytest.FixtureRequest) -> None:

@@ -29,8 +29,9 @@ from meshproof.docker import capability_runtime, leftovers
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
 from meshproof.images import ImageSet, golang
-from meshproof.machine import interrupts, process
+from meshproof.machine import process
 from meshproof.machine.console import console, stage
+from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS, Settings
 
@@ -254,12 +255,23 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         return self.docker.run("ps", "--all", "--quiet", "--no-trunc", f"--filter={condition}").split()
 
     def record(self) -> Record | None:
-        """Return what we wrote down of the cluster; None if we did not create it."""
+        """Return what we wrote down of the cluster; None if we did not create it.
+
+        What another release wrote down beside it is ignored.
+
+        Raises:
+            ClusterError: It can't be understood.
+        """
         file = self.directory / "record.json"
-        if not file.exists():
+        try:
+            return _understood(json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
             return None
-        written = json.loads(file.read_text())
-        return Record(**written | {"nodes": tuple(written.get("nodes", ()))})
+        except (OSError, ValueError) as error:  # no JSON, no UTF-8, or not what a record is
+            raise ClusterError(
+                f"{file} should say what the cluster {self.name} is, and can't be read: it is damaged, or not yours. "
+                f"Remove it; then `meshproof up --cluster-name {self.name}` makes the cluster anew."
+            ) from error
 
     def keep(self) -> None:
         """Let the cluster outlive this run, now that it is whole."""
@@ -348,14 +360,16 @@ def cluster(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cl
         directory=directory,
     )
     with _used_by_us(mine.name, directory):
-        try:
+
+        def delete() -> None:
+            if mine.created and not mine.kept():
+                with stage(f"cluster {mine.name} deleted"):
+                    mine.delete()
+
+        with afterwards(delete):
             with stage(f"cluster {mine.name}"):
                 mine.create()
             yield mine
-        finally:
-            if mine.created and not mine.kept():
-                with interrupts.held_back(), stage(f"cluster {mine.name} deleted"):
-                    mine.delete()
 
 
 @contextmanager
@@ -373,6 +387,19 @@ def _used_by_us(name: str, directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _understood(written: object) -> Record:
+    """Return the record that a file has in it.
+
+    Raises:
+        ValueError: Something is missing, or not of its kind.
+    """
+    match {"mesh": "", "nodes": [], "daemon": "", **written} if isinstance(written, dict) else None:
+        case {"image": str(image), "keep": bool(keep), "mesh": str(mesh), "nodes": list(nodes), "daemon": str(daemon)}:
+            if all(isinstance(node, str) for node in nodes):
+                return Record(image, keep, mesh, tuple(nodes), daemon)
+    raise ValueError("it is no record")
 
 
 def _configuration(*, packages: bool) -> dict[str, Any]:

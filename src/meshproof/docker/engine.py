@@ -28,6 +28,7 @@ from meshproof.docker import capability_runtime
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.machine import interrupts, process
 from meshproof.machine.cache import claimed, is_ours
+from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 
@@ -129,12 +130,14 @@ def _private(directory: Path) -> Iterator[Docker]:
         except BaseException:
             lease.unlink()
             raise
-    try:
-        yield Docker(version, directory)
-    finally:
-        with interrupts.held_back(), _lock(directory):
+
+    def leave() -> None:
+        with _lock(directory):
             lease.unlink(missing_ok=True)
             _stop_if_unused(directory)
+
+    with afterwards(leave):
+        yield Docker(version, directory)
 
 
 def _host(directory: Path) -> str:
@@ -306,10 +309,11 @@ def _answer_of(directory: Path, daemon_process: psutil.Process) -> str | None:
 
 def _stop_if_unused(directory: Path) -> None:
     """Stop the private daemon unless another run or a kept cluster needs it."""
-    for lease in (directory / "leases").iterdir():
+    leases = [file for file in (directory / "leases").iterdir() if file.name.isdecimal()]  # any other file is none
+    for lease in leases:
         if not psutil.pid_exists(int(lease.name)):
             lease.unlink()
-    if any((directory / "leases").iterdir()):
+    if any(lease.exists() for lease in leases):
         return
     env = {"DOCKER_HOST": _host(directory)}
     if server_version(env) is None:

@@ -24,7 +24,8 @@ from importlib import import_module
 
 import pytest
 
-_PARTS = ("options", "testbed", "scenario", "order", "scans", "evidence", "faults", "promises")
+_PARTS = ("promises", "options", "testbed", "scenario", "order", "scans", "evidence", "faults", "one_process")
+"""`promises` is the first: it forgets the result of the last run before an option can end this one."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
