@@ -1,12 +1,11 @@
-"""Scenarios: what is put in force is taken away again, and the first error is the one that is told."""
+"""Scenarios: what replaces a document that a proxy can't tell from it."""
 
 from __future__ import annotations
 
 import pytest
 
 from meshproof.cluster.objects import Document
-from meshproof.errors import ClusterError
-from meshproof.mesh.scenario import _afterwards, _replaced_unseen
+from meshproof.mesh.scenario import _replaced_unseen
 
 
 def document(kind: str, **spec: object) -> Document:
@@ -23,28 +22,3 @@ def test_what_a_proxy_knows_by_name_only_has_to_go_first(kind: str, *, unseen: b
     assert _replaced_unseen([old], [new]) == ([new] if unseen else [])
     assert _replaced_unseen([old], [old]) == []
     assert _replaced_unseen([], [new]) == []
-
-
-def test_what_is_begun_is_undone_whatever_ends_it() -> None:
-    """Also an interrupt, and also in the midst of the beginning."""
-    undone: list[str] = []
-    with pytest.raises(KeyboardInterrupt), _afterwards(lambda: undone.append("it")):
-        raise KeyboardInterrupt
-    with _afterwards(lambda: undone.append("and after a good end")):
-        pass
-    assert undone == ["it", "and after a good end"]
-
-
-def test_the_first_error_is_told() -> None:
-    """That something could not be undone is told after why it was to be."""
-
-    def fail() -> None:
-        raise ClusterError("The API did not answer.")
-
-    with (
-        pytest.raises(ClusterError, match=r"^No such field\. And then .*: The API did not answer\.$"),
-        _afterwards(fail),
-    ):
-        raise ClusterError("No such field.")
-    with pytest.raises(ClusterError, match=r"^The API did not answer\.$"), _afterwards(fail):
-        pass

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof.cluster.objects import Document, name_of
-from meshproof.errors import ClusterError, MeshproofError
-from meshproof.machine import interrupts
-from meshproof.machine.console import console, stage
+from meshproof.errors import ClusterError
+from meshproof.machine.console import stage
+from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.testbed import Testbed
@@ -55,7 +55,7 @@ class Scenario:
                 f"The scenario {self.name} has no step {name}: label a document of its manifest with it."
             )
         before = self._in_force
-        with _afterwards(lambda: self._have(before)):
+        with afterwards(lambda: self._have(before)):
             self._have({name_of(each): each for each in (*before, *documents)}.values())
             yield
 
@@ -102,28 +102,10 @@ def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[D
 
 
 @contextmanager
-def _afterwards(undo: Callable[[], None]) -> Iterator[None]:
-    """Undo something at the end, whatever ends it; the first error is why, and is not hidden by that of undoing it."""
-    try:
-        yield
-    except BaseException as reason:
-        try:
-            with interrupts.held_back():
-                undo()
-        except MeshproofError as second:
-            if isinstance(reason, MeshproofError):
-                raise ClusterError(f"{reason} And then it could not be undone: {second}") from reason
-            console.print(f"Something could not be undone: {second}")
-        raise
-    with interrupts.held_back():
-        undo()
-
-
-@contextmanager
 def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
     """Have a scenario in force, without its steps, for as long as the context lasts."""
     mine = Scenario(manifest, testbed, patience)
-    with _afterwards(mine.remove):
+    with afterwards(mine.remove):
         mine.begin()
         yield mine
 
