@@ -247,7 +247,7 @@ def _plaintext(proxy: tuple[str, str], mode: str, ports: Mapping[int, Mapping[st
         yield from (config.takes_plaintext(port) is (wanted == "PERMISSIVE") for port, wanted in modes.items())
 
     words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in modes.items())])
-    return Effect(proxy, words, places, outlasts=permissive and not modes)
+    return Effect(proxy, words, places, outlasts=permissive)
 
 
 def _settings(tls: Mapping[str, Any]) -> dict[str, object]:
