@@ -141,4 +141,7 @@ def _run(checkout: Path, program: str, *arguments: str) -> str | None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the cluster of the mutant is deleted.")
