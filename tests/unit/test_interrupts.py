@@ -50,6 +50,26 @@ except KeyboardInterrupt:
 """
 
 
+NOT_INTERRUPTED = """
+import signal, sys
+from meshproof.machine import interrupts
+
+signal.signal(int(sys.argv[1]), signal.SIG_IGN)
+interrupts.raise_keyboard_interrupt()
+signal.raise_signal(int(sys.argv[1]))
+with interrupts.held_back():
+    signal.raise_signal(int(sys.argv[1]))
+print("went on")
+"""
+
+
+@SIGNALS
+def test_what_is_ignored_stays_so(number: signal.Signals) -> None:
+    """A run under `nohup` outlives its terminal."""
+    out = run([sys.executable, "-c", NOT_INTERRUPTED, str(number.value)], timeout=PATIENCE)
+    assert out.splitlines() == ["went on"]
+
+
 @SIGNALS
 def test_a_signal_is_not_lost(number: signal.Signals) -> None:
     """One that comes while something is undone, and is the first, interrupts the run when that is done."""

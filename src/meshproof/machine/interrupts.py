@@ -16,9 +16,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def raise_keyboard_interrupt() -> None:
-    """Make the first of the signals raise KeyboardInterrupt, so that what was begun is undone; others do nothing."""
-    for number in _SIGNALS:
+    """Make the first of the signals raise KeyboardInterrupt, so that what was begun is undone; others do nothing.
+
+    One that is ignored stays so: under ``nohup`` a run outlives its terminal.
+    """
+    for number in _heeded():
         signal.signal(number, _interrupt)
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the signals that are not ignored."""
+    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -56,19 +64,19 @@ def cancelling(task: Task[Any]) -> Iterator[None]:
         yield
         return
     loop = task.get_loop()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _heeded()}
     cancelled = False
 
     def cancel() -> None:
         nonlocal cancelled
         cancelled = True
-        for number in _SIGNALS:
+        for number in before:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
         loop.set_exception_handler(lambda *_: None)  # of what is cancelled with it nobody asks for the result
         task.cancel()
 
-    for number in _SIGNALS:
+    for number in _heeded():
         loop.add_signal_handler(number, cancel)
     try:
         yield
@@ -79,7 +87,7 @@ def cancelling(task: Task[Any]) -> Iterator[None]:
 
 
 def _interrupt(received: int, frame: FrameType | None) -> None:
-    for number in _SIGNALS:
+    for number in _heeded():
         signal.signal(number, _do_nothing)
     signal.default_int_handler(received, frame)
 
