@@ -70,12 +70,12 @@ def main() -> None:
     """Run the mutants and print what became of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kept", action="store_true", help="on one cluster that all share, not on one for each")
-    parser.add_argument("--only", help="the mutants whose name has this in it")
+    parser.add_argument("--only", help="the mutants in whose name this regular expression is")
     parser.add_argument("--list", action="store_true", help="print their names and end")
     options = parser.parse_args()
     interrupts.raise_keyboard_interrupt()
     mutants = [Mutant(**fields) for fields in yaml.safe_load(MUTANTS.read_text())]
-    mutants = [mutant for mutant in mutants if not options.only or options.only in mutant.name]
+    mutants = [mutant for mutant in mutants if re.search(options.only or "", mutant.name)]
     if options.list:
         print("\n".join(mutant.name for mutant in mutants))
         return
