@@ -75,9 +75,10 @@ class Project:
         where = {name: root / tool.get(name, default) for name, default in _DIRECTORIES.items()}
         return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool}, declared=declared)
 
-    def short(self, file: Path) -> Path:
-        """Return the path of a file as a person would type it in the project's directory."""
-        return file.relative_to(self.root) if file.is_relative_to(self.root) else file
+
+def as_typed_here(path: Path) -> Path:
+    """Return a path as a person would type it in the current directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _tool(file: Path) -> Mapping[str, Any] | None:

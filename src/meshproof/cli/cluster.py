@@ -16,6 +16,7 @@ from meshproof.docker.engine import daemon
 from meshproof.machine.console import console
 from meshproof.mesh.istio import gateway_ports
 from meshproof.mesh.testbed import testbed
+from meshproof.project import as_typed_here
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
 from meshproof.tls import Address
 
@@ -119,4 +120,4 @@ def program(name: str) -> str:
     ours = Path(sys.executable).with_name(name)
     if shutil.which(name) or not ours.exists():
         return name
-    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)
+    return str(as_typed_here(ours))

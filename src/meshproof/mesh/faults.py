@@ -19,12 +19,14 @@ from typing import Any
 
 from meshproof.certificates.tree import Certificates, mint
 from meshproof.cluster.kind import CONFIGURATION
+from meshproof.cluster.objects import name_of
 from meshproof.errors import FaultyManifests
 from meshproof.images import ROLES
 from meshproof.mesh import istio
 from meshproof.mesh.effects import hosts_meet
 from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
 from meshproof.posture.reading import Node, Unreadable, yaml_documents
+from meshproof.project import as_typed_here
 
 _GATEWAY = {"istio": "ingressgateway"}
 _OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
@@ -56,7 +58,7 @@ class _Written:
     step: str | None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}".replace(" /", " ")
+        return name_of({"kind": self.kind, "metadata": {"namespace": self.namespace, "name": self.name}})
 
     def fault(self, what: str, node: Node | None = None) -> str:
         """Return the sentence on a fault of it, at the line of a part of it."""
@@ -117,14 +119,14 @@ def _configurations() -> Iterator[str]:
     """Say what is wrong with what istioctl and kind are given: whether it is YAML, and has the gateway's ports."""
     for file in (*sorted(istio.MANIFESTS.glob("*.yaml")), CONFIGURATION):
         try:
-            count = len(yaml_documents(_short(file)))
+            count = len(yaml_documents(as_typed_here(file)))
         except Unreadable as error:
             yield str(error)
             return
         if count != 1:
-            yield f"{_short(file)}: there should be one document in it, and there are {count or 'none'}."
+            yield f"{as_typed_here(file)}: there should be one document in it, and there are {count or 'none'}."
             return
-    operator = _short(istio.MANIFESTS / "operator.yaml")
+    operator = as_typed_here(istio.MANIFESTS / "operator.yaml")
     try:
         node_ports, _ = istio.gateway_ports().values(), istio.gateway_target_ports()
     except (LookupError, TypeError, ValueError):
@@ -133,7 +135,7 @@ def _configurations() -> Iterator[str]:
             "and a `nodePort` each, under spec.components.ingressGateways."
         )
         return
-    (cluster,) = yaml_documents(_short(CONFIGURATION))
+    (cluster,) = yaml_documents(as_typed_here(CONFIGURATION))
     try:
         nodes = _list(cluster, "nodes")
         mapped = [_value(port, "containerPort") for node in nodes for port in _list(node, "extraPortMappings")]
@@ -149,12 +151,12 @@ def _read(files: Sequence[Path], world: _World) -> Iterator[str]:
     """Add the documents of files to a world, and say what keeps others from being one."""
     for file in files:
         try:
-            nodes = yaml_documents(_short(file), keep_empty=True)
+            nodes = yaml_documents(as_typed_here(file), keep_empty=True)
         except Unreadable as error:
             yield str(error)
             continue
         if not nodes:
-            yield f"{_short(file)}: there is no document in it."
+            yield f"{as_typed_here(file)}: there is no document in it."
         for node in nodes:
             try:
                 document = _document(node)
@@ -169,7 +171,7 @@ def _read(files: Sequence[Path], world: _World) -> Iterator[str]:
 
 def _same(one: _Written, other: _Written, file: Path) -> bool:
     """Return whether two documents are one object; a step may replace what the same manifest has, and nothing else."""
-    by_a_step = one.step != other.step and one.node.file == _short(file)
+    by_a_step = one.step != other.step and one.node.file == as_typed_here(file)
     return (one.kind, one.namespace, one.name) == (other.kind, other.namespace, other.name) and not by_a_step
 
 
@@ -445,7 +447,8 @@ def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[_Wr
     there = {document.step for document in documents if document.step}
     missing = sorted(set(steps) - there)
     for step in missing:
-        yield f"{_short(file)}: rows ask for the step {step}, and no document has its label: {_choose(step, there)}."
+        near = _choose(step, there)
+        yield f"{as_typed_here(file)}: rows ask for the step {step}, and no document has its label: {near}."
     for document in documents:
         if not missing and document.step and document.step not in steps:
             yield document.fault(
@@ -517,8 +520,3 @@ def _value(node: Node, *path: str) -> Any:  # noqa: ANN401 - it can be anything
     """Return the value of a part; None where it is absent."""
     part = _at(node, *path)
     return part.value if part else None
-
-
-def _short(file: Path) -> Path:
-    """Return the path as a person would type it here."""
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
