@@ -39,7 +39,7 @@ KINDS = {
     **dict.fromkeys(("Gateway", "VirtualService"), "networking.istio.io/v1"),
     **dict.fromkeys(("AuthorizationPolicy", "PeerAuthentication"), "security.istio.io/v1"),
 }
-"""What a manifest can be made of: what `proxy` can wait for. Each kind with its API version."""
+"""What a manifest can be made of: what `effects` can wait for. Each kind with its API version."""
 
 
 def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Document]:

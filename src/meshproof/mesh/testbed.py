@@ -26,7 +26,7 @@ from meshproof.project import project
 from meshproof.settings import TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
-LABEL = "meshproof/application"  # all that is in APPLICATIONS has it
+LABEL = "meshproof/application"  # each object of the applications has it
 DEFAULT: Document = {
     "apiVersion": "v1",
     "kind": "Namespace",
