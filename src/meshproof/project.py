@@ -5,6 +5,7 @@ It says where its files are in `[tool.meshproof]` of its pyproject.toml, relativ
     [tool.meshproof]
     scenarios = "manifests/scenarios"   # a manifest for each scenario
     applications = "manifests/apps"     # what all scenarios share
+    certificates = "manifests/certificates.yaml"   # what servers and clients show; see certificates/tree.py
     artifacts = "artifacts"             # what a run leaves for people
     istio = "1.31.0"                    # what to bring up where nothing else is asked for; kubernetes and envoy, too
 
@@ -22,7 +23,12 @@ from typing import Any
 
 from meshproof.errors import BadProject
 
-_DIRECTORIES = {"scenarios": "manifests/scenarios", "applications": "manifests/apps", "artifacts": "artifacts"}
+_PLACES = {
+    "scenarios": "manifests/scenarios",
+    "applications": "manifests/apps",
+    "certificates": "manifests/certificates.yaml",
+    "artifacts": "artifacts",
+}
 _VERSIONS = ("istio", "kubernetes", "envoy")
 
 
@@ -34,6 +40,7 @@ class Project:
         root: Its directory.
         scenarios: The directory of the scenarios' manifests.
         applications: The directory of the applications' manifests.
+        certificates: The file of what servers and clients show.
         artifacts: The directory for what a run leaves.
         versions: The versions that it asks for, by component; only those that it names.
         declared: Whether it says that it is one, and not only nothing says otherwise.
@@ -42,6 +49,7 @@ class Project:
     root: Path
     scenarios: Path
     applications: Path
+    certificates: Path
     artifacts: Path
     versions: Mapping[str, str]
     declared: bool
@@ -63,7 +71,7 @@ class Project:
 
     @classmethod
     def _read(cls, root: Path, tool: Mapping[str, Any], *, declared: bool) -> Project:
-        known = (*_DIRECTORIES, *_VERSIONS)
+        known = (*_PLACES, *_VERSIONS)
         for name, value in tool.items():
             if name not in known:
                 raise BadProject(
@@ -72,7 +80,7 @@ class Project:
                 )
             if not isinstance(value, str):
                 raise BadProject(f"{root / 'pyproject.toml'}: {name} of [tool.meshproof] should be text.")
-        where = {name: root / tool.get(name, default) for name, default in _DIRECTORIES.items()}
+        where = {name: root / tool.get(name, default) for name, default in _PLACES.items()}
         return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool}, declared=declared)
 
 

@@ -103,8 +103,8 @@ def test_handshake(
         return tls.handshake(
             gateway[443],
             sni=HOST,
-            trust=certificates.authorities["test"].pem,
-            client=certificates.clients[case.client] if case.client else None,
+            trust=certificates.authority("test").pem,
+            client=certificates[case.client] if case.client else None,
             version=case.version,
         )
 
@@ -169,7 +169,7 @@ def test_posture(postures: Mapping[str, Posture], certificates: Certificates) ->
     """A scan that has no certificate to show finds out that one is required, and all the rest."""
     seen = postures[MUTUAL]
     assert seen.client_authentication is ClientAuthentication.REQUIRED
-    assert [each.serial for each in seen.certificates] == [certificates.servers[HOST].serial]
+    assert [each.serial for each in seen.certificates] == [certificates[HOST].serial]
     assert seen.offered == (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
 
 
@@ -215,10 +215,10 @@ def check(case: Request, address: Address, certificates: Certificates, eventuall
     """Ask until the answer is the expected one, then look at what else it says."""
 
     def ask() -> Answer:
-        trust = certificates.authorities["test"].pem
-        return http.get(address, case.path, host=HOST, trust=trust, client=certificates.clients[case.client])
+        trust = certificates.authority("test").pem
+        return http.get(address, case.path, host=HOST, trust=trust, client=certificates[case.client])
 
     answer = eventually(ask, lambda answer: answer.status, case.status)
     assert (answer.version, answer.headers["server"]) == ("HTTP/2", "istio-envoy")
-    assert answer.certificate == certificates.servers[HOST].serial
+    assert answer.certificate == certificates[HOST].serial
     assert case.body in answer.body

@@ -28,11 +28,11 @@ def test_passes(
     scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
 ) -> None:
     """A client of the host gets NGINX's answer, with the certificate that only NGINX has."""
-    trust = certificates.authorities["aliyun"].pem
+    trust = certificates.authority("aliyun").pem
     answer = eventually(lambda: http.get(gateway[443], "/", host=HOST, trust=trust), lambda answer: answer.status, 200)
     assert answer.body == WELCOME
     assert answer.headers["server"].startswith("nginx")
-    assert answer.certificate == certificates.servers[HOST].serial
+    assert answer.certificate == certificates[HOST].serial
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_from_the_sidecar(scenario: Scenario, nginx_sidecar: Workload, eventuall
 def test_posture(postures: Mapping[str, Posture], certificates: Certificates) -> None:
     """What a scan finds is NGINX: its certificate, and cipher suites that no gateway can offer."""
     seen = postures[NGINX]
-    assert [each.serial for each in seen.certificates] == [certificates.servers[HOST].serial]
+    assert [each.serial for each in seen.certificates] == [certificates[HOST].serial]
     assert seen.client_authentication is ClientAuthentication.NOT_REQUESTED
     assert ProtocolVersion.TLS_1_2 in seen.offered
     before_1_3 = {str(suite) for order in seen.ciphers for suite in order.suites if not suite.tls13}

@@ -121,7 +121,7 @@ def test_suites_say_sslyze(server: str, version: ProtocolVersion, second_opinion
 def test_certificate(server: str, postures: Mapping[str, Posture], certificates: Certificates) -> None:
     """Whatever a client takes, the server shows it the one certificate that it was given."""
     (seen,) = postures[server].certificates
-    assert (seen.serial, seen.key) == (certificates.servers[SERVERS[server].host].serial, KEYS[server])
+    assert (seen.serial, seen.key) == (certificates[SERVERS[server].host].serial, KEYS[server])
 
 
 @pytest.mark.parametrize("row", CLIENTS, ids=str)

@@ -90,11 +90,11 @@ def test_handshake(
     expected = Outcome.ESTABLISHED if case.offered is Offered.OFFERED else Outcome.PROTOCOL_VERSION
 
     def handshake() -> tls.Observation:
-        trust = certificates.authorities["aliyun"].pem
+        trust = certificates.authority("aliyun").pem
         return tls.handshake(gateway[SERVERS[case.server].port], sni=HOST, trust=trust, version=COMPLETED[case.version])
 
     seen = eventually(handshake, lambda seen: seen.outcome, expected)
-    shown = certificates.servers[HOST].serial if case.offered is Offered.OFFERED else None
+    shown = certificates[HOST].serial if case.offered is Offered.OFFERED else None
     assert (seen.peer.serial if seen.peer else None) == shown
 
 
@@ -105,7 +105,7 @@ def test_route(
     eventually: Eventually,
 ) -> None:  # fmt: skip
     """A path of the VirtualService reaches the backend, which says which path that was."""
-    trust = certificates.authorities["aliyun"].pem
+    trust = certificates.authority("aliyun").pem
     answer = eventually(
         lambda: http.get(gateway[SERVERS[server].port], path, host=HOST, trust=trust),
         lambda answer: answer.status,
@@ -119,7 +119,7 @@ def test_no_route(
     path: str, scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
 ) -> None:
     """Any other path ends at the gateway: 404 from Envoy itself, without a body."""
-    trust = certificates.authorities["aliyun"].pem
+    trust = certificates.authority("aliyun").pem
     answer = eventually(
         lambda: http.get(gateway[SERVERS["minimum 1.2"].port], path, host=HOST, trust=trust),
         lambda answer: answer.status,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshproof.certificates.tree import read
 from meshproof.cluster.kind import CONFIGURATION
 from meshproof.errors import ClusterError, FaultyManifests, MeshproofError
 from meshproof.mesh import faults, istio
@@ -15,6 +16,7 @@ from tests.support.checkout import APPLICATIONS, ROOT
 
 pytest_plugins = ["pytester"]
 
+CERTIFICATES = read(ROOT / "manifests" / "certificates.yaml")
 SCENARIOS = ROOT / "manifests" / "scenarios"
 MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
 ISTIO = "apiVersion: networking.istio.io/v1\n"
@@ -30,7 +32,7 @@ def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | 
     changed = (applications if file.parent == APPLICATIONS else where) / file.name
     changed.write_text(text.replace(old, new, 1))
     try:
-        faults.check(applications, {} if file.parent == APPLICATIONS else {changed: steps})
+        faults.check(applications, {} if file.parent == APPLICATIONS else {changed: steps}, CERTIFICATES)
     except FaultyManifests as error:
         return str(error).replace(f"{changed.parent}/", "").splitlines()
     return []
@@ -38,7 +40,7 @@ def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | 
 
 def test_ours_have_none() -> None:
     """The manifests of the checkout, as they are, are without fault."""
-    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir()))
+    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir()), CERTIFICATES)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +307,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A test module without a manifest is told which file it lacks."""
     with pytest.raises(FaultyManifests, match=r"missing\.yaml: cannot be read: No such file or directory\.$"):
-        faults.check(APPLICATIONS, {tmp_path / "missing.yaml": ()})
+        faults.check(APPLICATIONS, {tmp_path / "missing.yaml": ()}, CERTIFICATES)
 
 
 @pytest.mark.parametrize("error", [FaultyManifests, ClusterError])

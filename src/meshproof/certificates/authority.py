@@ -4,7 +4,7 @@
                ├─ client(identity)              what a client with a URI identity shows
                └─ …, lifetime=Lifetime.EXPIRED  the same with a defect
 
-A second ``Authority`` is the unknown issuer. Every key is RSA-2048, but that of a server may be ECDSA on P-256.
+A second ``Authority`` is the unknown issuer. Keys are RSA-2048; that of a leaf may be ECDSA on P-256.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import Enum
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -74,8 +74,7 @@ class Authority:
 
     def server(
         self,
-        host: str,
-        *,
+        *hosts: str,
         common_name: str | None = None,
         lifetime: Lifetime = Lifetime.CURRENT,
         key: KeyType = KeyType.RSA,
@@ -83,15 +82,15 @@ class Authority:
         """Issue a leaf for a server; its extended key usage admits it as a client's certificate too.
 
         Args:
-            host: The DNS name or IP address in the subject alternative name.
-            common_name: The CN of the subject; the host by default.
+            hosts: The DNS names or IP addresses in the subject alternative name.
+            common_name: The CN of the subject; the first host by default.
             lifetime: When it is valid.
             key: The kind of its key; the authority's is RSA all the same.
         """
         begin, end = lifetime.around(datetime.now(UTC))
         issued = self._ca.issue_cert(
-            host,
-            common_name=common_name or host,
+            *hosts,
+            common_name=common_name or hosts[0],
             organization_name=self._name,
             not_before=begin,
             not_after=end,
@@ -100,44 +99,58 @@ class Authority:
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         return Leaf.from_pem(chain, issued.private_key_pem.bytes())
 
-    def client(self, identity: str, *, common_name: str | None = None, lifetime: Lifetime = Lifetime.CURRENT) -> Leaf:
-        """Issue a leaf for a client whose only identity is a URI, as SPIFFE asks (X509-SVID, section 2).
+    def client(
+        self,
+        *identities: str,
+        common_name: str | None = None,
+        lifetime: Lifetime = Lifetime.CURRENT,
+        key: KeyType = KeyType.RSA,
+    ) -> Leaf:
+        """Issue a leaf for a client whose identity is a URI, as SPIFFE asks (X509-SVID, section 2).
 
         trustme issues DNS names, addresses and e-mail addresses only.
 
         Args:
-            identity: The URI in the subject alternative name, such as ``spiffe://test.client``.
+            identities: The URIs in the subject alternative name, such as ``spiffe://test.client``. SPIFFE has one only.
             common_name: The CN of the subject; none by default.
             lifetime: When it is valid.
+            key: The kind of its key.
         """
-        key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+        own_key = _key(key)
         begin, end = lifetime.around(datetime.now(UTC))
         subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, self._name)]
         if common_name is not None:
             subject.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
+        uris = [x509.UniformResourceIdentifier(identity) for identity in identities]
         issuer_key = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
             x509.CertificateBuilder()
             .subject_name(x509.Name(subject))
             .issuer_name(self._certificate.subject)
-            .public_key(key.public_key())
+            .public_key(own_key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(uris), critical=False)
             .add_extension(_SIGNING_ONLY, critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own_key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key), critical=False)
             .sign(self._signing_key(), hashes.SHA256())
         )
         return Leaf.from_pem(
             certificate.public_bytes(Encoding.PEM),
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            own_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
 
     def _signing_key(self) -> rsa.RSAPrivateKey:
         key = load_pem_private_key(self._ca.private_key_pem.bytes(), password=None)
         assert isinstance(key, rsa.RSAPrivateKey)
         return key
+
+
+def _key(kind: KeyType) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    if kind is KeyType.ECDSA:
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)

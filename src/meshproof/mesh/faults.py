@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meshproof.certificates.tree import Certificates, mint
+from meshproof.certificates.tree import Certificates
 from meshproof.cluster.kind import CONFIGURATION
 from meshproof.cluster.objects import name_of
 from meshproof.errors import FaultyManifests
@@ -90,17 +90,18 @@ class _World:
         return [*pods, {**_GATEWAY, "app": "istio-ingressgateway"}] if namespace == istio.NAMESPACE else pods
 
 
-def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None]) -> None:
+def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates) -> None:
     """Look for faults in the manifests of the applications, and in those of scenarios beside them.
 
     Args:
         applications: The directory of the world that all scenarios share.
         scenarios: The file of each scenario, with the steps that its rows ask for; None if that is not known.
+        certificates: What a Secret can name.
 
     Raises:
         FaultyManifests: With all of them.
     """
-    shared = _World(mint())
+    shared = _World(certificates)
     sentences = list(_configurations())
     sentences += _read(sorted(applications.glob("*.yaml")), shared)
     if not sentences:  # else each scenario would say it again
@@ -420,7 +421,7 @@ def _secret(document: _Written, world: _World) -> Iterator[str]:
     certificate = _at(document.node, "metadata", "annotations", CERTIFICATE)
     if certificate is None:
         yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
-    yield from _named(document, certificate, "certificate", world.certificates.servers)
+    yield from _named(document, certificate, "certificate", world.certificates.definitions)
     authority = _at(document.node, "metadata", "annotations", CLIENT_CA)
     yield from _named(document, authority, "authority", world.certificates.authorities)
 

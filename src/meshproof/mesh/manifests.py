@@ -2,8 +2,9 @@
 
 Three things are put in at run time. A container's ``image`` names a role
 (``httpbin``, ``nginx``, ``curl``). A Secret with the annotation
-``meshproof/certificate`` gets that certificate and its key, and with
-``meshproof/client-ca`` the authority whose clients are let in. And the pods of
+``meshproof/certificate`` gets that certificate and its key: a name, or what it
+is to be, as ``{name: shop.example, key: ECDSA}`` (see ``certificates.tree``).
+With ``meshproof/client-ca`` it gets the authority whose clients are let in. And the pods of
 a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
 reads them when it starts, so where one changes the pods are replaced.
 
@@ -18,11 +19,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
-from meshproof.certificates.tree import Certificates
+from meshproof.certificates.tree import Certificates, Definition
 from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
@@ -56,7 +57,10 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
             for container in (*pod["containers"], *pod.get("initContainers", [])):
                 container["image"] = _named(document, images.applications(), container["image"])
         if document["kind"] == "Secret":
-            document["data"] = _secret_data(document, certificates)
+            try:
+                document["data"] = _secret_data(document["metadata"], certificates)
+            except (ClusterError, ValueError) as error:
+                raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
             content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
@@ -82,12 +86,18 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
     ]
 
 
-def _secret_data(document: Document, certificates: Certificates) -> Mapping[str, str]:
-    annotations = document["metadata"].get("annotations", {})
-    leaf = _named(document, certificates.servers, annotations.get(CERTIFICATE, "no certificate"))
+def _secret_data(metadata: Mapping[str, Any], certificates: Certificates) -> Mapping[str, str]:
+    annotations = metadata.get("annotations", {})
+    if CERTIFICATE not in annotations:
+        raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
+    if isinstance(annotations[CERTIFICATE], dict):
+        name, definition = Definition.inline(annotations[CERTIFICATE])
+        certificates.define(name, definition)
+        annotations[CERTIFICATE] = name
+    leaf = certificates[annotations[CERTIFICATE]]
     data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
     if CLIENT_CA in annotations:
-        data["ca.crt"] = _named(document, certificates.authorities, annotations[CLIENT_CA]).pem
+        data["ca.crt"] = certificates.authority(annotations[CLIENT_CA]).pem
     return {name: base64.b64encode(value).decode() for name, value in data.items()}
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from meshproof.certificates.tree import Certificates, mint
+from meshproof.certificates.tree import Certificates, read
 from meshproof.cluster.kind import Cluster, cluster
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
@@ -80,13 +80,13 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
     Raises:
         MeshproofError: Says what could not be had, and what to do.
     """
-    faults.check(project().applications, {})
+    certificates = read(project().certificates)
+    faults.check(project().applications, {}, certificates)
     chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:
             images = chosen.provide(docker, progress)
         with cluster(settings, images, docker) as ours:
-            certificates = mint()
             kube = Kube(ours.kubeconfig_path)
             try:
                 _install(ours, kube, images, certificates)
