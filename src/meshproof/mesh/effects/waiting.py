@@ -1,0 +1,41 @@
+"""Waiting until the proxies show what documents ask for, and no longer what earlier ones asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshproof.cluster.kube import Kube
+from meshproof.machine.wait import Patience
+from meshproof.mesh.effects.effect import Effect
+from meshproof.mesh.envoy import ProxyConfig
+from meshproof.settings import TIMEOUTS
+
+_LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
+
+
+def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
+    """Wait until the proxies show some effects everywhere, and none from before that is not among them.
+
+    Raises:
+        NotSettled: Which effect is missing, or still there.
+        ClusterError: A proxy refuses what it was told.
+    """
+    asked = "as the manifests ask"
+    gone = [effect for effect in before if effect not in effects and not effect.outlasts]
+    for proxy in dict.fromkeys(effect.proxy for effect in (*effects, *gone)):
+
+        def observe(proxy: tuple[str, str] = proxy) -> str:
+            configs = ProxyConfig.of(kube, *proxy)
+            missing = [each.what for each in effects if each.proxy == proxy and not each.everywhere(configs)]
+            left = [each.what for each in gone if each.proxy == proxy and not each.nowhere(configs)]
+            wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
+            return "; ".join(wrong) or asked
+
+        patience.until(
+            observe,
+            asked,
+            what=f"The configuration of {'/'.join(proxy)}",
+            timeout=TIMEOUTS.configuration,
+            least=_LEAST,
+            interval=0.2,
+        )
