@@ -101,7 +101,7 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "name: httpbin, namespace: default", "name: httpbin, namespace: defualt",
             "line 12: Gateway defualt/httpbin is in the namespace defualt, which no manifest makes: "
-            "the nearest is default.", id="another namespace",
+            "the nearest is 'default'.", id="another namespace",
         ),
         pytest.param(
             MUTUAL, "name: httpbin, namespace: default", "name: Http_Bin, namespace: default",
@@ -126,7 +126,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "credentialName: test.com", "credentialName: tset.com",
             "line 22: Gateway default/httpbin takes its certificate from the Secret tset.com, which is not in "
-            "istio-system, where the ingress gateway looks: the nearest is test.com.", id="a Secret that is not there",
+            "istio-system, where the ingress gateway looks: the nearest is 'test.com'.",
+            id="a Secret that is not there",
         ),
         pytest.param(
             MUTUAL, ", meshproof/client-ca: test", "",
@@ -136,17 +137,17 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "meshproof/certificate: test.com", "meshproof/certificate: text.com",
             "line 8: Secret istio-system/test.com names the certificate text.com, which is not there: "
-            "the nearest is test.com.", id="a certificate that is not there",
+            "the nearest is 'test.com'.", id="a certificate that is not there",
         ),
         pytest.param(
             MUTUAL, "meshproof/client-ca: test", "meshproof/client-ca: tset",
-            "line 8: Secret istio-system/test.com names the authority tset, which is not there: the nearest is test.",
+            "line 8: Secret istio-system/test.com names the authority tset, which is not there: the nearest is 'test'.",
             id="an authority that is not there",
         ),
         pytest.param(
             MUTUAL, "gateways: [httpbin]", "gateways: [htpbin]",
             "line 28: VirtualService default/httpbin binds to the Gateway htpbin, which no manifest has: "
-            "the nearest is httpbin.", id="a gateway of another name",
+            "the nearest is 'httpbin'.", id="a gateway of another name",
         ),
         pytest.param(
             PASSTHROUGH, "hosts: [sample.aliyun.com]\n  gateways", "hosts: [simple.aliyun.com]\n  gateways",
@@ -157,7 +158,7 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             MUTUAL, "host: httpbin\n", "host: httpbim\n",
             "line 33: VirtualService default/httpbin leads to the Service httpbim, which no manifest has: "
-            "the nearest is httpbin.", id="a route to nowhere",
+            "the nearest is 'httpbin'.", id="a route to nowhere",
         ),
         pytest.param(
             MUTUAL, "port: {number: 8000}", "port: {number: 80}",
@@ -172,7 +173,7 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             STRICT, "{app: httpbin}", "{app: httpbni}",
             "line 10: PeerAuthentication default/httpbin selects the pods with app: httpbni, and no Deployment in "
-            "default has such: the nearest is httpbin.", id="a policy for nobody",
+            "default has such: the nearest is 'httpbin'.", id="a policy for nobody",
         ),
         pytest.param(
             STRICT, "mode: STRICT", "mode: STRIKT",
@@ -186,28 +187,28 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         pytest.param(
             HTTPBIN, "image: httpbin", "image: httpbin:1",
             "line 26: Deployment default/httpbin names the image httpbin:1, which is not there: "
-            "the nearest is httpbin.",
+            "the nearest is 'httpbin'.",
             id="an image that is not there",
         ),
         pytest.param(
             HTTPBIN, "serviceAccountName: httpbin", "serviceAccountName: httpbn",
             "line 22: Deployment default/httpbin names the ServiceAccount httpbn, which is not there: "
-            "the nearest is httpbin.", id="an account that is not there",
+            "the nearest is 'httpbin'.", id="an account that is not there",
         ),
         pytest.param(
             HTTPBIN, "selector: {app: httpbin}", "selector: {app: htpbin}",
             "line 10: Service default/httpbin selects the pods with app: htpbin, and no Deployment in default has "
-            "such: the nearest is httpbin.", id="a Service of no pod",
+            "such: the nearest is 'httpbin'.", id="a Service of no pod",
         ),
         pytest.param(
             CLIENTS, "metadata: {name: legacy}", "metadata: {name: legcy}",
             "line 25: Deployment legacy/client is in the namespace legacy, which no manifest makes: "
-            "the nearest is legcy.", id="a namespace that nobody makes",
+            "the nearest is 'legcy'.", id="a namespace that nobody makes",
         ),
         pytest.param(
             NGINX, "configMap: {name: mynginx-configmap}", "configMap: {name: nginx-configmap}",
             "line 57: Deployment default/mynginxapp names the ConfigMap nginx-configmap, which is not there: "
-            "the nearest is mynginx-configmap.", id="a ConfigMap that is not there",
+            "the nearest is 'mynginx-configmap'.", id="a ConfigMap that is not there",
         ),
         pytest.param(
             MUTUAL, "labels: {meshproof/step: deny}", "labels:",
@@ -273,7 +274,7 @@ def test_a_step_leaves_the_applications_alone(tmp_path: Path) -> None:
 def test_a_step_without_documents(tmp_path: Path) -> None:
     """Rows that ask for a step of another name would see the scenario without it."""
     assert found(MUTUAL, "step: deny", "step: denied", tmp_path, ("deny",)) == [
-        "mutual_tls.yaml: rows ask for the step deny, and no document has its label: the nearest is denied."
+        "mutual_tls.yaml: rows ask for the step deny, and no document has its label: the nearest is 'denied'."
     ]
 
 
@@ -283,7 +284,7 @@ def test_a_step_without_rows(tmp_path: Path) -> None:
     (sentence,) = found(MUTUAL, "step: redirect-any-host", "step: redirekt", tmp_path, steps)
     assert sentence == (
         "mutual_tls.yaml, line 72: Gateway default/redirect-any-host belongs to the step redirekt, and no row asks for "
-        "it: the nearest is redirect."
+        "it: the nearest is 'redirect'."
     )
 
 

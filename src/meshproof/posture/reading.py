@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +119,16 @@ class Node:
         names = list(known)
         if isinstance(self.value, str) and self.value in names:
             return self.value
-        near = difflib.get_close_matches(str(self.value), names, n=1) if _is_scalar(self.value) else []
-        raise self.wrong(
-            f"has {_shown(self.value)}, which is not known; "
-            + (f"the nearest is {near[0]!r}" if near else f"choose from {', '.join(names)}")
-        )
+        meant = nearest(str(self.value) if _is_scalar(self.value) else "", names)
+        raise self.wrong(f"has {_shown(self.value)}, which is not known; {meant}")
+
+
+def nearest(wrong: str, known: Collection[str]) -> str:
+    """Return, for the end of a sentence, which of some names could have been meant by one that is not among them."""
+    names = known if isinstance(known, Sequence) else sorted(known)
+    if near := difflib.get_close_matches(wrong, names, n=1):
+        return f"the nearest is {near[0]!r}"
+    return f"choose from {', '.join(names)}" if names else "there is none"
 
 
 def yaml_documents(path: Path, *, keep_empty: bool = False) -> list[Node]:

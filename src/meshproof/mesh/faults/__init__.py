@@ -1,0 +1,114 @@
+"""Faults in manifests, looked for before anything is applied.
+
+A slip in a manifest is quick to make and slow to find: a Gateway on a port that is not there, or a route to a Service
+of another name, is taken by the API without a word, and a test waits for it in vain. Here each fault is one sentence,
+with the file and the line. What only the API knows (a field that a kind does not have, a value that Istio refuses) it
+says when a scenario begins, before any of its documents is applied: see ``Kube.check``.
+
+Source of the kinds: https://istio.io/latest/docs/reference/config/networking/ and ``…/security/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from meshproof.certificates.tree import Certificates
+from meshproof.errors import FaultyManifests
+from meshproof.mesh.faults.document import Written
+from meshproof.mesh.faults.gateways import gateway
+from meshproof.mesh.faults.installation import faults_of_the_installation
+from meshproof.mesh.faults.parts import at
+from meshproof.mesh.faults.policies import authorization_policy, peer_authentication
+from meshproof.mesh.faults.routes import virtual_service
+from meshproof.mesh.faults.workloads import deployment, secret, service
+from meshproof.mesh.faults.world import World, read
+from meshproof.mesh.manifests import STEP
+from meshproof.posture.reading import Unreadable, nearest
+from meshproof.project import as_typed_here
+
+__all__ = ["check"]
+
+_CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
+    "Gateway": gateway,
+    "VirtualService": virtual_service,
+    "AuthorizationPolicy": authorization_policy,
+    "PeerAuthentication": peer_authentication,
+    "Service": service,
+    "Secret": secret,
+    "Deployment": deployment,
+}
+
+
+def check(
+    applications: Path, scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates
+) -> None:
+    """Look for faults in the manifests of the applications, and in those of scenarios beside them.
+
+    Args:
+        applications: The directory of the world that all scenarios share.
+        scenarios: The file of each scenario, with the steps that its rows ask for; None if that is not known.
+        certificates: What a Secret can name.
+
+    Raises:
+        FaultyManifests: With all of them.
+    """
+    shared = World(certificates)
+    sentences = list(faults_of_the_installation())
+    sentences += read(sorted(applications.glob("*.yaml")), shared)
+    if not sentences:  # else each scenario would say it again
+        sentences += _faults_of(shared, shared.documents)
+        for file, steps in scenarios.items():
+            world = World(shared.certificates, list(shared.documents))
+            unreadable = list(read([file], world))
+            own = world.documents[len(shared.documents) :]
+            sentences += unreadable or _faults_of(world, own)
+            sentences += () if unreadable or steps is None else _steps_of_nobody(file, steps, own)
+    if sentences:
+        raise FaultyManifests("\n".join(dict.fromkeys(sentences)))
+
+
+def _faults_of(world: World, documents: Sequence[Written]) -> list[str]:
+    """Say what is wrong with documents, each on its own and with the rest of its world."""
+    sentences = [
+        document.fault(
+            f"is in the namespace {document.namespace}, which no manifest makes: "
+            f"{nearest(document.namespace, world.namespaces())}",
+            at(document.node, "metadata", "namespace"),
+        )
+        for document in documents
+        if document.namespace and document.namespace not in world.namespaces()
+    ]
+    if sentences:  # what refers to one of these would be said to be wrong as well
+        return sentences
+    deployments = [document for document in documents if document.kind == "Deployment"]
+    others = [document for document in documents if document.kind != "Deployment"]
+    return _checked(world, deployments) or _checked(world, others)
+
+
+def _checked(world: World, documents: Sequence[Written]) -> list[str]:
+    """Return the faults of documents; where one lacks what it has to have, no others, for they may come of that."""
+    shapeless: list[str] = []
+    sentences: list[str] = []
+    for document in documents:
+        try:
+            if document.kind in _CHECKS:
+                sentences += _CHECKS[document.kind](document, world)
+        except Unreadable as error:
+            shapeless.append(str(error))
+    return shapeless or sentences
+
+
+def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[Written]) -> Iterator[str]:
+    """Say which steps have rows and no documents, and which have documents and no rows."""
+    there = {document.step for document in documents if document.step}
+    missing = sorted(set(steps) - there)
+    for step in missing:
+        near = nearest(step, there)
+        yield f"{as_typed_here(file)}: rows ask for the step {step}, and no document has its label: {near}."
+    for document in documents:
+        if not missing and document.step and document.step not in steps:
+            yield document.fault(
+                f"belongs to the step {document.step}, and no row asks for it: {nearest(document.step, steps)}",
+                at(document.node, "metadata", "labels", STEP),
+            )

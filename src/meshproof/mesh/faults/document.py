@@ -1,0 +1,88 @@
+"""A document of a manifest, with its lines, and what each has to have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from meshproof.cluster.objects import name_of
+from meshproof.mesh.faults.parts import at, need
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
+from meshproof.posture.reading import Node, nearest
+
+_OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
+_LABELS = (STEP,)  # of ours, those that a manifest can have
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
+
+
+@dataclass(slots=True)
+class Written:
+    """A document of a manifest.
+
+    Attributes:
+        node: Its content, with the lines.
+        kind: Its kind.
+        namespace: Where it belongs; empty for a Namespace.
+        name: What it is called.
+        step: The step that it belongs to; None if it is there from the start.
+    """
+
+    node: Node
+    kind: str
+    namespace: str
+    name: str
+    step: str | None
+
+    def __str__(self) -> str:
+        return name_of({"kind": self.kind, "metadata": {"namespace": self.namespace, "name": self.name}})
+
+    def fault(self, what: str, node: Node | None = None) -> str:
+        """Return the sentence on a fault of it, at the line of a part of it."""
+        place = node or self.node
+        return f"{place.file}, line {place.line}: {self} {what}."
+
+
+def read_document(node: Node) -> Written:
+    """Read what each document has to have.
+
+    Raises:
+        Unreadable: It has it not.
+    """
+    if node.value is None:
+        raise node.wrong("is empty: there is a `---` too many, or all of it is commented out")
+    for key in ("apiVersion", "kind", "metadata"):
+        need(node, key)
+    kind = need(node, "kind").among(KINDS)
+    version = need(node, "apiVersion")
+    if version.text() not in _versions(KINDS[kind]):
+        raise version.is_not(f"{KINDS[kind]} for a {kind}")
+    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA))):
+        part = need(node, "metadata").fields().get(key)
+        for word, value in part.fields().items() if part else ():
+            value.text()
+            if word.startswith("meshproof/"):
+                Node(node.file, f"metadata.{key}", word, value.line).among(ours)
+    name = need(node, "metadata", "name")
+    if not _NAME.fullmatch(name.text()):
+        raise name.is_not("a name of small letters, digits, dots and hyphens")
+    namespace = ""
+    if kind == "Namespace":
+        if spare := at(node, "metadata", "namespace"):
+            raise spare.wrong("is there, and a Namespace is in none")
+    else:
+        namespace = need(node, "metadata", "namespace").text()
+    step = at(node, "metadata", "labels", STEP)
+    return Written(node, kind, namespace, name.text(), step.text() if step else None)
+
+
+def _versions(newest: str) -> list[str]:
+    """Return the API versions that serve a kind; Istio's have older names, too."""
+    group = newest.rpartition("/")[0]
+    return [newest, *(f"{group}/{name}" for name in _OLDER.get(group, ()))]
+
+
+def named(document: Written, node: Node | None, what: str, there: Collection[str]) -> Iterator[str]:
+    """Look whether something that a document names is there."""
+    if node is not None and node.text() not in there:
+        yield document.fault(f"names the {what} {node.value}, which is not there: {nearest(node.text(), there)}", node)

@@ -1,0 +1,87 @@
+"""Faults in a Gateway: its ports, its TLS, and the Secrets that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshproof.cluster.kind import CONFIGURATION
+from meshproof.mesh import istio
+from meshproof.mesh.faults.document import Written
+from meshproof.mesh.faults.parts import at, need
+from meshproof.mesh.faults.world import GATEWAY, World
+from meshproof.mesh.manifests import CLIENT_CA
+from meshproof.posture.reading import Node, nearest
+
+_MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
+_VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+_PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
+
+
+def gateway(document: Written, world: World) -> Iterator[str]:
+    """Look at the servers of a Gateway."""
+    if (selector := need(document.node, "spec", "selector")).value != GATEWAY:
+        yield document.fault("should select the ingress gateway, by `istio: ingressgateway`", selector)
+    for server in need(document.node, "spec", "servers").items():
+        number, protocol = need(server, "port", "number"), need(server, "port", "protocol")
+        need(server, "port", "name").text()
+        if protocol.text().upper() not in _PROTOCOLS:
+            yield document.fault(
+                f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(_PROTOCOLS)}",
+                protocol,
+            )
+        yield from _port(document, number)
+        for host in need(server, "hosts").items():
+            host.text()
+        yield from _tls_of_a_server(document, world, server, protocol.text().upper())
+
+
+def _port(document: Written, number: Node) -> Iterator[str]:
+    """Look whether the ingress gateway has the port of a server."""
+    ports = istio.gateway_ports()
+    if number.number() not in ports:
+        yield document.fault(
+            f"opens port {number.value}, which the ingress gateway does not have: choose from "
+            f"{', '.join(map(str, ports))}, or add it to {istio.MANIFESTS / 'operator.yaml'} and "
+            f"{CONFIGURATION}",
+            number,
+        )
+
+
+def _tls_of_a_server(document: Written, world: World, server: Node, protocol: str) -> Iterator[str]:
+    """Look at the TLS of a Gateway's server: whether there is any, and the Secret that it names."""
+    mode = at(server, "tls", "mode")
+    if mode:
+        mode.among(_MODES)
+    lowest, highest = at(server, "tls", "minProtocolVersion"), at(server, "tls", "maxProtocolVersion")
+    limits = [_VERSIONS.index(limit.among(_VERSIONS)) for limit in (lowest, highest) if limit]
+    if len(limits) > 1 and limits[1] and limits[0] > limits[1]:
+        yield document.fault("has a minimum version above its maximum", lowest)
+    if protocol in ("HTTPS", "TLS") and mode is None:
+        yield document.fault(f"has a server for {protocol} without a `tls.mode`", server)
+    if protocol in ("HTTP", "HTTP2", "GRPC") and mode is not None:
+        yield document.fault(
+            f"has a server for {protocol} with a `tls.mode`: Istio ends no TLS there; its protocol should be HTTPS",
+            mode,
+        )
+    credential = at(server, "tls", "credentialName")
+    if mode and mode.value in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") and credential is None:
+        yield document.fault(f"ends TLS with mode {mode.value} and names no certificate (`credentialName`)", mode)
+    if credential is None:
+        return
+    secrets = world.of("Secret", istio.NAMESPACE)
+    if credential.text() not in secrets:
+        elsewhere = [each for each in world.documents if (each.kind, each.name) == ("Secret", credential.value)]
+        there = f"it is in {elsewhere[0].namespace}" if elsewhere else nearest(credential.text(), secrets)
+        yield document.fault(
+            f"takes its certificate from the Secret {credential.value}, which is not in {istio.NAMESPACE}, where the "
+            f"ingress gateway looks: {there}",
+            credential,
+        )
+    elif mode and mode.value in ("MUTUAL", "OPTIONAL_MUTUAL"):
+        secret = secrets[credential.text()]
+        if not at(secret.node, "metadata", "annotations", CLIENT_CA):
+            yield document.fault(
+                f"asks clients for a certificate, and the Secret {credential.value} does not say whose: annotate it "
+                f"with {CLIENT_CA}",
+                mode,
+            )

@@ -1,0 +1,47 @@
+"""Faults in the objects of Kubernetes: Services, Deployments and Secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshproof.images import ROLES
+from meshproof.mesh.faults.document import Written, named
+from meshproof.mesh.faults.parts import at, list_at, need
+from meshproof.mesh.faults.policies import selects
+from meshproof.mesh.faults.world import World
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA
+
+
+def service(document: Written, world: World) -> Iterator[str]:
+    """Look at the pods of a Service, and at its ports."""
+    yield from selects(document, world, "spec", "selector")
+    for port in need(document.node, "spec", "ports").items():
+        need(port, "port").number()
+
+
+def secret(document: Written, world: World) -> Iterator[str]:
+    """Look at the annotations that a Secret takes its content from."""
+    certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
+    if certificate is None:
+        yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
+    yield from named(document, certificate, "certificate", world.certificates.definitions)
+    authority = at(document.node, "metadata", "annotations", CLIENT_CA)
+    yield from named(document, authority, "authority", world.certificates.authorities)
+
+
+def deployment(document: Written, world: World) -> Iterator[str]:
+    """Look at what the pods of a Deployment are made of."""
+    template = need(document.node, "spec", "template")
+    selector = need(document.node, "spec", "selector", "matchLabels").fields()
+    labels = {name: label.text() for name, label in need(template, "metadata", "labels").fields().items()}
+    if missing := [name for name, node in selector.items() if labels.get(name) != node.value]:
+        yield document.fault(f"selects pods by {', '.join(missing)}, and its own pods have other labels", template)
+    for container in [*need(template, "spec", "containers").items(), *list_at(template, "spec", "initContainers")]:
+        need(container, "name").text()
+        yield from named(document, need(container, "image"), "image", ROLES)
+    account = at(template, "spec", "serviceAccountName")
+    accounts = {"default", *world.of("ServiceAccount", document.namespace)}
+    yield from named(document, account, "ServiceAccount", accounts)
+    for volume in list_at(template, "spec", "volumes"):
+        for kind, path in (("ConfigMap", ("configMap", "name")), ("Secret", ("secret", "secretName"))):
+            yield from named(document, at(volume, *path), kind, world.of(kind, document.namespace))

@@ -1,0 +1,71 @@
+"""The documents that are in force together, and what others refer to in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meshproof.certificates.tree import Certificates
+from meshproof.mesh import istio
+from meshproof.mesh.faults.document import Written, read_document
+from meshproof.mesh.faults.parts import value_at
+from meshproof.posture.reading import Unreadable, yaml_documents
+from meshproof.project import as_typed_here
+
+GATEWAY = {"istio": "ingressgateway"}
+"""What selects the ingress gateway."""
+_ALWAYS_THERE = ("default", istio.NAMESPACE)
+
+
+@dataclass(slots=True)
+class World:
+    """What the documents that are in force together have in them."""
+
+    certificates: Certificates
+    documents: list[Written] = field(default_factory=list)
+
+    def of(self, kind: str, namespace: str) -> dict[str, Written]:
+        """Return the documents of a kind in a namespace, by name."""
+        return {each.name: each for each in self.documents if (each.kind, each.namespace) == (kind, namespace)}
+
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that there are."""
+        return [*_ALWAYS_THERE, *(each.name for each in self.documents if each.kind == "Namespace")]
+
+    def labels(self, namespace: str) -> list[Mapping[str, Any]]:
+        """Return the labels of the pods in a namespace, those of the gateway among them."""
+        pods: list[Mapping[str, Any]] = [
+            labels if isinstance(labels := value_at(each.node, "spec", "template", "metadata", "labels"), dict) else {}
+            for each in self.of("Deployment", namespace).values()
+        ]
+        return [*pods, {**GATEWAY, "app": "istio-ingressgateway"}] if namespace == istio.NAMESPACE else pods
+
+
+def read(files: Sequence[Path], world: World) -> Iterator[str]:
+    """Add the documents of files to a world, and say what keeps others from being one."""
+    for file in files:
+        try:
+            nodes = yaml_documents(as_typed_here(file), keep_empty=True)
+        except Unreadable as error:
+            yield str(error)
+            continue
+        if not nodes:
+            yield f"{as_typed_here(file)}: there is no document in it."
+        for node in nodes:
+            try:
+                document = read_document(node)
+            except Unreadable as error:
+                yield str(error)
+                continue
+            twin = next((other for other in world.documents if _same(other, document, file)), None)
+            if twin:
+                yield document.fault(f"is there twice, first in {twin.node.file}, line {twin.node.line}")
+            world.documents.append(document)
+
+
+def _same(one: Written, other: Written, file: Path) -> bool:
+    """Return whether two documents are one object; a step may replace what the same manifest has, and nothing else."""
+    by_a_step = one.step != other.step and one.node.file == as_typed_here(file)
+    return (one.kind, one.namespace, one.name) == (other.kind, other.namespace, other.name) and not by_a_step
