@@ -14,9 +14,9 @@ from meshproof.tls import Posture, ProtocolVersion
 from tests.e2e.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
 
 SERVERS = {
-    "restricted": Server(8445, "aliyun.com"),
-    "legacy": Server(8446, "aliyun.com"),
-    "ECDSA": Server(8447, "ecdsa.aliyun.com"),
+    "restricted": Server("https-restricted", "aliyun.com"),
+    "legacy": Server("https-legacy", "aliyun.com"),
+    "ECDSA": Server("https-ecdsa", "ecdsa.aliyun.com"),
 }
 KEYS = {"restricted": "RSA 2048", "legacy": "RSA 2048", "ECDSA": "EC P-256"}
 P_256, X25519 = "256 bit ECDH (P-256)", "253 bit ECDH (X25519)"

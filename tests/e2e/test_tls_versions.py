@@ -14,11 +14,15 @@ from meshproof.certificates.tree import Certificates
 from meshproof.mesh.scenario import Scenario
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenario import Eventually
-from meshproof.tls import WORDLESS, Address, Offered, Outcome, Posture, ProtocolVersion
+from meshproof.tls import WORDLESS, Offered, Outcome, Posture, ProtocolVersion
 from tests.e2e.seed import Row, seed_rows
 
 HOST = "aliyun.com"
-SERVERS = {"minimum 1.2": Server(8441, HOST), "only 1.2": Server(8442, HOST), "only 1.3": Server(8444, HOST)}
+SERVERS = {
+    "minimum 1.2": Server("https", HOST),
+    "only 1.2": Server("https-only-1-2", HOST),
+    "only 1.3": Server("https-only-1-3", HOST),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,15 @@ def test_client(row: Row, postures: Mapping[str, Posture]) -> None:
 
 
 @pytest.mark.parametrize("case", HANDSHAKES, ids=str)
-def test_handshake(
-    case: Case, scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
-) -> None:
+def test_handshake(case: Case, scenario: Scenario, certificates: Certificates, eventually: Eventually) -> None:
     """A client that speaks only one version gets in with it, and sees the gateway's certificate, or gets alert 70."""
     expected = Outcome.ESTABLISHED if case.offered is Offered.OFFERED else Outcome.PROTOCOL_VERSION
 
     def handshake() -> tls.Observation:
         trust = certificates.authority("aliyun").pem
-        return tls.handshake(gateway[SERVERS[case.server].port], sni=HOST, trust=trust, version=COMPLETED[case.version])
+        return tls.handshake(
+            scenario.address(SERVERS[case.server].port), sni=HOST, trust=trust, version=COMPLETED[case.version]
+        )
 
     seen = eventually(handshake, lambda seen: seen.outcome, expected)
     shown = certificates[HOST].serial if case.offered is Offered.OFFERED else None
@@ -101,13 +105,13 @@ def test_handshake(
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("path", ROUTES)
 def test_route(
-    server: str, path: str, scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates,
+    server: str, path: str, scenario: Scenario, certificates: Certificates,
     eventually: Eventually,
 ) -> None:  # fmt: skip
     """A path of the VirtualService reaches the backend, which says which path that was."""
     trust = certificates.authority("aliyun").pem
     answer = eventually(
-        lambda: http.get(gateway[SERVERS[server].port], path, host=HOST, trust=trust),
+        lambda: http.get(scenario.address(SERVERS[server].port), path, host=HOST, trust=trust),
         lambda answer: answer.status,
         200,
     )
@@ -115,13 +119,11 @@ def test_route(
 
 
 @pytest.mark.parametrize("path", NO_ROUTES)
-def test_no_route(
-    path: str, scenario: Scenario, gateway: Mapping[int, Address], certificates: Certificates, eventually: Eventually
-) -> None:
+def test_no_route(path: str, scenario: Scenario, certificates: Certificates, eventually: Eventually) -> None:
     """Any other path ends at the gateway: 404 from Envoy itself, without a body."""
     trust = certificates.authority("aliyun").pem
     answer = eventually(
-        lambda: http.get(gateway[SERVERS["minimum 1.2"].port], path, host=HOST, trust=trust),
+        lambda: http.get(scenario.address(SERVERS["minimum 1.2"].port), path, host=HOST, trust=trust),
         lambda answer: answer.status,
         404,
     )

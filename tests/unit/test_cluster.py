@@ -13,10 +13,10 @@ from filelock import FileLock
 
 from meshproof.cli.cluster import program
 from meshproof.cluster.kind import Cluster, Record, delete_cluster
+from meshproof.cluster.ports import NODES
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError
 from meshproof.machine.process import run
-from meshproof.mesh.istio import gateway_ports
 from tests.unit.programs import PATIENCE, shell
 
 NOT_ASKED = Docker("0.0.0")  # a daemon that nobody gets as far as asking
@@ -78,7 +78,7 @@ def test_the_status_is_whole(columns: str, state: Path) -> None:
     """It says of a cluster all that a user needs, a fact a line, and cuts nothing: names can be copied from it."""
     directory = recorded(state / "meshproof-cache", OURS, mesh="docker.io/istio:1.31.1 0123456789abcdef")
     (state / "named").write_text(f"{OURS}\n")
-    bound = {f"{node}/tcp": [{"HostPort": str(50000 + port)}] for port, node in gateway_ports().items()}
+    bound = {f"{node}/tcp": [{"HostPort": str(50000 + port)}] for port, node in NODES.items()}
     (state / "ports").write_text(json.dumps(bound))
     assert status(state, columns) == [
         "ours",
@@ -86,7 +86,7 @@ def test_the_status_is_whole(columns: str, state: Path) -> None:
         "  node image  node",
         "  mesh        docker.io/istio:1.31.1",
         f"  kubeconfig  {directory / 'kubeconfig'}",
-        *(f"  gateway     port {port} is 127.0.0.1:{50000 + port}" for port in gateway_ports()),
+        *(f"  gateway     port {port} is 127.0.0.1:{50000 + port}" for port in (80, 443)),
         "  test it     pytest tests/e2e --cluster-name ours",
         f"  delete it   {program('meshproof')} down --cluster-name ours",
     ]

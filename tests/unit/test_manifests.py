@@ -13,12 +13,13 @@ import yaml
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import read
-from meshproof.cluster.kind import CONFIGURATION
+from meshproof.cluster.kind import configuration
 from meshproof.cluster.objects import Document, name_of
+from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
-from meshproof.mesh import istio
-from meshproof.mesh.manifests import KINDS, load, step_of
+from meshproof.mesh.istio import operators
+from meshproof.mesh.manifests import KINDS, lease, load, step_of
 from tests.support.checkout import ROOT
 
 MANIFESTS = ROOT / "manifests"
@@ -29,6 +30,13 @@ CERTIFICATES = read(MANIFESTS / "certificates.yaml")
 
 # https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/#explicit-protocol-selection
 DECLARED = re.compile(r"(grpc|grpc-web|http|http2|https|mongo|mysql|redis|tcp|tls|udp)(-.+)?")
+
+
+def gateway_service(images: ImageSet) -> list[dict[str, Any]]:
+    """Return the ports of the ingress gateway's Service that istioctl is given."""
+    operator = yaml.safe_load(operators(images)[0])
+    ports: list[dict[str, Any]] = operator["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
+    return ports
 
 
 def secret(**annotations: str) -> Document:
@@ -155,15 +163,20 @@ def test_a_manifest_is_complete(file: Path) -> None:
 def test_every_port_declares_its_protocol() -> None:
     """Upstream Envoy can't tell the protocol of a connection: the name of each port of a Service has to."""
     ports = [port for each in raw(*APPLIED) if each["kind"] == "Service" for port in each["spec"]["ports"]]
-    (operator,) = raw(istio.MANIFESTS / "operator.yaml")
-    ports += operator["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
+    ports += gateway_service(IMAGES)
     assert [port["name"] for port in ports if not DECLARED.fullmatch(port["name"])] == []
 
 
-def test_every_gateway_listens_where_it_can_be_reached() -> None:
-    """Each port of a Gateway is one of the ingress gateway's Service."""
-    servers = [server for each in raw(*APPLIED) if each["kind"] == "Gateway" for server in each["spec"]["servers"]]
-    assert {server["port"]["number"] for server in servers} <= istio.gateway_ports().keys()
+def test_a_server_without_a_port_is_given_a_free_one() -> None:
+    """It is one that no scenario has; servers whose ports are called alike share it, and a number stays as it is."""
+    ports: list[dict[str, Any]] = [{"name": "a"}, {"name": "b"}, {"name": "a"}, {"name": "c", "number": 443}]
+    gateway = {"kind": "Gateway", "spec": {"servers": [{"port": port} for port in ports]}}
+    leased = {LEASED[0]}
+    assert lease([gateway], leased) == {"a": LEASED[1], "b": LEASED[2]}
+    assert [port["number"] for port in ports] == [LEASED[1], LEASED[2], LEASED[1], 443]
+    assert leased == {*LEASED[:3]}
+    with pytest.raises(ClusterError, match=rf"^All {len(LEASED)} ports of the ingress gateway"):
+        lease([{"kind": "Gateway", "spec": {"servers": [{"port": {"name": "d"}}]}}], {*LEASED})
 
 
 def test_what_a_killed_run_leaves_can_be_found() -> None:
@@ -171,9 +184,10 @@ def test_what_a_killed_run_leaves_can_be_found() -> None:
     assert {(document["kind"], document["apiVersion"]) for document in raw(*APPLIED)} <= KINDS.items()
 
 
-def test_kind_maps_the_ports_of_the_gateway() -> None:
+def test_kind_and_the_gateway_have_the_same_ports() -> None:
     """Each node port of the ingress gateway is a port that Docker chooses, on this machine only; and no other is."""
-    (configuration,) = raw(CONFIGURATION)
-    mapped = [mapping for node in configuration["nodes"] for mapping in node.get("extraPortMappings", [])]
+    (node,) = configuration(packages=True)["nodes"]
     wanted = {"hostPort": -1, "listenAddress": "127.0.0.1"}
-    assert mapped == [{"containerPort": port, **wanted} for port in istio.gateway_ports().values()]
+    node_ports = [port["nodePort"] for port in gateway_service(IMAGES)]
+    assert node["extraPortMappings"] == [{"containerPort": port, **wanted} for port in node_ports]
+    assert [port["port"] for port in gateway_service(IMAGES)] == [80, 443, *LEASED]

@@ -12,9 +12,9 @@ import click
 from meshproof.cli.options import which_images
 from meshproof.cli.output import report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
+from meshproof.cluster.ports import FIXED, NODES
 from meshproof.docker.engine import daemon
 from meshproof.machine.console import console
-from meshproof.mesh.istio import gateway_ports
 from meshproof.mesh.testbed import testbed
 from meshproof.project import as_typed_here
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
@@ -77,7 +77,7 @@ def status() -> None:
             record, bound = found.record(), found.ports() if found.exists() else {}
             if record is None:  # deleted while we looked
                 continue
-            ours = {port: Address("127.0.0.1", bound[node]) for port, node in gateway_ports().items() if node in bound}
+            ours = {port: Address("127.0.0.1", bound[node]) for port, node in NODES.items() if node in bound}
             state = _state(record, answering, running=bool(bound))
             mesh = record.mesh.partition(" ")[0] or "none yet"
             facts = {"state": state, "node image": record.image, "mesh": mesh}
@@ -110,7 +110,7 @@ def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iter
     """Say how a cluster is reached, if it has a gateway, and deleted."""
     if gateway:
         yield "kubeconfig", str(kubeconfig)
-        yield from (("gateway", f"port {port} is {address}") for port, address in gateway.items())
+        yield from (("gateway", f"port {port.number} is {gateway[port.number]}") for port in FIXED)
         yield "test it", f"{program('pytest')} tests/e2e --cluster-name {name}"
     yield "delete it", f"{program('meshproof')} down --cluster-name {name}"
 

@@ -25,6 +25,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pytest_kind.cluster import KindCluster
 
+from meshproof.cluster.ports import PORTS
 from meshproof.docker import capability_runtime, leftovers
 from meshproof.docker.engine import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
@@ -133,7 +134,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
 
     def _configuration(self) -> str:
         """Return our configuration as kind reads it."""
-        return yaml.safe_dump(_configuration(packages=self.image.startswith("meshproof/")))
+        return yaml.safe_dump(configuration(packages=self.image.startswith("meshproof/")))
 
     def _use_again(self, record: Record, *, made_with: str, asked: str) -> None:
         if record.image != self.image:
@@ -402,9 +403,14 @@ def _understood(written: object) -> Record:
     raise ValueError("it is no record")
 
 
-def _configuration(*, packages: bool) -> dict[str, Any]:
+def configuration(*, packages: bool) -> dict[str, Any]:
     """Return kind's configuration for this machine and this kind of node image."""
     configuration: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
+    (node,) = configuration["nodes"]
+    # A host port of -1 lets Docker choose a free one.
+    node["extraPortMappings"] = [
+        {"containerPort": port.node, "hostPort": -1, "listenAddress": "127.0.0.1"} for port in PORTS
+    ]
     if packages:
         configuration.setdefault("networking", {})["disableDefaultCNI"] = True  # our node image brings its own
     if capability_runtime.missing_capabilities():

@@ -8,20 +8,21 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import yaml
 
 from meshproof.cluster.kube import Kube
+from meshproof.cluster.ports import PORTS
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import ImageSet
 from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 
-MANIFESTS = Path(__file__).with_name("installation")
+_INSTALLATION = Path(__file__).with_name("installation")
+_NAMES = {80: "http2", 443: "https"}  # of ports of the Service: Istio takes their protocols from them
 NAMESPACE = "istio-system"
 _PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
 
@@ -33,12 +34,16 @@ def install(images: ImageSet, kubeconfig: Path) -> None:
         ClusterError: istioctl failed; with its last words.
     """
     command: list[str | Path] = [images.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
-    command += [f"--filename={file}" for file in _operator_files(images)]
     command += [f"--set=hub={images.istio_hub}", f"--set=tag={images.istio_tag}"]
-    explained = ""
     command += [f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s"]
+    explained = ""
     try:
-        process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
+        with TemporaryDirectory(prefix="meshproof-") as directory:
+            for number, operator in enumerate(operators(images)):
+                file = Path(directory, f"{number}.yaml")
+                file.write_text(operator)
+                command.append(f"--filename={file}")
+            process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
     except CommandFailed as error:
         with suppress(ClusterError):
             explained = Kube(kubeconfig).explain(NAMESPACE)
@@ -63,12 +68,25 @@ def renew(kube: Kube) -> None:
 
 def identity(images: ImageSet) -> str:
     """Name what `install` would install: the images and the options, by their content."""
-    content = hashlib.sha256("".join(file.read_text() for file in _operator_files(images)).encode())
+    content = hashlib.sha256("".join(operators(images)).encode())
     return f"{images.istio_hub}:{images.istio_tag} {content.hexdigest()[:16]}"
 
 
-def _operator_files(images: ImageSet) -> list[Path]:
-    return [MANIFESTS / "operator.yaml", *([MANIFESTS / "vanilla-envoy.yaml"] if images.vanilla_envoy else [])]
+def operators(images: ImageSet) -> list[str]:
+    """Return the documents that `istioctl install` is given."""
+    operator = yaml.safe_load((_INSTALLATION / "operator.yaml").read_text())
+    (ingress,) = operator["spec"]["components"]["ingressGateways"]
+    ingress["k8s"]["service"]["ports"] = [
+        {
+            "name": _NAMES.get(port.number, f"https-{port.number}"),
+            "port": port.number,
+            "targetPort": port.target,
+            "nodePort": port.node,
+        }
+        for port in PORTS
+    ]
+    vanilla = [(_INSTALLATION / "vanilla-envoy.yaml").read_text()] if images.vanilla_envoy else []
+    return [yaml.safe_dump(operator), *vanilla]
 
 
 def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
@@ -85,24 +103,6 @@ def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
         return "ready" if kube.is_rolled_out(NAMESPACE, "istiod") else "not rolled out"
 
     until(observe, "ready", what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.explain(NAMESPACE))
-
-
-def gateway_ports() -> dict[int, int]:
-    """Return the node ports of the ingress gateway by the port of its Service."""
-    return {port["port"]: port["nodePort"] for port in _ingress_service()}
-
-
-def gateway_target_ports() -> dict[int, int]:
-    """Return the ports of the ingress gateway's pod by the port of its Service."""
-    return {port["port"]: port["targetPort"] for port in _ingress_service()}
-
-
-@cache
-def _ingress_service() -> list[dict[str, Any]]:
-    operator = yaml.safe_load((MANIFESTS / "operator.yaml").read_text())
-    (ingress,) = operator["spec"]["components"]["ingressGateways"]
-    ports: list[dict[str, Any]] = ingress["k8s"]["service"]["ports"]
-    return ports
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:

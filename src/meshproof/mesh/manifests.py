@@ -8,6 +8,9 @@ With ``meshproof/client-ca`` it gets the authority whose clients are let in. And
 a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
 reads them when it starts, so where one changes the pods are replaced.
 
+A server of a Gateway whose port has no number gets a free port of the ingress
+gateway when its scenario is made: see `lease`.
+
 A document with the label ``meshproof/step`` belongs to a step of its scenario:
 it is applied when the scenario comes to it and not before.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +28,7 @@ import yaml
 
 from meshproof.certificates.tree import Certificates, Definition
 from meshproof.cluster.objects import Document, name_of, strings
+from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 
@@ -66,6 +70,36 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
             content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
             document["spec"]["template"]["metadata"].setdefault("annotations", {})[CONTENT] = content[:16]
     return documents
+
+
+def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
+    """Give each server of a Gateway that names no port a free one of the ingress gateway.
+
+    Args:
+        documents: Those of a scenario; the numbers are put into them.
+        leased: The ports that other scenarios have; those of this one are added.
+
+    Returns:
+        The ports that were given, by the name that the manifest has for them. Servers whose ports are called alike
+        share one.
+
+    Raises:
+        ClusterError: No port is free.
+    """
+    servers = [server for each in documents if each["kind"] == "Gateway" for server in each["spec"]["servers"]]
+    ports: dict[str, int] = {}
+    for port in (server["port"] for server in servers if "number" not in server["port"]):
+        if port["name"] not in ports:
+            free = [number for number in LEASED if number not in leased]
+            if not free:
+                raise ClusterError(
+                    f"All {len(LEASED)} ports of the ingress gateway that a scenario can be given are taken. Remove a "
+                    "scenario, or let servers with different hosts share a port: call their ports alike."
+                )
+            ports[port["name"]] = free[0]
+            leased.add(free[0])
+        port["number"] = ports[port["name"]]
+    return ports
 
 
 def step_of(document: Document) -> str | None:

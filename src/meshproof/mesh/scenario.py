@@ -13,6 +13,7 @@ from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.testbed import Testbed
+from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
 
@@ -22,16 +23,19 @@ class Scenario:
 
     Attributes:
         name: The stem of the manifest.
+        ports: The ports of the gateway that its servers were given, by the name that the manifest has for them.
     """
 
     def __init__(self, manifest: Path, testbed: Testbed, patience: Patience) -> None:
         """Read the manifest; apply nothing."""
         self.name = manifest.stem
+        self._testbed = testbed
         self._kube = testbed.kube
         self._patience = patience
         self._documents = manifests.load(manifest, images=testbed.images, certificates=testbed.certificates)
         for document in self._documents:
             document["metadata"].setdefault("labels", {})[LABEL] = self.name
+        self.ports = manifests.lease(self._documents, testbed.leased)
         self._in_force: list[Document] = []
         self._effects: list[effects.Effect] = []
 
@@ -67,6 +71,22 @@ class Scenario:
     def remove(self) -> None:
         """Delete all that is in force, and wait until the proxies have forgotten it."""
         self._have([])
+        self._testbed.leased.difference_update(self.ports.values())
+
+    def address(self, port: int | str) -> Address:
+        """Return where a port of the gateway is on this machine.
+
+        Args:
+            port: Its number in the gateway's Service; or its name in the manifest, where that gives no number.
+
+        Raises:
+            ClusterError: There is no such port.
+        """
+        number = self.ports.get(port) if isinstance(port, str) else port
+        if number not in self._testbed.gateway:
+            known = ", ".join(map(str, [*self._testbed.gateway, *self.ports]))
+            raise ClusterError(f"The gateway has no port {port} for the scenario {self.name}: choose from {known}.")
+        return self._testbed.gateway[number]
 
     def _of(self, step: str | None) -> list[Document]:
         return [document for document in self._documents if manifests.step_of(document) == step]

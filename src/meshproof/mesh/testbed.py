@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshproof.certificates.tree import Certificates, read
 from meshproof.cluster.kind import Cluster, cluster
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
+from meshproof.cluster.ports import NODES
 from meshproof.docker.engine import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
@@ -46,6 +47,7 @@ class Testbed:
         versions: What was asked for.
         certificates: What servers and clients show.
         gateway: The ingress gateway's addresses on this machine, by the port of its Service.
+        leased: The ports of its Service that scenarios have been given.
     """
 
     __test__ = False  # not a test class, whatever pytest makes of the name
@@ -56,6 +58,7 @@ class Testbed:
     versions: Versions
     certificates: Certificates
     gateway: dict[int, Address]
+    leased: set[int] = field(default_factory=set)
 
     def describe(self) -> dict[str, str]:
         """Return what a bug report needs: the versions of everything, as the parts themselves tell them."""
@@ -146,4 +149,4 @@ def _have_applications(kube: Kube, documents: list[Document]) -> None:
 def _addresses(ours: Cluster) -> dict[int, Address]:
     """Return where the ports of the ingress gateway's Service are on this machine."""
     bound = ours.ports()
-    return {port: Address("127.0.0.1", bound[node_port]) for port, node_port in istio.gateway_ports().items()}
+    return {port: Address("127.0.0.1", bound[node_port]) for port, node_port in NODES.items()}

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from meshproof.mesh import istio
+from meshproof.cluster.ports import TARGETS
 from meshproof.mesh.effects.effect import INGRESS, Effect, Gateways
 from meshproof.mesh.effects.hosts import bare
 from meshproof.mesh.effects.tls_settings import CLIENT_CA, settings, settings_in_force
@@ -18,7 +18,7 @@ PLAIN = ("HTTP", "HTTP2", "GRPC")
 
 def effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
     """Return what a server of a Gateway does; that of one that passes TLS on comes with its VirtualService."""
-    port, tls = istio.gateway_target_ports()[server["port"]["number"]], server.get("tls", {})
+    port, tls = TARGETS[server["port"]["number"]], server.get("tls", {})
     hosts = [bare(host) for host in server["hosts"]]
     if server["port"]["protocol"].upper() in PLAIN:
         yield _takes_http(port)

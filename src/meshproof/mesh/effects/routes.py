@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from meshproof.cluster.objects import Document, name_of
+from meshproof.cluster.ports import TARGETS
 from meshproof.errors import ClusterError
-from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import INGRESS, Effect, Gateways, key_of
 from meshproof.mesh.effects.gateways import PLAIN
 from meshproof.mesh.effects.hosts import bare, hosts_meet
@@ -17,7 +17,7 @@ from meshproof.mesh.envoy import ProxyConfig
 
 def effects_of_passing(routes: Sequence[Mapping[str, Any]]) -> Iterator[Effect]:
     """Return what the TLS routes of a VirtualService do."""
-    ports = istio.gateway_target_ports()
+    ports = TARGETS
     for match in (match for route in routes for match in route["match"]):
         yield from (_passes(ports[match["port"]], host) for host in match["sniHosts"])
 
@@ -40,7 +40,7 @@ def effects_of_routes(document: Document, gateways: Gateways) -> Iterator[Effect
             if not meets or server.get("tls", {}).get("mode") == "PASSTHROUGH":
                 continue
             if port["protocol"].upper() in PLAIN:
-                routes = f"http.{istio.gateway_target_ports()[port['number']]}"
+                routes = f"http.{TARGETS[port['number']]}"
             else:
                 routes = f"https.{port['number']}.{port['name']}.{gateway}.{where or namespace}"
             yield _routes(routes, f"/namespaces/{namespace}/virtual-service/{name}")

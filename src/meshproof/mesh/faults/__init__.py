@@ -17,7 +17,6 @@ from meshproof.certificates.tree import Certificates
 from meshproof.errors import FaultyManifests
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.gateways import gateway
-from meshproof.mesh.faults.installation import faults_of_the_installation
 from meshproof.mesh.faults.parts import at
 from meshproof.mesh.faults.policies import authorization_policy, peer_authentication
 from meshproof.mesh.faults.routes import virtual_service
@@ -40,9 +39,7 @@ _CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
 }
 
 
-def check(
-    applications: Path, scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates
-) -> None:
+def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates) -> None:
     """Look for faults in the manifests of the applications, and in those of scenarios beside them.
 
     Args:
@@ -54,8 +51,7 @@ def check(
         FaultyManifests: With all of them.
     """
     shared = World(certificates)
-    sentences = list(faults_of_the_installation())
-    sentences += read(sorted(applications.glob("*.yaml")), shared)
+    sentences = list(read(sorted(applications.glob("*.yaml")), shared))
     if not sentences:  # else each scenario would say it again
         sentences += _faults_of(shared, shared.documents)
         for file, steps in scenarios.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshproof.cluster.kind import CONFIGURATION
+from meshproof.cluster.ports import FIXED
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need
@@ -22,27 +22,26 @@ def gateway(document: Written, world: World) -> Iterator[str]:
     if (selector := need(document.node, "spec", "selector")).value != GATEWAY:
         yield document.fault("should select the ingress gateway, by `istio: ingressgateway`", selector)
     for server in need(document.node, "spec", "servers").items():
-        number, protocol = need(server, "port", "number"), need(server, "port", "protocol")
-        need(server, "port", "name").text()
+        protocol = need(server, "port", "protocol")
         if protocol.text().upper() not in _PROTOCOLS:
             yield document.fault(
                 f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(_PROTOCOLS)}",
                 protocol,
             )
-        yield from _port(document, number)
+        yield from _port(document, server)
         for host in need(server, "hosts").items():
             host.text()
         yield from _tls_of_a_server(document, world, server, protocol.text().upper())
 
 
-def _port(document: Written, number: Node) -> Iterator[str]:
-    """Look whether the ingress gateway has the port of a server."""
-    ports = istio.gateway_ports()
-    if number.number() not in ports:
+def _port(document: Written, server: Node) -> Iterator[str]:
+    """Look whether the ingress gateway has the port of a server; one without a number is given a free one."""
+    need(server, "port", "name").text()
+    number, fixed = at(server, "port", "number"), [port.number for port in FIXED]
+    if number is not None and number.number() not in fixed:
         yield document.fault(
             f"opens port {number.value}, which the ingress gateway does not have: choose from "
-            f"{', '.join(map(str, ports))}, or add it to {istio.MANIFESTS / 'operator.yaml'} and "
-            f"{CONFIGURATION}",
+            f"{', '.join(map(str, fixed))}, or leave the number out, and the server is given a free port",
             number,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from meshproof.mesh import istio
+from meshproof.cluster.ports import FIXED
 from meshproof.mesh.effects.hosts import hosts_meet
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, list_at, need, value_at
@@ -31,12 +31,12 @@ def virtual_service(document: Written, world: World) -> Iterator[str]:
         for target in list_at(route, "route"):
             yield from _destination(document, world, need(target, "destination"))
     for match in (match for route in list_at(document.node, "spec", "tls") for match in list_at(route, "match")):
-        port = need(match, "port")
+        port, fixed = need(match, "port"), [port.number for port in FIXED]
         need(match, "sniHosts").items()
-        if port.number() not in istio.gateway_ports():
+        if port.number() not in fixed:
             yield document.fault(
                 f"is about port {port.value}, which the ingress gateway does not have: "
-                f"choose from {', '.join(map(str, istio.gateway_ports()))}",
+                f"choose from {', '.join(map(str, fixed))}",
                 port,
             )
 
