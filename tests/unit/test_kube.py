@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshproof.cluster.kube import is_same_pod
+from meshproof.cluster.kube.same_pod import is_same_pod
 from meshproof.cluster.objects import Document
 
 MADE_AT, LATER = "2026-01-01T09:59:59Z", "2026-01-01T10:00:00Z"

@@ -23,10 +23,10 @@ def collect(kube: Kube, directory: Path) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     for namespace in NAMESPACES:
-        _write(directory / f"{namespace}-pods.txt", kube.describe_pods, namespace)
-        _write(directory / f"{namespace}-events.txt", kube.events, namespace)
-        for pod, container in kube.containers(namespace):
-            _write(directory / f"{namespace}-{pod}-{container}.log", kube.log, namespace, pod, container)
+        _write(directory / f"{namespace}-pods.txt", kube.pods.describe, namespace)
+        _write(directory / f"{namespace}-events.txt", kube.pods.events, namespace)
+        for pod, container in kube.pods.containers(namespace):
+            _write(directory / f"{namespace}-{pod}-{container}.log", kube.pods.log, namespace, pod, container)
     for namespace, app in (
         (istio.NAMESPACE, "istio-ingressgateway"),
         ("default", "httpbin"),

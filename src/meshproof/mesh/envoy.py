@@ -46,7 +46,7 @@ class ProxyConfig:
         """
         return [
             cls.read(f"{namespace}/{pod}", istio.pod_request(kube, namespace, pod, "config_dump"))
-            for pod in kube.pods(namespace, app)
+            for pod in kube.pods.ready(namespace, app)
         ]
 
     @classmethod

@@ -46,7 +46,7 @@ def install(images: ImageSet, kubeconfig: Path) -> None:
             process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
     except CommandFailed as error:
         with suppress(ClusterError):
-            explained = Kube(kubeconfig).explain(NAMESPACE)
+            explained = Kube(kubeconfig).pods.explain(NAMESPACE)
         raise ClusterError(f"`istioctl install` failed: {error.tail.strip()[-400:]}. {explained}") from error
 
 
@@ -60,10 +60,10 @@ def renew(kube: Kube) -> None:
         NotSettled: A pod is not ready again.
     """
     for name in sorted(
-        kube.deployments(NAMESPACE), key=lambda name: name != "istiod"
+        kube.deployments.names(NAMESPACE), key=lambda name: name != "istiod"
     ):  # istiod injects into the others
-        kube.rolled_out(NAMESPACE, name)
-        kube.renew_pods(NAMESPACE, name)
+        kube.deployments.rolled_out(NAMESPACE, name)
+        kube.deployments.renew_pods(NAMESPACE, name)
 
 
 def identity(images: ImageSet) -> str:
@@ -100,9 +100,9 @@ def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
     def observe() -> str:
         if installing.done():
             installing.result()
-        return "ready" if kube.is_rolled_out(NAMESPACE, "istiod") else "not rolled out"
+        return "ready" if kube.deployments.is_rolled_out(NAMESPACE, "istiod") else "not rolled out"
 
-    until(observe, "ready", what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.explain(NAMESPACE))
+    until(observe, "ready", what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.pods.explain(NAMESPACE))
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
@@ -111,13 +111,13 @@ def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
     Raises:
         ClusterError: There is no ready pod, or its agent refused.
     """
-    return pod_request(kube, namespace, kube.pod(namespace, app), path)
+    return pod_request(kube, namespace, kube.pods.any_ready(namespace, app), path)
 
 
 def pod_request(kube: Kube, namespace: str, pod: str, path: str) -> str:
     """Ask the Envoy of a pod; see ``proxy_request``."""
     command = ["pilot-agent", "request", "GET", path]
-    output = kube.run_in_pod(namespace, pod, "istio-proxy", command, timeout=_PROXY_ANSWER)
+    output = kube.pods.run(namespace, pod, "istio-proxy", command, timeout=_PROXY_ANSWER)
     if output.status != 0:
         raise ClusterError(f"The proxy of {namespace}/{pod} did not give its {path}: {output.err.strip()[-200:]}")
     return output.out

@@ -142,8 +142,8 @@ def _have_applications(kube: Kube, documents: list[Document]) -> None:
     for document in documents:
         if document["kind"] == "Deployment":
             where = document["metadata"]["namespace"], document["metadata"]["name"]
-            kube.rolled_out(*where)
-            kube.renew_pods(*where)
+            kube.deployments.rolled_out(*where)
+            kube.deployments.renew_pods(*where)
 
 
 def _addresses(ours: Cluster) -> dict[int, Address]:

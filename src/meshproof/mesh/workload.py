@@ -67,8 +67,8 @@ class Workload:
         """
         mark = "\n%{http_code}"
         command = ["curl", "--silent", "--show-error", "--max-time", f"{TIMEOUTS.request:.0f}", "--write-out", mark]
-        pod = self.kube.pod(self.namespace, self.app)
-        output = self.kube.run_in_pod(self.namespace, pod, self.container, [*command, *options, url])
+        pod = self.kube.pods.any_ready(self.namespace, self.app)
+        output = self.kube.pods.run(self.namespace, pod, self.container, [*command, *options, url])
         try:
             end = CurlEnd(output.status)
         except ValueError as error:

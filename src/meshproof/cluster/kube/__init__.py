@@ -1,0 +1,13 @@
+"""Kubernetes, as far as we need it.
+
+connection   the API's clients, and its errors in our words
+api          documents: applied, tried, replaced, removed, listed
+deployments  rollouts, and the replacement of outdated pods
+pods         which are ready, commands in them, what they say
+same_pod     whether a pod is the one that would be made now
+"""
+
+from meshproof.cluster.kube.api import Kube
+from meshproof.cluster.kube.pods import Output
+
+__all__ = ["Kube", "Output"]

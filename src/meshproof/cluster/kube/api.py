@@ -1,0 +1,175 @@
+"""A cluster's API: documents are applied, tried, replaced, removed and listed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
+
+from meshproof.cluster.kube.connection import Connection, in_our_words, reason
+from meshproof.cluster.kube.deployments import Deployments
+from meshproof.cluster.kube.pods import Pods
+from meshproof.cluster.objects import Document, name_of
+from meshproof.errors import ClusterError
+from meshproof.machine.wait import until
+from meshproof.settings import TIMEOUTS
+
+_OWNER = "meshproof"
+_STRICTLY = (("fieldValidation", "Strict"),)
+"""A field that a kind does not have is refused, and not dropped without a word.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
+"""
+
+
+class Kube:
+    """One cluster's API. Every method raises ClusterError when it does not answer.
+
+    Attributes:
+        pods: What runs in it, and what that says.
+        deployments: What keeps pods running.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        """Connect with a kubeconfig of our own; the environment's is never read."""
+        self._connection = Connection(kubeconfig)
+        self.pods = Pods(self._connection)
+        self.deployments = Deployments(self._connection, self.pods)
+
+    @in_our_words
+    def version(self) -> str:
+        """Return the API server's version, such as ``v1.34.4``."""
+        return self._connection.version()
+
+    def alive(self) -> bool:
+        """Return whether the API server answers."""
+        try:
+            self.version()
+        except ClusterError:
+            return False
+        return True
+
+    @in_our_words
+    def apply(self, documents: Sequence[Document]) -> None:
+        """Make each document so (server-side apply).
+
+        Raises:
+            ClusterError: The API server, or a webhook of Istio's, refused one.
+        """
+        for document in documents:
+            self._apply(document)
+
+    @in_our_words
+    def check(self, documents: Sequence[Document]) -> None:
+        """Try whether the API would take each document (dry run), and change nothing.
+
+        What is in a namespace that one of the documents makes can't be tried before that is there.
+
+        Raises:
+            ClusterError: It would not, for this reason.
+        """
+        made = {document["metadata"]["name"] for document in documents if document["kind"] == "Namespace"}
+        for document in documents:
+            if document["metadata"].get("namespace") not in made:
+                self._apply(document, dry_run="All")
+
+    def _apply(self, document: Document, **options: str) -> None:
+        """Apply a document (server-side apply)."""
+        metadata = document["metadata"]
+        try:
+            resource = self._connection.resource(document["apiVersion"], document["kind"])
+            self._connection.dynamic.server_side_apply(
+                resource,
+                body=document,
+                name=metadata["name"],
+                namespace=metadata.get("namespace"),
+                field_manager=_OWNER,
+                force_conflicts=True,
+                query_params=[*_STRICTLY],
+                **options,
+            )
+        except ResourceNotFoundError as error:
+            raise ClusterError(f"{name_of(document)} could not be applied: the cluster knows no such kind.") from error
+        except ApiException as error:
+            raise ClusterError(f"{name_of(document)} could not be applied: {reason(error)}.") from error
+
+    @in_our_words
+    def replace(self, documents: Sequence[Document]) -> None:
+        """Make each object what its document says and no more: what anybody else has set in it is gone.
+
+        Server-side apply leaves what it does not own: the ``serviceAccount`` that the API server derived from a field
+        that is gone, or the replicas that somebody set by hand. Where a field can't be changed, the object is deleted
+        and made anew.
+
+        Raises:
+            ClusterError: The API server refused one.
+            NotSettled: One that had to be deleted stayed.
+        """
+        for document in documents:
+            metadata = document["metadata"]
+            resource = self._connection.resource(document["apiVersion"], document["kind"])
+            where = {"namespace": metadata.get("namespace"), "field_manager": _OWNER}
+            try:
+                try:
+                    self._connection.dynamic.replace(
+                        resource, body=document, name=metadata["name"], query_params=[*_STRICTLY], **where
+                    )
+                except NotFoundError:
+                    self._connection.dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
+                except UnprocessibleEntityError:
+                    self.remove([document])
+                    self._connection.dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
+            except ApiException as error:
+                raise ClusterError(f"{name_of(document)} could not be applied: {reason(error)}.") from error
+
+    @in_our_words
+    def remove(self, documents: Sequence[Document]) -> None:
+        """Delete each document's object with all that belongs to it, and wait until it is gone.
+
+        Raises:
+            NotSettled: One is still there.
+        """
+        objects = []
+        for document in documents:
+            resource = self._connection.resource(document["apiVersion"], document["kind"])
+            metadata = document["metadata"]
+            objects.append((resource, {"name": metadata["name"], "namespace": metadata.get("namespace")}))
+        for resource, place in objects:
+            with suppress(NotFoundError):
+                resource.delete(**place, body={"propagationPolicy": "Foreground"})
+
+        def left() -> str:
+            remaining = []
+            for document, (resource, place) in zip(documents, objects, strict=True):
+                with suppress(NotFoundError):
+                    resource.get(**place)
+                    remaining.append(name_of(document))
+            return ", ".join(remaining) or "nothing"
+
+        until(left, "nothing", what="What is left of objects that no manifest has", timeout=TIMEOUTS.rollout)
+
+    @in_our_words
+    def delete(self, documents: Sequence[Document]) -> None:
+        """Delete each document's object, the last one first; one that is gone already is no error."""
+        for document in reversed(documents):
+            metadata = document["metadata"]
+            with suppress(NotFoundError, ResourceNotFoundError):
+                resource = self._connection.resource(document["apiVersion"], document["kind"])
+                resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
+
+    @in_our_words
+    def labelled(self, label: str, kinds: Mapping[str, str]) -> list[Document]:
+        """Return the objects that have a label, whatever its value.
+
+        Args:
+            label: The label.
+            kinds: Where to look: kinds, each with its API version.
+        """
+        objects: list[Document] = []
+        for kind, version in kinds.items():
+            listed = self._connection.get(version, kind, label_selector=label)["items"]
+            objects += [{**item, "apiVersion": version, "kind": kind} for item in listed]
+        return objects

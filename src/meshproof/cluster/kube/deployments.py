@@ -1,0 +1,128 @@
+"""Deployments: whether they are rolled out, and the replacement of pods that are outdated."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+
+from kubernetes.client.exceptions import ApiException
+
+from meshproof.cluster.kube.connection import Connection, in_our_words
+from meshproof.cluster.kube.pods import Pods, is_ready
+from meshproof.cluster.kube.same_pod import is_same_pod
+from meshproof.cluster.objects import Document, strings
+from meshproof.machine.wait import until
+from meshproof.settings import TIMEOUTS
+
+
+class Deployments:
+    """The Deployments of one cluster."""
+
+    def __init__(self, connection: Connection, pods: Pods) -> None:
+        self._connection = connection
+        self._pods = pods
+
+    @in_our_words
+    def rolled_out(self, namespace: str, *names: str) -> None:
+        """Wait until each Deployment has all its replicas up to date and available.
+
+        Raises:
+            NotSettled: Which pod is not ready, its last event and its last line of log.
+        """
+
+        def waiting() -> str:
+            behind = [name for name in names if not self.is_rolled_out(namespace, name)]
+            return f"waiting for {', '.join(behind)}" if behind else "complete"
+
+        until(
+            waiting,
+            "complete",
+            what=f"The rollout of {', '.join(names)} in {namespace}",
+            timeout=TIMEOUTS.rollout,
+            hint=lambda: self._pods.explain(namespace),
+        )
+
+    @in_our_words
+    def is_rolled_out(self, namespace: str, name: str) -> bool:
+        """Return whether a Deployment has all its replicas up to date and available."""
+        try:
+            deployment = self._connection.apps.read_namespaced_deployment(name, namespace)
+        except ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        status, wanted = deployment.status, deployment.spec.replicas
+        is_current = (status.observed_generation or 0) >= deployment.metadata.generation
+        return bool(is_current and status.updated_replicas == status.replicas == status.available_replicas == wanted)
+
+    @in_our_words
+    def names(self, namespace: str) -> list[str]:
+        """Return the names of a namespace's Deployments."""
+        return [item.metadata.name for item in self._connection.apps.list_namespaced_deployment(namespace).items]
+
+    @in_our_words
+    def renew_pods(self, namespace: str, name: str) -> None:
+        """Replace each pod of a Deployment that is not the one that would be made now, and wait for its successor.
+
+        The API server answers what would be made (dry run): with the sidecar that Istio injects now, if it does. A pod
+        that has read a ConfigMap, a Secret or a token that has changed since is outdated too.
+
+        Raises:
+            ClusterError: No pod could be made now, because its ServiceAccount is gone, for example.
+            NotSettled: A pod stayed, or its successor did not become ready.
+        """
+        before: set[str] = set()  # only these are replaced: a successor that is outdated as well would be so for ever
+
+        def observe() -> str:
+            deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
+            selector = ",".join(
+                f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items()
+            )
+            listed = self._connection.core.list_namespaced_pod(namespace, label_selector=selector).items
+            ready = {pod.metadata.name for pod in listed if is_ready(pod)}
+            before.update([] if before else [pod.metadata.name for pod in listed])
+            outdated, current = [], 0
+            for pod in self._connection.get("v1", "Pod", namespace=namespace, label_selector=selector)["items"]:
+                if "deletionTimestamp" in pod["metadata"]:
+                    continue
+                if self._is_as_new(pod, deployment):
+                    current += pod["metadata"]["name"] in ready
+                else:
+                    outdated.append(pod["metadata"]["name"])
+                    if pod["metadata"]["name"] in before:
+                        with suppress(ApiException):  # it is gone meanwhile
+                            self._connection.core.delete_namespaced_pod(pod["metadata"]["name"], namespace)
+            wanted = deployment["spec"]["replicas"]
+            done = not outdated and current == wanted
+            return "done" if done else f"{current} of {wanted} pods as they should be, {len(outdated)} outdated"
+
+        until(
+            observe,
+            "done",
+            what=f"The replacement of outdated pods of {name} in {namespace}",
+            timeout=TIMEOUTS.rollout,
+            hint=lambda: self._pods.explain(namespace),
+        )
+
+    def _is_as_new(self, pod: Document, deployment: Document) -> bool:
+        """Return whether a pod is as its Deployment's template would make it now, and has read all as it is now."""
+        old, template, namespace = pod["metadata"], deployment["spec"]["template"], deployment["metadata"]["namespace"]
+        if "ownerReferences" not in old:
+            return False  # somebody took it from its Deployment, or made it beside it
+        revision = {"pod-template-hash": old["labels"].get("pod-template-hash", "")}
+        metadata = {
+            **template["metadata"],
+            "labels": template["metadata"]["labels"] | revision,
+            **{key: old[key] for key in ("generateName", "ownerReferences")},
+        }
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        resource = self._connection.resource("v1", "Pod")
+        made = self._connection.dynamic.create(resource, body=body, namespace=namespace, dry_run="All").to_dict()
+        named = {*strings(template["spec"]), made["spec"]["serviceAccountName"]}
+        read = [
+            item
+            for kind in ("ConfigMap", "Secret", "ServiceAccount")
+            for item in self._connection.get("v1", kind, namespace=namespace)["items"]
+            if item["metadata"]["name"] in named
+        ]
+        return is_same_pod(pod, made, read)
