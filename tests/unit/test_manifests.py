@@ -13,7 +13,7 @@ import yaml
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import read
-from meshproof.cluster.kind import configuration
+from meshproof.cluster.kind.configuration import kind_configuration
 from meshproof.cluster.objects import Document, name_of
 from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
@@ -186,7 +186,7 @@ def test_what_a_killed_run_leaves_can_be_found() -> None:
 
 def test_kind_and_the_gateway_have_the_same_ports() -> None:
     """Each node port of the ingress gateway is a port that Docker chooses, on this machine only; and no other is."""
-    (node,) = configuration(packages=True)["nodes"]
+    (node,) = kind_configuration(packages=True)["nodes"]
     wanted = {"hostPort": -1, "listenAddress": "127.0.0.1"}
     node_ports = [port["nodePort"] for port in gateway_service(IMAGES)]
     assert node["extraPortMappings"] == [{"containerPort": port, **wanted} for port in node_ports]

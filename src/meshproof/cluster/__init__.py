@@ -1,7 +1,7 @@
 """A Kubernetes cluster that is ours.
 
-kind     the cluster and its record
-kube     its API, a folder
+kind     the cluster, its configuration and its record
+kube     its API
 objects  what the API and manifests are made of, as plain data
 doctor   what the machine needs before there can be one
 """

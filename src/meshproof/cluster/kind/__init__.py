@@ -1,0 +1,16 @@
+"""A kind cluster that is ours.
+
+configuration  what kind is given
+record         what a later run has to know of a cluster, and the lock against a second run
+network        the Docker network of a cluster
+nodes          its containers, and their removal
+kind_cluster   the cluster itself
+lifetime       a cluster for a run, and its deletion
+"""
+
+from meshproof.cluster.kind.configuration import CONFIGURATION
+from meshproof.cluster.kind.kind_cluster import Cluster
+from meshproof.cluster.kind.lifetime import cluster, delete_cluster, kind_program
+from meshproof.cluster.kind.record import Record, clusters
+
+__all__ = ["CONFIGURATION", "Cluster", "Record", "cluster", "clusters", "delete_cluster", "kind_program"]

@@ -1,0 +1,34 @@
+"""The configuration that kind is given.
+
+Source: https://kind.sigs.k8s.io/docs/user/configuration/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from meshproof.cluster.ports import PORTS
+from meshproof.docker import capability_runtime
+
+CONFIGURATION = Path(__file__).with_name("kind.yaml")
+
+
+def kind_configuration(*, packages: bool) -> dict[str, Any]:
+    """Return kind's configuration for this machine and this kind of node image."""
+    configuration: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
+    (node,) = configuration["nodes"]
+    # A host port of -1 lets Docker choose a free one.
+    node["extraPortMappings"] = [
+        {"containerPort": port.node, "hostPort": -1, "listenAddress": "127.0.0.1"} for port in PORTS
+    ]
+    if packages:
+        configuration.setdefault("networking", {})["disableDefaultCNI"] = True  # our node image brings its own
+    if capability_runtime.missing_capabilities():
+        # Without CAP_SYS_RESOURCE the kubelet can't raise limits; this gate makes it carry on.
+        gates = {"featureGates": {"KubeletInUserNamespace": True}}
+        kubelet = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **gates}
+        configuration.setdefault("kubeadmConfigPatches", []).append(yaml.safe_dump(kubelet))
+    return configuration

@@ -1,0 +1,66 @@
+"""How long a cluster is there: for a run, or until somebody deletes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from meshproof.cluster.kind.kind_cluster import Cluster
+from meshproof.cluster.kind.record import used_by_us
+from meshproof.docker.engine import Docker
+from meshproof.images import ImageSet, golang
+from meshproof.machine.console import console, stage
+from meshproof.machine.undoing import afterwards
+from meshproof.settings import Settings
+
+
+@contextmanager
+def cluster(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cluster]:
+    """Have a cluster for as long as the context lasts; it ends with it unless it was there before or is to be kept.
+
+    Raises:
+        ClusterError: Another run uses it, its name is taken, or kind failed.
+    """
+    directory = settings.cache / "clusters" / settings.cluster_name
+    directory.mkdir(parents=True, exist_ok=True)
+    mine = Cluster(
+        settings.cluster_name,
+        image=settings.kind_image or images.node,
+        kind_path=settings.kind_path or images.kind,
+        docker=docker,
+        directory=directory,
+    )
+    with used_by_us(mine.name, directory):
+
+        def delete() -> None:
+            if mine.created and not mine.kept():
+                with stage(f"cluster {mine.name} deleted"):
+                    mine.delete()
+
+        with afterwards(delete):
+            with stage(f"cluster {mine.name}"):
+                mine.create()
+            yield mine
+
+
+def kind_program(cache: Path) -> Path:
+    """Return where our kind is, or will be once it is built."""
+    return golang.tool("kind", cache).directory(cache) / "kind"
+
+
+def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
+    """Delete a cluster of ours, whichever run created it; return whether there was one."""
+    directory = cache / "clusters" / name
+    doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
+    if doomed.record() is None:
+        return False
+    with used_by_us(name, directory):
+        doomed.look_for_it_here()
+        if doomed.nodes():
+            with stage(f"cluster {name} deleted"):
+                doomed.delete()
+        else:
+            doomed.delete()
+            console.print(f"The cluster {name} of ours was gone already; what was written down of it is removed.")
+    return True
