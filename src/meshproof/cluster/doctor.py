@@ -7,7 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof.docker.engine import INSTALL, server_version, sign_of_another
+from meshproof.docker.another import sign_of_another
+from meshproof.docker.version import INSTALL, server_version
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images.steps import DISK_NEEDED
 from meshproof.machine import cache, process
