@@ -1,9 +1,9 @@
 """Makes small mistakes in the code of the scan, one at a time, and counts those that `make test` notices.
 
-Each mistake is a mutant: an operator, a constant, an argument or a statement of `tls/` or `posture/` that is changed or
-left out (`mutations.py`); a change of words that only people read is marked as text. A mutant is put into a copy of the
-checkout. First the tests run that enter its function, those of its own module before others and the quick ones before
-the slow; only if all these pass, the rest of `make test`.
+Each mistake is a mutant: an operator, a constant, an argument or a statement of `tls/`, `posture/` or `report/` that is
+changed or left out (`mutations.py`); a change of words that only people read is marked as text. A mutant is put into a
+copy of the checkout. First the tests run that enter its function, those of its own module before others and the quick
+ones before the slow; only if all these pass, the rest of `make test`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tools.mutations import Change, changes
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "artifacts"
 SOURCE = Path("src/meshproof")
-PARTS = ("tls", "posture")
+PARTS = ("tls", "posture", "report")
 LEFT_OUT = ("artifacts", "__pycache__", ".venv", ".git", ".*_cache", ".hypothesis")
 FAILURES = ("FAILED ", "ERROR ")
 TIMEOUT = "timeout"

@@ -85,7 +85,7 @@ def test_a_scan_imports_what_a_scan_needs(arguments: list[str]) -> None:
     with serving(tls(SERVER)) as address:
         imported = imports(*arguments, *([f"{HOST}@{address}"] if "-m" in arguments else []))
     assert "meshproof.tls.scanner.many_targets" in imported
-    assert ("meshproof.posture.table" in imported) == ("-m" in arguments)
+    assert ("meshproof.report.terminal" in imported) == ("-m" in arguments)
     assert {name.split(".")[0] for name in imported} & NOT_FOR_A_SCAN == set()
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from meshproof.posture import saved, table
+from meshproof.posture import saved
 from meshproof.posture.difference import changes_between
 from meshproof.posture.document import SCHEMA, machine_has_aes, to_json
 from meshproof.posture.reading import Unreadable
 from meshproof.posture.saved import from_json
 from meshproof.posture.verdict import judge
+from meshproof.report import terminal
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
@@ -305,7 +306,7 @@ def test_a_damaged_document_is_read_or_refused() -> None:
         for after in postures_read:
             if repr(after) not in read:
                 read.add(repr(after))
-                table.picture(after)
+                terminal.picture(after)
                 changes_between(after, after)
                 changes_between(RARE, after)
                 changes_between(after, RARE)

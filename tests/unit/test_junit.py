@@ -5,8 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from meshproof.posture.comparison import Change, Row
-from meshproof.posture.junit import ERROR, FAILURE, Case, junit
 from meshproof.posture.verdict import finding
+from meshproof.report.junit import ERROR, FAILURE, Case, junit
 
 EVIL = "\x00\x1b[2J<b>&\"'\ud800\ufffe\u202e\n"
 

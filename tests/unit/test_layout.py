@@ -21,7 +21,8 @@ LAYERS = [
     {"errors"},
     {"machine", "settings", "project"},
     {"certificates", "tls", "http"},  # certificates and probes: no Docker, no Kubernetes
-    {"posture"},  # what is made of what the probes found
+    {"posture"},  # how results are judged and compared
+    {"report"},  # how they are shown and written
     {"docker"},
     {"images"},
     {"cluster"},

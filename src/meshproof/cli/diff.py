@@ -14,11 +14,12 @@ from meshproof.cli.options import FILE
 from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
-from meshproof.posture import document, saved, table
+from meshproof.posture import document, saved
 from meshproof.posture.comparison import Change
 from meshproof.posture.difference import changes
 from meshproof.posture.pairing import Pair, pairs
 from meshproof.posture.spelling import plain
+from meshproof.report import terminal
 
 
 class NothingInCommon(MeshproofError):
@@ -69,7 +70,7 @@ def _show(found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:
         report.print(f"[bold]{escape(plain(pair.name))}[/]")
         if pair.how:
             report.print(escape(plain(pair.how)))
-        report.print(table.changes(rows))
+        report.print(terminal.changes(rows))
 
 
 def _document(before: str, after: str, found: Sequence[tuple[Pair, Sequence[Change]]]) -> document.Json:
@@ -91,7 +92,7 @@ def _document(before: str, after: str, found: Sequence[tuple[Pair, Sequence[Chan
 
 
 def _save_junit(file: Path, found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:
-    from meshproof.posture.junit import Case, junit  # noqa: PLC0415 - most need none
+    from meshproof.report.junit import Case, junit  # noqa: PLC0415 - most need none
 
     nothing = [Case("nothing changed")]
     write(file, junit((pair.name, [*map(Case.of_change, rows)] or nothing) for pair, rows in found))

@@ -1,4 +1,4 @@
-"""What is made of a posture: a verdict, a comparison, a document, a picture. Knows no Kubernetes and no pytest.
+"""How a posture is judged and compared. Knows no Kubernetes, no pytest, and nothing of how results are shown.
 
 verdict        what is weak, why, and which field of an Istio Gateway fixes it
 advice         what to look at when nothing is known of a target
@@ -9,7 +9,4 @@ expectations   what a posture should be; expectations_file reads that from YAML,
 pairing        which target of one scan is which of another
 difference     what changed between two postures; certificate_changes has their certificates
 document       to JSON (``posture.schema.json``); saved reads it back
-junit          rows as JUnit's XML
-table          on a terminal
-page           in a browser
 """

@@ -29,7 +29,7 @@ def save(found: Found, clients: str, json_file: Path | None, html_file: Path | N
     if json_file:
         write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file:
-        from meshproof.posture.page import page  # noqa: PLC0415 - templates take time that most scans can save
+        from meshproof.report.page import page  # noqa: PLC0415 - templates take time that most scans can save
 
         write(html_file, page(document))
 
@@ -40,7 +40,7 @@ def save_junit(file: Path, found: Found) -> None:
     Raises:
         MachineError: The file can't be written.
     """
-    from meshproof.posture.junit import Case, junit  # noqa: PLC0415 - most scans write none
+    from meshproof.report.junit import Case, junit  # noqa: PLC0415 - most scans write none
 
     known = (Row("posture", "known", "known", met=True),)
     suites = [

@@ -9,18 +9,19 @@ from rich.markup import escape
 from meshproof.cli.output import report
 from meshproof.cli.scan.asked import Found
 from meshproof.machine.console import complain, console
-from meshproof.posture import comparison, table
+from meshproof.posture import comparison
 from meshproof.posture.comparison import Row
 from meshproof.posture.spelling import plain
+from meshproof.report import terminal
 from meshproof.tls import Outcome, Posture
 
 
 def show(postures: Sequence[Posture]) -> None:
     """Print the tables of one target, or a line for each of several."""
     if len(postures) == 1:
-        report.print(table.picture(postures[0]))
+        report.print(terminal.picture(postures[0]))
     else:
-        report.print(table.summary(postures))
+        report.print(terminal.summary(postures))
         report.print("[dim]`meshproof scan TARGET` shows all of one; --html and --json save all of each.[/]")
 
 
@@ -33,14 +34,14 @@ def tell(found: Found, *, aside: bool) -> None:
     """
     printed = console if aside else report
     if found.manifest:
-        printed.print(table.gateway(found.manifest.file, found.manifest.findings))
+        printed.print(terminal.gateway(found.manifest.file, found.manifest.findings))
     if found.asked.expectations or found.asked.fail_on:
         together = [row for _, rows in found.compared for row in rows]
         wrong = [(name, rows) for name, rows in found.compared if any(not row.met for row in rows)]
         for name, rows in wrong or [("", together)]:
             if wrong and found.compared[1:]:
                 printed.print(escape(plain(name)))
-            printed.print(table.deviations(rows))
+            printed.print(terminal.deviations(rows))
     if found.asked.certificate:
         _tell_of_certificate(found.compared)
 

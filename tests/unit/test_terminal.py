@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from meshproof.posture import table
 from meshproof.posture.advice import nothing_known
 from meshproof.posture.comparison import Change, Row
 from meshproof.posture.difference import changes_between
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, judge, other_server
+from meshproof.report import terminal
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.scanner.findings import ClientAuthentication, Posture, Target
@@ -24,11 +24,11 @@ from tests.unit.postures import CERTIFICATE, GOOD, SILENT, TLS_1_2, WEAK
 EVIL = "\x1b[2J[red]\u202e\x07\r\nowned[/]"
 
 
-def shown(picture: RenderableType, *, width: int = 160, terminal: bool = False) -> str:
+def shown(picture: RenderableType, *, width: int = 160, coloured: bool = False) -> str:
     """Return what is printed."""
     out = io.StringIO()
-    colours = "standard" if terminal else None
-    Console(file=out, width=width, force_terminal=terminal, color_system=colours).print(picture)  # type: ignore[arg-type]
+    colours = "standard" if coloured else None
+    Console(file=out, width=width, force_terminal=coloured, color_system=colours).print(picture)  # type: ignore[arg-type]
     return out.getvalue()
 
 
@@ -39,7 +39,7 @@ def words(picture: RenderableType, *, width: int = 160) -> str:
 
 def test_a_row_is_as_in_the_seed() -> None:
     """Client, protocol, cipher, forward secrecy and the reason; or that there is no connection, and why."""
-    lines = [" ".join(line.split()) for line in shown(table.clients(GOOD.clients)).splitlines()]
+    lines = [" ".join(line.split()) for line in shown(terminal.clients(GOOD.clients)).splitlines()]
     assert lines[0] == "Client Protocol Cipher Suite Name (OpenSSL) Forward Secrecy Reason"
     connected = (
         "Java 8u161 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 256 bit ECDH (P-256) It offers the server's first choice."
@@ -62,7 +62,7 @@ EVERY_KIND = (
 @pytest.mark.parametrize("width", [40, 60, 72, 80, 100, 120, 160, 300])
 def test_no_name_of_a_suite_is_cut(width: int) -> None:
     """At any width: the reason goes below the client, and the client's own line above the rest, where room is short."""
-    lines = shown(table.clients(EVERY_KIND), width=width).splitlines()
+    lines = shown(terminal.clients(EVERY_KIND), width=width).splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert text.count("ECDHE-ECDSA-AES256-GCM-SHA384") == 2
@@ -79,16 +79,16 @@ def test_no_name_of_a_suite_is_cut(width: int) -> None:
 
 def test_the_last_line_counts() -> None:
     """How many findings there are of each severity; nothing is said of none."""
-    assert shown(table.picture(WEAK)).rstrip().endswith("\n\n7 broken, 12 weak, 6 notes")
-    assert words(table.picture(replace(GOOD, certificates=()))).endswith("Nothing weak was found.")
+    assert shown(terminal.picture(WEAK)).rstrip().endswith("\n\n7 broken, 12 weak, 6 notes")
+    assert words(terminal.picture(replace(GOOD, certificates=()))).endswith("Nothing weak was found.")
     expired = replace(CERTIFICATE, not_after=postures.BEGAN - timedelta(days=1))
-    assert shown(table.picture(replace(GOOD, certificates=(expired,)))).rstrip().endswith("\n\n1 broken")
+    assert shown(terminal.picture(replace(GOOD, certificates=(expired,)))).rstrip().endswith("\n\n1 broken")
 
 
 def test_a_server_that_is_no_envoy() -> None:
     """One sentence says so for all findings, in place of the word on PASSTHROUGH."""
     assert other_server(WEAK)
-    printed = words(table.picture(WEAK), width=400)
+    printed = words(terminal.picture(WEAK), width=400)
     assert printed.count(other_server(WEAK) or "") == 1
     assert BEHIND_PASSTHROUGH not in printed
 
@@ -96,7 +96,7 @@ def test_a_server_that_is_no_envoy() -> None:
 def test_the_unknown_is_no_refusal() -> None:
     """A client of which nothing is known is no client that is refused, and nothing good is said of the server."""
     half = replace(GOOD, clients=SILENT.clients, unreachable=SILENT.unreachable)
-    printed = words(table.picture(half))
+    printed = words(terminal.picture(half))
     assert printed.count("Unknown") == len(SILENT.clients)
     assert "No connection" not in printed
     assert (
@@ -112,12 +112,12 @@ def test_a_target_of_which_nothing_is_known_is_a_sentence(posture: Posture) -> N
     """And its notes; no table of unknowns."""
     sentence = nothing_known(posture)
     assert sentence
-    assert words(table.picture(posture)) == " ".join((sentence, *posture.notes))
+    assert words(terminal.picture(posture)) == " ".join((sentence, *posture.notes))
 
 
 def test_all_of_a_posture_is_there() -> None:
     """Protocols with their suites in order, groups, ALPN, certificate, client certificate, downgrade."""
-    printed = words(table.picture(GOOD))
+    printed = words(terminal.picture(GOOD))
     for word in (
         "127.0.0.1:443 (example.test)",
         "TLS 1.1 not offered (alert 70 protocol_version)",
@@ -138,7 +138,7 @@ def test_all_of_a_posture_is_there() -> None:
 
 def rows(posture: Posture) -> dict[str, str]:
     """Return what is said of the server beside its versions, by the name of the row; the last one of a name."""
-    lines = shown(table.picture(replace(posture, clients=()))).splitlines()
+    lines = shown(terminal.picture(replace(posture, clients=()))).splitlines()
     facts = [line.split("  ", 1) for line in lines[lines.index("") + 1 :] if not line.startswith(" ")]
     return {fact[0]: fact[1].strip() for fact in facts if len(fact) > 1}
 
@@ -179,42 +179,42 @@ def test_none_is_not_unknown(changes: dict[str, Any], row: str, cell: str | None
 def test_a_list_that_is_not_complete_says_so() -> None:
     """In the cell, and at the end of all in a list of what could not be found out."""
     partial = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, postures.GCM, complete=False),), notes=("So.",))
-    printed = words(table.picture(partial))
+    printed = words(terminal.picture(partial))
     assert f"{postures.GCM}, and perhaps more" in printed
     assert " So. " in printed
     assert printed.endswith("in what is known. Could not be found out: cipher suites of TLS 1.2 RSA")
     empty = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, complete=False),))
-    assert "TLS 1.2 offered and perhaps more TLS 1.3" in words(table.picture(empty))
+    assert "TLS 1.2 offered and perhaps more TLS 1.3" in words(terminal.picture(empty))
 
 
 def test_two_kinds_of_certificates_have_two_lists() -> None:
     """Each with its kind in front; a single one has none."""
     ecdsa = postures.suites(postures.TLS_1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", certificate="ECDSA")
-    printed = words(table.picture(replace(GOOD, ciphers=(*GOOD.ciphers, ecdsa))))
+    printed = words(terminal.picture(replace(GOOD, ciphers=(*GOOD.ciphers, ecdsa))))
     assert "TLS 1.2 offered RSA: [ECDHE-RSA" in printed
     assert "ECDSA: ECDHE-ECDSA-AES128-GCM-SHA256" in printed
-    assert "RSA: " not in words(table.picture(GOOD))
+    assert "RSA: " not in words(terminal.picture(GOOD))
 
 
 def test_where_the_connections_went() -> None:
     """The endpoint is shown where it says more than the target does."""
-    assert shown(table.picture(GOOD)).startswith("127.0.0.1:443 (example.test)\n")
+    assert shown(terminal.picture(GOOD)).startswith("127.0.0.1:443 (example.test)\n")
     named = replace(GOOD, target=Target(Address("example.test", 443), "example.test"), endpoint="[::1]:443")
-    assert shown(table.picture(named)).startswith("example.test:443, at [::1]:443\n")
-    assert shown(table.picture(replace(named, endpoint=None))).startswith("example.test:443\n")
+    assert shown(terminal.picture(named)).startswith("example.test:443, at [::1]:443\n")
+    assert shown(terminal.picture(replace(named, endpoint=None))).startswith("example.test:443\n")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_refusal_is_one_line(width: int) -> None:
     """However narrow the terminal, each version has its answer beside it."""
-    lines = [line.strip() for line in shown(table.picture(GOOD), width=width).splitlines()]
+    lines = [line.strip() for line in shown(terminal.picture(GOOD), width=width).splitlines()]
     assert "TLS 1.1   not offered (alert 70 protocol_version)" in lines
     assert "TLS 1.2   offered" in lines
 
 
 def test_a_verdict_is_a_list() -> None:
     """Each finding with its severity, reason, source and remedy, and a word on PASSTHROUGH at the end."""
-    printed = words(table.verdict(judge(WEAK)), width=400)
+    printed = words(terminal.verdict(judge(WEAK)), width=400)
     for finding in judge(WEAK):
         assert finding.id in printed
         assert finding.why in printed
@@ -225,7 +225,7 @@ def test_a_verdict_is_a_list() -> None:
 
 def test_many_targets_are_a_row_each() -> None:
     """With versions, how many clients connect, and how much is wrong."""
-    lines = [" ".join(line.split()) for line in shown(table.summary([GOOD, WEAK, SILENT])).splitlines()]
+    lines = [" ".join(line.split()) for line in shown(terminal.summary([GOOD, WEAK, SILENT])).splitlines()]
     assert lines[0] == "Target SSLv2 SSLv3 TLS 1.0 TLS 1.1 TLS 1.2 TLS 1.3 Clients Verdict"
     good, weak, silent = (line.removeprefix("127.0.0.1:443 (example.test) ") for line in lines[-3:])
     assert good == "no no no no yes yes 2/3 good"
@@ -236,21 +236,21 @@ def test_many_targets_are_a_row_each() -> None:
 
 def test_deviations_and_changes_have_their_tables() -> None:
     """What was expected and seen; before and after; and a word when there is nothing to tell."""
-    printed = words(table.deviations([Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True)]))
+    printed = words(terminal.deviations([Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True)]))
     assert "ALPN h2 none" in printed
     assert "TLS 1.0 offered unknown: ?" in printed
-    assert words(table.deviations([])) == "All is as expected. 0 things were compared."
+    assert words(terminal.deviations([])) == "All is as expected. 0 things were compared."
     met = Row("ALPN", "h2", "h2", met=True)
-    assert words(table.deviations([met])) == "All is as expected. 1 thing was compared."
-    assert words(table.deviations([met, Row("TLS 1.0", "a", "b")])) == words(
-        table.deviations([Row("TLS 1.0", "a", "b")])
+    assert words(terminal.deviations([met])) == "All is as expected. 1 thing was compared."
+    assert words(terminal.deviations([met, Row("TLS 1.0", "a", "b")])) == words(
+        terminal.deviations([Row("TLS 1.0", "a", "b")])
     )
-    printed = words(table.changes([Change("ALPN", "h2", None, "Why.")]))
+    printed = words(terminal.changes([Change("ALPN", "h2", None, "Why.")]))
     assert "ALPN h2 unknown Why." in printed
-    assert words(table.changes(())) == "Nothing changed."
+    assert words(terminal.changes(())) == "Nothing changed."
     renewed = Change("RSA certificate", "old", "new", "Renewed.", renewed=True)
-    assert words(table.changes([renewed])).endswith("RSA certificate old new Renewed. Nothing else changed.")
-    assert "Nothing else changed." not in words(table.changes([renewed, Change("ALPN", "h2", "none")]))
+    assert words(terminal.changes([renewed])).endswith("RSA certificate old new Renewed. Nothing else changed.")
+    assert "Nothing else changed." not in words(terminal.changes([renewed, Change("ALPN", "h2", "none")]))
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -258,10 +258,10 @@ def test_deviations_and_changes_have_their_tables() -> None:
 def test_it_fits(posture: Posture, width: int) -> None:
     """No line is wider than the terminal, and no word of a name is lost."""
     for picture in (
-        table.picture(posture),
-        table.summary([posture]),
-        table.verdict(judge(posture)),
-        table.changes(changes_between(GOOD, posture)),
+        terminal.picture(posture),
+        terminal.summary([posture]),
+        terminal.verdict(judge(posture)),
+        terminal.changes(changes_between(GOOD, posture)),
     ):
         lines = shown(picture, width=width).splitlines()
         assert max(map(len, lines)) <= width
@@ -270,8 +270,8 @@ def test_it_fits(posture: Posture, width: int) -> None:
 
 def test_colour_is_for_terminals() -> None:
     """In a file or a pipe there is none."""
-    assert "\x1b" not in shown(table.picture(WEAK))
-    assert "\x1b[31m" in shown(table.picture(WEAK), terminal=True)
+    assert "\x1b" not in shown(terminal.picture(WEAK))
+    assert "\x1b[31m" in shown(terminal.picture(WEAK), coloured=True)
 
 
 def test_a_client_has_the_colour_of_what_it_gets() -> None:
@@ -284,15 +284,15 @@ def test_a_client_has_the_colour_of_what_it_gets() -> None:
         (postures.refused("none"), "31"),
         (postures.refused("unknown", unknown=True), "33"),
     ):
-        assert f"\x1b[{colour}m" in shown(table.clients([client]), terminal=True), client.name
+        assert f"\x1b[{colour}m" in shown(terminal.clients([client]), coloured=True), client.name
 
 
 def test_a_verdict_has_the_colour_of_the_worst() -> None:
     """In a row of many targets; where a part is unknown, that of the unknown."""
     weak = replace(GOOD, ciphers=(postures.suites(postures.TLS_1_2, "RC4-SHA", "AES128-SHA"),))
-    assert "\x1b[1;31m1 broken" in shown(table.summary([weak]), terminal=True)
-    assert "\x1b[32mgood" in shown(table.summary([GOOD]), terminal=True)
-    assert "\x1b[33mgood, part unknown" in shown(table.summary([replace(GOOD, alpn_complete=False)]), terminal=True)
+    assert "\x1b[1;31m1 broken" in shown(terminal.summary([weak]), coloured=True)
+    assert "\x1b[32mgood" in shown(terminal.summary([GOOD]), coloured=True)
+    assert "\x1b[33mgood, part unknown" in shown(terminal.summary([replace(GOOD, alpn_complete=False)]), coloured=True)
 
 
 def test_a_strangers_text_steers_nothing() -> None:
@@ -303,11 +303,11 @@ def test_a_strangers_text_steers_nothing() -> None:
     evil = replace(GOOD, alpn=(EVIL,), certificates=(certificate,), clients=(client,), notes=(EVIL,))
     refused = replace(postures.refused(EVIL, unknown=True), reason=EVIL)
     pictures = (
-        table.picture(evil),
-        table.picture(replace(evil, clients=(*GOOD.clients, refused))),
-        table.picture(replace(SILENT, target=Target(Address(EVIL, 1), EVIL))),
-        table.deviations([Row(EVIL, EVIL, EVIL)]),
-        table.changes(changes_between(GOOD, evil)),
+        terminal.picture(evil),
+        terminal.picture(replace(evil, clients=(*GOOD.clients, refused))),
+        terminal.picture(replace(SILENT, target=Target(Address(EVIL, 1), EVIL))),
+        terminal.deviations([Row(EVIL, EVIL, EVIL)]),
+        terminal.changes(changes_between(GOOD, evil)),
     )
     for picture in pictures:
         printed = shown(picture)

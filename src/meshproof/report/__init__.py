@@ -1,0 +1,6 @@
+"""How results are shown and written. What they are worth is decided in ``posture``, which knows nothing of this.
+
+terminal       tables
+page           a page for a browser, of the template ``page.html.j2``
+junit          rows as JUnit's XML, for a build server
+"""
