@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from meshproof.cli.scan.command import command
-from meshproof.posture import saved
+from meshproof.report import document_reading
 from meshproof.tls import Address, Offered, Options, Posture, Target, scan_one
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.misbehaviour.relays import altered
@@ -31,7 +31,7 @@ def scanned(*targets: str, timeout: float, max_time: float) -> tuple[int, list[P
     result = CliRunner().invoke(command, ["--json", "-", "--sni", HOST, *limits, *targets])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return result.exit_code, list(saved.from_json(json.loads(result.stdout)))
+    return result.exit_code, list(document_reading.from_json(json.loads(result.stdout)))
 
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS, ids=str)

@@ -13,7 +13,7 @@ import pytest
 from meshproof.cli.main import COMMANDS, real
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
-from meshproof.posture.document import to_json
+from meshproof.report.document import to_json
 from meshproof.settings import TIMEOUTS, ImageSource, known_versions
 from tests.support.checkout import ROOT
 from tests.unit.certificates import HOST, SERVER

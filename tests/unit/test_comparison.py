@@ -10,7 +10,6 @@ import pytest
 from meshproof.posture.comparison import (
     Row,
     all_groups_known,
-    as_json,
     concluded,
     fallback,
     gaps,
@@ -210,18 +209,3 @@ def test_what_postures_are_called() -> None:
     ]
     assert labels([replace(GOOD, endpoint=None), second]) == [name, f"{name} at 127.0.0.2:443"]
     assert labels([]) == []
-
-
-def test_rows_as_json() -> None:
-    """Each with its target, and whether it is as expected or unknown."""
-    rows = [Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
-    found = as_json("t:443", rows)
-    assert found[0] == {
-        "target": "t:443",
-        "what": "ALPN",
-        "expected": "h2",
-        "seen": "none",
-        "as_expected": False,
-        "unknown": False,
-    }
-    assert [(each["as_expected"], each["unknown"]) for each in found] == [(False, False), (False, True), (True, False)]

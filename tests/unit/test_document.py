@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from meshproof.posture import saved
+from meshproof.posture.comparison import Row
 from meshproof.posture.difference import changes_between
-from meshproof.posture.document import SCHEMA, machine_has_aes, to_json
 from meshproof.posture.reading import Unreadable
-from meshproof.posture.saved import from_json
 from meshproof.posture.verdict import judge
-from meshproof.report import terminal
+from meshproof.report import document_reading, terminal
+from meshproof.report.document import SCHEMA, machine_has_aes, rows_to_json, to_json
+from meshproof.report.document_reading import from_json
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
@@ -226,7 +226,7 @@ def test_a_broken_document_is_one_sentence(tmp_path: Path, text: str, why: str) 
     path = tmp_path / "saved.json"
     path.write_text(text)
     with pytest.raises(Unreadable, match=why) as error:
-        saved.read(path)
+        document_reading.read(path)
     assert str(error.value).startswith(str(path))
 
 
@@ -336,9 +336,9 @@ def test_text_that_is_no_text(tmp_path: Path) -> None:
     """Octets that are not UTF-8, and a directory, are told as such."""
     (tmp_path / "saved.json").write_bytes(b"\xff\xfe")
     with pytest.raises(Unreadable, match="not text in UTF-8"):
-        saved.read(tmp_path / "saved.json")
+        document_reading.read(tmp_path / "saved.json")
     with pytest.raises(Unreadable, match="cannot be read"):
-        saved.read(tmp_path)
+        document_reading.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -355,3 +355,22 @@ def test_whether_the_machine_has_aes(tmp_path: Path, text: str, has: bool | None
     (tmp_path / "cpuinfo").write_text(text)
     assert machine_has_aes(tmp_path / "cpuinfo") is has
     assert machine_has_aes(tmp_path / "none") is None
+
+
+def test_rows_as_json() -> None:
+    """Each with its target, and whether it is as expected or unknown."""
+    rows = [Row("ALPN", "h2", "none"), Row("TLS 1.0", "offered", "?", unknown=True), Row("TLS 1.2", "a", "b", met=True)]
+    rows_written = rows_to_json("t:443", rows)
+    assert rows_written[0] == {
+        "target": "t:443",
+        "what": "ALPN",
+        "expected": "h2",
+        "seen": "none",
+        "as_expected": False,
+        "unknown": False,
+    }
+    assert [(row["as_expected"], row["unknown"]) for row in rows_written] == [
+        (False, False),
+        (False, True),
+        (True, False),
+    ]

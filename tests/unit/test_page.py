@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from meshproof.posture.advice import nothing_known
-from meshproof.posture.document import Json, to_json
 from meshproof.posture.verdict import finding as finding_of
 from meshproof.posture.verdict import judge, other_server
+from meshproof.report.document import Json, to_json
 from meshproof.report.page import page
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address

@@ -34,7 +34,7 @@ from meshproof.cli.scan.command import command as scan
 from meshproof.cli.scan.targets import target_of
 from meshproof.errors import MachineError, MeshproofError
 from meshproof.machine.wait import until
-from meshproof.posture import document
+from meshproof.report import document
 from meshproof.tls import Address, Posture
 from meshproof.tls.protocol.clients import built_in
 from tests.support.checkout import ROOT

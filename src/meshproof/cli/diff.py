@@ -14,12 +14,11 @@ from meshproof.cli.options import FILE
 from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
 from meshproof.errors import MeshproofError
 from meshproof.machine.console import complain
-from meshproof.posture import document, saved
 from meshproof.posture.comparison import Change
 from meshproof.posture.difference import changes
 from meshproof.posture.pairing import Pair, pairs
 from meshproof.posture.spelling import plain
-from meshproof.report import terminal
+from meshproof.report import document, document_reading, terminal
 
 
 class NothingInCommon(MeshproofError):
@@ -42,7 +41,7 @@ def command(*, before: str, after: str, json_file: Path | None, junit_file: Path
     14 when something may have changed.
     """
     printed = STANDARD_OUTPUT in check((json_file, junit_file))
-    old, new = saved.read(Path(before)), saved.read(Path(after))
+    old, new = document_reading.read(Path(before)), document_reading.read(Path(after))
     found = [(pair, changes(pair)) for pair in pairs(old, new)]
     if not any(pair.before and pair.after for pair, _ in found):
         targets = (", ".join(dict.fromkeys(str(posture.target) for posture in side)) or "none" for side in (old, new))

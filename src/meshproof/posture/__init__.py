@@ -8,5 +8,5 @@ comparison     the rows of all that is compared, and the gate of --fail-on
 expectations   what a posture should be; expectations_file reads that from YAML, expectations_met compares
 pairing        which target of one scan is which of another
 difference     what changed between two postures; certificate_changes has their certificates
-document       to JSON (``posture.schema.json``); saved reads it back
+spelling       how versions, suites, groups and ends are written, in rows as well as in tables
 """

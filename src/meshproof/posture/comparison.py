@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from meshproof.posture.spelling import connection
 from meshproof.posture.verdict import Finding, Severity, judge
@@ -223,18 +222,3 @@ def gaps(posture: Posture) -> tuple[Row, ...]:
     """Return a row for each part of a posture that could not be found out."""
     parts = (gap.partition(": ") for gap in posture.gaps)
     return tuple(Row(what, "known", seen or "not all was answered", unknown=True) for what, _, seen in parts)
-
-
-def as_json(target: str, rows: Collection[Row]) -> list[dict[str, Any]]:
-    """Return the rows of a target as they stand in the document: see ``posture.schema.json``."""
-    return [
-        {
-            "target": target,
-            "what": each.what,
-            "expected": each.expected,
-            "seen": each.seen,
-            "as_expected": each.met,
-            "unknown": each.unknown,
-        }
-        for each in rows
-    ]

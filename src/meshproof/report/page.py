@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 
 from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
-from meshproof.posture.document import Json
-from meshproof.posture.saved import from_json
 from meshproof.posture.spelling import PROTOCOLS, fallback_scsv, plain
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, other_server
+from meshproof.report.document import Json
+from meshproof.report.document_reading import from_json
 from meshproof.tls.probe.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")

@@ -16,9 +16,9 @@ from meshproof.tls import Posture
 from meshproof.tls.protocol.profile import Profile
 
 if TYPE_CHECKING:
-    from meshproof.posture import document
     from meshproof.posture.expectations import Expectations
     from meshproof.posture.verdict import Finding
+    from meshproof.report import document
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class Found:
 
     def document(self, clients: str) -> document.Json:
         """Return all of it as JSON, which says of which date the clients are."""
-        from meshproof.posture import document  # noqa: PLC0415 - most scans write none
+        from meshproof.report import document  # noqa: PLC0415 - most scans write none
 
         asked = self.asked
         compared = {
             "expectations": asked.expect,
             "fail_on": str(asked.fail_on) if asked.fail_on else None,
-            "rows": [row for name, rows in self.compared for row in comparison.as_json(name, rows)],
+            "rows": [row for name, rows in self.compared for row in document.rows_to_json(name, rows)],
         }
         return document.to_json(
             self.postures,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from meshproof.posture.document import FORMAT, SCHEMA, Json
 from meshproof.posture.reading import Node, Unreadable, json_document
-from meshproof.posture.schema import check
 from meshproof.posture.spelling import PROTOCOLS
+from meshproof.report.document import FORMAT, SCHEMA, Json
+from meshproof.report.document_schema import check
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from meshproof.posture.comparison import Row
 from meshproof.posture.spelling import connection, protocol
 from meshproof.posture.spelling import group as spelled
 from meshproof.posture.spelling import offer as spelled_offer
@@ -57,6 +58,21 @@ def to_json(
         "comparison": comparison,
         "gateway": None if gateway is None else [_finding(finding) for finding in gateway],
     }
+
+
+def rows_to_json(target: str, rows: Iterable[Row]) -> list[Json]:
+    """Return the rows of a target as they stand in the document."""
+    return [
+        {
+            "target": target,
+            "what": row.what,
+            "expected": row.expected,
+            "seen": row.seen,
+            "as_expected": row.met,
+            "unknown": row.unknown,
+        }
+        for row in rows
+    ]
 
 
 def machine_has_aes(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
