@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from meshproof.input_files import Unreadable
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import changes_between
-from meshproof.posture.reading import Unreadable
 from meshproof.posture.verdict import judge
 from meshproof.report import document_reading, terminal
 from meshproof.report.document import SCHEMA, machine_has_aes, rows_to_json, to_json

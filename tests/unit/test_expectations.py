@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from meshproof.input_files import Unreadable
 from meshproof.posture import expectations_file
 from meshproof.posture.comparison import Row
 from meshproof.posture.expectations import Expectations
 from meshproof.posture.expectations_file import KEYS, read
 from meshproof.posture.expectations_met import compare
-from meshproof.posture.reading import Unreadable
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
 from meshproof.tls.protocol.version import ProtocolVersion

@@ -19,7 +19,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items(
 
 LAYERS = [
     {"errors"},
-    {"machine", "settings", "project"},
+    {"machine", "settings", "project", "input_files"},
     {"certificates", "tls", "http"},  # certificates and probes: no Docker, no Kubernetes
     {"posture"},  # how results are judged and compared
     {"report"},  # how they are shown and written

@@ -38,9 +38,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from meshproof.input_files import Node, Unreadable, yaml_documents
 from meshproof.posture.comparison import ACCEPTED, REFUSED, verdict_of_certificate
 from meshproof.posture.expectations import GETS, Expectations, ExpectedCertificate, Listing, parts_of_name
-from meshproof.posture.reading import Node, Unreadable, yaml_documents
 from meshproof.posture.spelling import PROTOCOLS, group
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
 from meshproof.tls.protocol.ciphersuite import CipherSuite

@@ -10,8 +10,8 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from meshproof.input_files import Node, Unreadable, yaml_documents
 from meshproof.posture.istio import CIPHERS, LEGACY, accepted, dropped_by_istio
-from meshproof.posture.reading import Node, Unreadable, yaml_documents
 from meshproof.posture.verdict import Finding, finding
 
 ISTIO = "networking.istio.io/"

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from meshproof.posture.reading import Node
+from meshproof.input_files import Node
 from meshproof.tls.probe.outcome import Outcome
 
 Rules = Mapping[str, Any]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meshproof.certificates.tree import Certificates
 from meshproof.errors import FaultyManifests
+from meshproof.input_files import Unreadable, nearest
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.gateways import gateway
 from meshproof.mesh.faults.parts import at
@@ -23,7 +24,6 @@ from meshproof.mesh.faults.routes import virtual_service
 from meshproof.mesh.faults.workloads import deployment, secret, service
 from meshproof.mesh.faults.world import World, read
 from meshproof.mesh.manifests import STEP
-from meshproof.posture.reading import Unreadable, nearest
 from meshproof.project import as_typed_here
 
 __all__ = ["check"]

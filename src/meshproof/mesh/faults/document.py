@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from meshproof.cluster.objects import name_of
+from meshproof.input_files import Node, nearest
 from meshproof.mesh.faults.parts import at, need
 from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
-from meshproof.posture.reading import Node, nearest
 
 _OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
 _LABELS = (STEP,)  # of ours, those that a manifest can have

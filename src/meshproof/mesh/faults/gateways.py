@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproof.cluster.ports import FIXED
+from meshproof.input_files import Node, nearest
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need
 from meshproof.mesh.faults.world import GATEWAY, World
 from meshproof.mesh.manifests import CLIENT_CA
-from meshproof.posture.reading import Node, nearest
 
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshproof.posture.reading import Node
+from meshproof.input_files import Node
 
 
 def at(node: Node, *path: str) -> Node | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshproof.input_files import nearest
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need
 from meshproof.mesh.faults.world import World
-from meshproof.posture.reading import nearest
 
 
 def authorization_policy(document: Written, world: World) -> Iterator[str]:

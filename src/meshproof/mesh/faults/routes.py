@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from meshproof.cluster.ports import FIXED
+from meshproof.input_files import Node, nearest
 from meshproof.mesh.effects.hosts import hosts_meet
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, list_at, need, value_at
 from meshproof.mesh.faults.world import World
-from meshproof.posture.reading import Node, nearest
 
 _OF_THE_CLUSTER = ".svc.cluster.local"
 

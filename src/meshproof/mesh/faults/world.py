@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.certificates.tree import Certificates
+from meshproof.input_files import Unreadable, yaml_documents
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, read_document
 from meshproof.mesh.faults.parts import value_at
-from meshproof.posture.reading import Unreadable, yaml_documents
 from meshproof.project import as_typed_here
 
 GATEWAY = {"istio": "ingressgateway"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.posture.reading import Node, Unreadable, json_document, yaml_documents
+from meshproof.input_files import Node, Unreadable, json_document, yaml_documents
 
 TEXT = """\
 # Of a mesh.
