@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.posture.advice import nothing_known, short
+from meshproof.posture.advice import nothing_known
 from meshproof.tls.probe.answer import Offer, Offered
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
@@ -87,12 +87,3 @@ def test_a_target_that_was_never_asked() -> None:
 def test_whatever_is_known_is_shown(posture: Posture) -> None:
     """A version, a certificate or a client is enough."""
     assert nothing_known(posture) is None
-
-
-def test_many_gaps_are_cut_short() -> None:
-    """Twelve are all told, of more the first twelve."""
-    many = [f"gap {number}" for number in range(14)]
-    assert short(many[:12]) == tuple(many[:12])
-    assert short(many[:13]) == (*many[:12], "and 1 more")
-    assert short(many) == (*many[:12], "and 2 more")
-    assert short([]) == ()

@@ -19,7 +19,7 @@ from meshproof.cli.output import report
 from meshproof.cli.users import add, check_name, own_clients, own_file
 from meshproof.cli.users import remove as remove_from
 from meshproof.errors import MeshproofError
-from meshproof.posture.spelling import plain
+from meshproof.report.wording import plain
 from meshproof.tls.protocol.clients import built_in, facts
 
 CAPTURE_TIMEOUT = 30.0  # seconds

@@ -17,8 +17,8 @@ from meshproof.machine.console import complain
 from meshproof.posture.comparison import Change
 from meshproof.posture.difference import changes
 from meshproof.posture.pairing import Pair, pairs
-from meshproof.posture.spelling import plain
 from meshproof.report import document, document_reading, terminal
+from meshproof.report.wording import plain
 
 
 class NothingInCommon(MeshproofError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from meshproof.tls.probe.answer import Offered
 from meshproof.tls.probe.outcome import Outcome
@@ -12,7 +12,6 @@ from meshproof.tls.scanner.findings import Posture
 NOT_ABSENT = "What is missing here is not known to be absent."
 """Goes with a target that answered first and then no more."""
 
-_MOST = 12  # as many things that are unknown fit beside those that are known
 _NAME = "--sni asks for another name."
 _GONE = f"Perhaps nothing serves {{name}}, or nothing runs behind the proxy that listens there. {_NAME}"
 _NO_ANSWER_IN_TLS = "Is the port right, and does a TLS server listen there?"
@@ -62,8 +61,3 @@ def nothing_known(posture: Posture) -> str | None:
     name = f"the name {posture.target.sni}" if posture.target.sni else "clients without a server name"
     seen, look = (words.format(name=name) for words in _ADVICE.get(outcome, (outcome.value, "")))
     return f"{posture.target}: nothing is known of it: {seen}. {look}".rstrip()
-
-
-def short(gaps: Sequence[str]) -> tuple[str, ...]:
-    """Return the first of many phrases, and how many more there are."""
-    return (*gaps[:_MOST], f"and {len(gaps) - _MOST} more") if len(gaps) > _MOST else tuple(gaps)

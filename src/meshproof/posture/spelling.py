@@ -8,7 +8,7 @@ from meshproof.tls.probe.answer import Answer, Offer
 from meshproof.tls.probe.outcome import Outcome, alert_name
 from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner.findings import ClientResult, SuiteOrder
+from meshproof.tls.scanner.findings import ClientResult
 
 
 def protocol(version: ProtocolVersion) -> str:
@@ -48,20 +48,3 @@ def result(client: ClientResult) -> str:
 def group(group: Group) -> str:
     """Return the group as people write it: ``P-256``."""
     return group.shown or group.name
-
-
-def preference(order: SuiteOrder) -> str:
-    """Return the suites, best first; those of equal preference are in brackets, as in Envoy's settings."""
-    if not order.ordered and order.suites[1:]:
-        return f"{', '.join(map(str, order.suites))} (in an order that is not known)"
-    return ", ".join(f"[{' | '.join(map(str, alike))}]" if alike[1:] else str(alike[0]) for alike in order.preference)
-
-
-def fallback_scsv(noticed: bool | None) -> str:  # noqa: FBT001 - the value itself
-    """Return what a server does with TLS_FALLBACK_SCSV (RFC 7507); None is unknown."""
-    return {True: "honoured", False: "ignored", None: "unknown"}[noticed]
-
-
-def plain(text: str) -> str:
-    """Return text of a stranger without what would move the cursor, colour the terminal or turn the line around."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -2,6 +2,7 @@
 
 terminal       tables
 page           a page for a browser, of the template ``page.html.j2``
+wording        what both write in the same words
 junit          rows as JUnit's XML, for a build server
 document       the JSON that ``scan --save`` writes, as ``posture.schema.json`` describes it
 document_reading, document_schema   reading it back, and whether it is as its schema says

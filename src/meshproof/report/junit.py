@@ -14,8 +14,8 @@ from typing import Self
 from xml.etree import ElementTree as ET
 
 from meshproof.posture.comparison import Change, Row
-from meshproof.posture.spelling import plain
 from meshproof.posture.verdict import Finding
+from meshproof.report.wording import plain
 
 FAILURE, ERROR = "failure", "error"
 

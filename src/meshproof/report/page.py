@@ -7,11 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
-from meshproof.posture.spelling import PROTOCOLS, fallback_scsv, plain
+from meshproof.posture.advice import NOT_ABSENT, nothing_known
+from meshproof.posture.spelling import PROTOCOLS
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, other_server
 from meshproof.report.document import Json
 from meshproof.report.document_reading import from_json
+from meshproof.report.wording import fallback_scsv, first_of, plain
 from meshproof.tls.probe.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -25,7 +26,7 @@ def page(document: Json) -> str:
         footnotes=[other_server(posture) or BEHIND_PASSTHROUGH for posture in from_json(document)],
         not_absent=NOT_ABSENT,
         nothing_known=[nothing_known(posture) for posture in from_json(document)],
-        short=short,
+        first_of=first_of,
         fallback_scsv=fallback_scsv,
         name_of=lambda outcome: Outcome[outcome].value,
     )

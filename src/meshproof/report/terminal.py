@@ -13,12 +13,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from meshproof.posture.advice import NOT_ABSENT, nothing_known, short
+from meshproof.posture.advice import NOT_ABSENT, nothing_known
 from meshproof.posture.comparison import Change, Row
-from meshproof.posture.spelling import connection, group, plain, preference
-from meshproof.posture.spelling import fallback_scsv as spelled_fallback
+from meshproof.posture.spelling import connection, group
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge, other_server
+from meshproof.report.wording import fallback_scsv, first_of, plain, preference
 from meshproof.tls.probe.answer import Offer, Offered
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture
@@ -49,7 +49,7 @@ def picture(posture: Posture) -> RenderableType:
     found = judge(posture)
     parts.append(verdict(found, unknown=posture.unknown, other_server=other_server(posture)))
     if posture.gaps and posture.unreachable is None:
-        parts.append(_text("\n  ".join(("Could not be found out:", *short(posture.gaps))), _UNSURE))
+        parts.append(_text("\n  ".join(("Could not be found out:", *first_of(posture.gaps))), _UNSURE))
     if found:
         parts += ["", Text(_by_severity(found), _SEVERITIES[found[0].severity])]
     return Group(*parts)
@@ -258,7 +258,7 @@ def _facts(posture: Posture) -> Table:
         table.add_row("Client certificate", Text(str(posture.client_authentication), _UNSURE if unsure else ""))
     if posture.credential is not None:
         table.add_row("Client certificate given", posture.credential.value)
-    honoured = spelled_fallback(posture.fallback_scsv)
+    honoured = fallback_scsv(posture.fallback_scsv)
     if posture.fallback_scsv is not None or "TLS_FALLBACK_SCSV" in posture.gaps:
         table.add_row("TLS_FALLBACK_SCSV", Text(honoured, "" if posture.fallback_scsv else _UNSURE))
     return table

@@ -11,8 +11,8 @@ from meshproof.cli.scan.asked import Found
 from meshproof.machine.console import complain, console
 from meshproof.posture import comparison
 from meshproof.posture.comparison import Row
-from meshproof.posture.spelling import plain
 from meshproof.report import terminal
+from meshproof.report.wording import plain
 from meshproof.tls import Outcome, Posture
 
 
