@@ -51,8 +51,12 @@ def test_ours_have_none() -> None:
         pytest.param("gateways: [httpbin]", "gateways: [default/httpbin]", id="a gateway with its namespace"),
         pytest.param("hosts: [test.com]", "hosts: ['default/*.com']", id="a host with a wildcard and a namespace"),
         pytest.param("# Mutual TLS", "---\n# Mutual TLS", id="`---` before the first document"),
+        pytest.param(
+            "meshproof/certificate: test.com", "meshproof/certificate: {name: shop.example, key: ECDSA}",
+            id="a certificate of its own",
+        ),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
     """Other ways to say the same are let through."""
     assert found(MUTUAL, old, new, tmp_path) == []
@@ -106,6 +110,17 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             MUTUAL, "name: httpbin, namespace: default", "name: Http_Bin, namespace: default",
             "line 12: metadata.name should be a name of small letters, digits, dots and hyphens, and is 'Http_Bin'.",
             id="a name that can't be",
+        ),
+        pytest.param(
+            MUTUAL, "meshproof/certificate: test.com", "meshproof/certificate: {name: a, kye: ECDSA}",
+            "line 8: metadata.annotations.meshproof/certificate has 'kye', which is not known; the nearest is 'key'.",
+            id="a certificate of its own that can't be",
+        ),
+        pytest.param(
+            MUTUAL, "meshproof/certificate: test.com", "meshproof/certificate: {name: test.com, key: ECDSA}",
+            "line 8: Secret istio-system/test.com defines its certificate: The certificate test.com is defined twice, "
+            "and not alike: call one of them otherwise.",
+            id="a certificate that is another one elsewhere",
         ),
         pytest.param(
             MUTUAL, "number: 443", "number: 8443",

@@ -12,6 +12,7 @@ from trustme import KeyType
 from meshproof.certificates.authority import Lifetime
 from meshproof.certificates.tree import Certificates, Definition, read
 from meshproof.errors import ClusterError, FaultyManifests
+from meshproof.input_files import Node
 
 TREE = """
 shop:
@@ -58,7 +59,7 @@ def test_without_a_file_there_is_one_authority(tmp_path: Path) -> None:
     """A project that has no file still has an authority, for the certificates that its manifests define."""
     certificates = read(tmp_path / "certificates.yaml")
     assert (certificates.authorities, certificates.definitions) == (["meshproof"], {})
-    name, definition = Definition.inline({"name": "shop.example", "lifetime": "not yet valid"})
+    name, definition = Definition.inline(Node(tmp_path, "", {"name": "shop.example", "lifetime": "not yet valid"}))
     certificates.define(name, definition)
     certificates.define(name, definition)
     assert definition == Definition("meshproof", ("shop.example",), KeyType.RSA, Lifetime.NOT_YET_VALID)
@@ -70,26 +71,26 @@ def test_without_a_file_there_is_one_authority(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """A misspelt name is told with the nearest that is there."""
     certificates = tree(tmp_path, TREE)
-    with pytest.raises(ClusterError, match=r"^There is no certificate buyr: the nearest is buyer\.$"):
+    with pytest.raises(ClusterError, match=r"^There is no certificate buyr: the nearest is 'buyer'\.$"):
         certificates["buyr"]
-    with pytest.raises(ClusterError, match=r"^There is no authority shopp: the nearest is shop\.$"):
+    with pytest.raises(ClusterError, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
         certificates.authority("shopp")
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[shop]", "should name authorities"),
-        ("shop: [a]", "should name authorities"),
-        ("shop: {a: b}", "the certificate a of shop should say names, key"),
-        ("shop: {a: {keyy: RSA}}", "the certificate a of shop has 'keyy': the nearest is key"),
-        ("shop: {a: {key: DSA}}", "the certificate a of shop has key 'DSA': choose from RSA, ECDSA"),
-        ("shop: {a: {lifetime: old}}", "has lifetime 'old': choose from current, expired, not yet valid"),
-        ("shop: {a: {names: []}}", "should have a list of texts as its names"),
-        ("shop: {a: {names: [a, 'spiffe://a']}}", "has both hosts and URIs"),
-        ("shop: {a: {common_name: 1}}", "should have a text as its common_name"),
-        ("shop: {a: {}}\nother: {a: {}}", "the certificate a is there twice"),
-        ("shop: {a: {}", "can't be read"),
+        ("[shop]", "the document should be a mapping"),
+        ("shop: [a]", "line 1: shop should be a mapping, and is a list"),
+        ("shop: {a: b}", "shop.a should be a mapping"),
+        ("shop: {a: {keyy: RSA}}", "line 1: shop.a has 'keyy', which is not known; the nearest is 'key'"),
+        ("shop: {a: {key: DSA}}", "shop.a.key has 'DSA', which is not known; the nearest is 'ECDSA'"),
+        ("shop: {a: {lifetime: old}}", "choose from current, expired, not yet valid"),
+        ("shop: {a: {names: []}}", "shop.a.names is empty"),
+        ("shop: {a: {names: [a, 'spiffe://a']}}", "shop.a.names has hosts and URIs"),
+        ("shop: {a: {common_name: 1}}", "shop.a.common_name should be text"),
+        ("shop: {a: {}}\nother:\n  a: {}", "line 3: other.a is there twice"),
+        ("shop: {a: {}", "line 2"),
     ],
 )
 def test_a_fault_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:

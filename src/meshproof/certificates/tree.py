@@ -11,20 +11,17 @@ The authority ``meshproof`` is always there. Each is made in memory when it is f
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
-import yaml
 from trustme import KeyType
 
 from meshproof.certificates.authority import Authority, Lifetime
 from meshproof.certificates.leaf import Leaf
 from meshproof.errors import ClusterError, FaultyManifests
-
-Choice = TypeVar("Choice")
+from meshproof.input_files import Node, Unreadable, nearest, yaml_documents
+from meshproof.project import as_typed_here
 
 OWN = "meshproof"
 """The authority that signs what no file says the authority of."""
@@ -52,46 +49,40 @@ class Definition:
     common_name: str | None = None
 
     @classmethod
-    def read(cls, name: str, facts: object, authority: str) -> Definition:
-        """Read what is written of a certificate.
+    def read(cls, name: str, facts: Node, authority: str) -> Definition:
+        """Read what is written of a certificate; nothing (``{}``) is a server of that name.
 
         Raises:
-            ValueError: What is wrong with it, as the end of a sentence that begins with the certificate.
+            Unreadable: It can't be understood.
         """
-        if facts is None:
-            facts = {}
-        if not isinstance(facts, dict):
-            raise ValueError(f"should say {', '.join(_FACTS)} or nothing ({{}}), not {facts!r}")  # noqa: TRY004 - a reader's mistake
-        if strange := [fact for fact in facts if fact not in _FACTS]:
-            raise ValueError(f"has {strange[0]!r}: {nearest(str(strange[0]), _FACTS)}")
-        names = facts.get("names", [name])
-        if not isinstance(names, list) or not names or not all(isinstance(each, str) and each for each in names):
-            raise ValueError("should have a list of texts as its names")
-        if len({"://" in each for each in names}) > 1:
-            raise ValueError("has both hosts and URIs as its names: a server has hosts, and a client has URIs")
-        common_name = facts.get("common_name")
-        if common_name is not None and not isinstance(common_name, str):
-            raise ValueError("should have a text as its common_name")
+        fields = facts.fields(_FACTS)
+        names = fields["names"].items() if "names" in fields else []
+        if "names" in fields and not names:
+            raise fields["names"].wrong("is empty: leave it out, or name a host or a URI")
+        if len({"://" in each.text() for each in names}) > 1:
+            raise fields["names"].wrong("has hosts and URIs: a server has hosts, and a client has URIs")
         return cls(
             authority,
-            tuple(names),
-            _chosen(facts, "key", _KEYS, KeyType.RSA),
-            _chosen(facts, "lifetime", _LIFETIMES, Lifetime.CURRENT),
-            common_name,
+            tuple(each.text() for each in names) or (name,),
+            _KEYS[fields["key"].among(_KEYS)] if "key" in fields else KeyType.RSA,
+            _LIFETIMES[fields["lifetime"].among(_LIFETIMES)] if "lifetime" in fields else Lifetime.CURRENT,
+            fields["common_name"].text() if "common_name" in fields else None,
         )
 
     @classmethod
-    def inline(cls, facts: Mapping[str, Any]) -> tuple[str, Definition]:
+    def inline(cls, facts: Node) -> tuple[str, Definition]:
         """Read a certificate that is defined where it is needed; return its name, too.
 
         Raises:
-            ValueError: As for ``read``.
+            Unreadable: It can't be understood, or has no name.
         """
-        rest = {fact: value for fact, value in facts.items() if fact not in ("name", "authority")}
-        name, authority = facts.get("name"), facts.get("authority", OWN)
-        if not isinstance(name, str) or not isinstance(authority, str):
-            raise ValueError("should have a text as its name, and as its authority if it says one")  # noqa: TRY004 - as above
-        return name, cls.read(name, rest, authority)
+        fields = facts.fields(("name", "authority", *_FACTS))
+        if "name" not in fields:
+            raise facts.wrong("should have a name, by which a test finds it")
+        authority = fields["authority"].text() if "authority" in fields else OWN
+        assert isinstance(facts.value, dict)
+        rest = {fact: value for fact, value in facts.value.items() if fact not in ("name", "authority")}
+        return fields["name"].text(), cls.read(fields["name"].text(), replace(facts, value=rest), authority)
 
 
 class Certificates:
@@ -166,45 +157,22 @@ def read(file: Path) -> Certificates:
     """
     if not file.exists():
         return Certificates()
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FaultyManifests(f"{file} can't be read: {' '.join(str(error).split())}.") from error
-    if not isinstance(tree, dict) or not all(isinstance(leaves or {}, dict) for leaves in tree.values()):
-        raise FaultyManifests(f"{file} should name authorities, and below each the certificates that it signs.")
     faults: list[str] = []
     definitions: dict[str, dict[str, Definition]] = {}
-    for authority, leaves in tree.items():
-        below = definitions.setdefault(str(authority), {})
-        for name, facts in (leaves or {}).items():
-            if any(name in others for others in definitions.values()):
-                faults.append(f"{file}: the certificate {name} is there twice.")
-                continue
-            try:
-                below[str(name)] = Definition.read(str(name), facts, str(authority))
-            except ValueError as error:
-                faults.append(f"{file}: the certificate {name} of {authority} {error}.")
+    try:
+        tree = yaml_documents(as_typed_here(file))
+        authorities = tree[0].fields() if tree else {}
+        for authority, leaves in authorities.items():
+            below = definitions.setdefault(authority, {})
+            for name, facts in leaves.fields().items():
+                if any(name in others for others in definitions.values()):
+                    faults.append(str(facts.wrong("is there twice, and a certificate is found by its name")))
+                try:
+                    below[name] = Definition.read(name, facts, authority)
+                except Unreadable as error:
+                    faults.append(str(error))
+    except Unreadable as error:
+        faults.append(str(error))
     if faults:
         raise FaultyManifests("\n".join(faults))
     return Certificates(definitions)
-
-
-def nearest(wrong: str, names: Collection[str]) -> str:
-    """Return what could have been meant by a name that is not there."""
-    near = difflib.get_close_matches(wrong, names, n=1)
-    if near:
-        return f"the nearest is {near[0]}"
-    return f"choose from {', '.join(sorted(names))}" if names else "there is none"
-
-
-def _chosen(facts: Mapping[str, Any], fact: str, choices: Mapping[str, Choice], otherwise: Choice) -> Choice:
-    """Return what a fact chooses.
-
-    Raises:
-        ValueError: It is no choice.
-    """
-    if fact not in facts:
-        return otherwise
-    if facts[fact] not in choices:
-        raise ValueError(f"has {fact} {facts[fact]!r}: choose from {', '.join(choices)}")
-    return choices[facts[fact]]

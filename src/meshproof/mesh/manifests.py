@@ -29,8 +29,9 @@ import yaml
 from meshproof.certificates.tree import Certificates, Definition
 from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.cluster.ports import LEASED
-from meshproof.errors import ClusterError
+from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet
+from meshproof.input_files import Node
 
 Thing = TypeVar("Thing")
 
@@ -62,8 +63,8 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
                 container["image"] = _named(document, images.applications(), container["image"])
         if document["kind"] == "Secret":
             try:
-                document["data"] = _secret_data(document["metadata"], certificates)
-            except (ClusterError, ValueError) as error:
+                document["data"] = _secret_data(document["metadata"].get("annotations", {}), path, certificates)
+            except MeshproofError as error:
                 raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
@@ -120,12 +121,12 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
     ]
 
 
-def _secret_data(metadata: Mapping[str, Any], certificates: Certificates) -> Mapping[str, str]:
-    annotations = metadata.get("annotations", {})
+def _secret_data(annotations: dict[str, Any], path: Path, certificates: Certificates) -> Mapping[str, str]:
+    """Return the content that annotations ask for; what is defined in one is replaced there by its name."""
     if CERTIFICATE not in annotations:
         raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
     if isinstance(annotations[CERTIFICATE], dict):
-        name, definition = Definition.inline(annotations[CERTIFICATE])
+        name, definition = Definition.inline(Node(path, CERTIFICATE, annotations[CERTIFICATE]))
         certificates.define(name, definition)
         annotations[CERTIFICATE] = name
     leaf = certificates[annotations[CERTIFICATE]]

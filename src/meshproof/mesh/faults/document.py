@@ -57,12 +57,7 @@ def read_document(node: Node) -> Written:
     version = need(node, "apiVersion")
     if version.text() not in _versions(KINDS[kind]):
         raise version.is_not(f"{KINDS[kind]} for a {kind}")
-    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA))):
-        part = need(node, "metadata").fields().get(key)
-        for word, value in part.fields().items() if part else ():
-            value.text()
-            if word.startswith("meshproof/"):
-                Node(node.file, f"metadata.{key}", word, value.line).among(ours)
+    _look_at_labels(need(node, "metadata"))
     name = need(node, "metadata", "name")
     if not _NAME.fullmatch(name.text()):
         raise name.is_not("a name of small letters, digits, dots and hyphens")
@@ -74,6 +69,21 @@ def read_document(node: Node) -> Written:
         namespace = need(node, "metadata", "namespace").text()
     step = at(node, "metadata", "labels", STEP)
     return Written(node, kind, namespace, name.text(), step.text() if step else None)
+
+
+def _look_at_labels(metadata: Node) -> None:
+    """Look at the labels and annotations of a document: each is text, and one of ours is one that there is.
+
+    Raises:
+        Unreadable: One is not.
+    """
+    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA))):
+        part = metadata.fields().get(key)
+        for word, value in part.fields().items() if part else ():
+            if word != CERTIFICATE:  # which can be a definition
+                value.text()
+            if word.startswith("meshproof/"):
+                Node(metadata.file, f"metadata.{key}", word, value.line).among(ours)
 
 
 def _versions(newest: str) -> list[str]:

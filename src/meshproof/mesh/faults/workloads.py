@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshproof.certificates.tree import Definition
+from meshproof.errors import ClusterError
 from meshproof.images import ROLES
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
@@ -24,7 +26,13 @@ def secret(document: Written, world: World) -> Iterator[str]:
     certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
     if certificate is None:
         yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
-    yield from named(document, certificate, "certificate", world.certificates.definitions)
+    elif isinstance(certificate.value, dict):
+        try:
+            world.certificates.define(*Definition.inline(certificate))
+        except ClusterError as error:
+            yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
+    else:
+        yield from named(document, certificate, "certificate", world.certificates.definitions)
     authority = at(document.node, "metadata", "annotations", CLIENT_CA)
     yield from named(document, authority, "authority", world.certificates.authorities)
 
