@@ -8,7 +8,9 @@ import pytest
 
 from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
+from meshproof.mesh.istio import PROXY
 from meshproof.mesh.scenario import Scenario
+from meshproof.mesh.testbed import Testbed
 from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
 from meshproof.pytest_plugin.controls import between, held
@@ -22,6 +24,12 @@ HOST = "sample.aliyun.com"
 NGINX = "NGINX"
 SERVERS = {NGINX: Server(443, HOST)}
 WELCOME = "Welcome to aliyun.com without TLS Termination!"
+
+
+@pytest.fixture(scope="module")
+def nginx_sidecar(testbed: Testbed) -> Workload:
+    """The sidecar of the NGINX that terminates TLS itself."""
+    return Workload(testbed.kube, "default", "mynginxapp", PROXY)
 
 
 def test_passes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,27 +10,29 @@ import pytest
 from meshproof.certificates.tree import read
 from meshproof.errors import ClusterError, FaultyManifests, MeshproofError
 from meshproof.mesh import faults
-from tests.support.checkout import APPLICATIONS, ROOT
+from meshproof.mesh.manifests import application_files
+from tests.support.checkout import ROOT, SCENARIOS
 
 pytest_plugins = ["pytester"]
 
-CERTIFICATES = read(ROOT / "manifests" / "certificates.yaml")
-SCENARIOS = ROOT / "manifests" / "scenarios"
+CERTIFICATES = ROOT / "manifests" / "certificates.yaml"
 MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
 ISTIO = "apiVersion: networking.istio.io/v1\n"
-HTTPBIN, CLIENTS, NGINX = (APPLICATIONS / f"{name}.yaml" for name in ("httpbin", "clients", "mynginxapp"))
+WORLD = application_files()
+HTTPBIN, CLIENTS, NGINX = (
+    next(file for file in WORLD if file.stem == name) for name in ("httpbin", "clients", "mynginxapp")
+)
 
 
 def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | None = None) -> list[str]:
     """Put something else into a copy of a manifest of ours, once, and return what is said of it, without its path."""
-    applications = where / "apps"
-    shutil.copytree(APPLICATIONS, applications)
     text = file.read_text()
     assert old in text
-    changed = (applications if file.parent == APPLICATIONS else where) / file.name
+    changed = where / file.name
     changed.write_text(text.replace(old, new, 1))
+    applications = [changed if application == file else application for application in WORLD]
     try:
-        faults.check(applications, {} if file.parent == APPLICATIONS else {changed: steps}, CERTIFICATES)
+        faults.check(applications, {} if file in WORLD else {changed: steps}, read(CERTIFICATES))
     except FaultyManifests as error:
         return str(error).replace(f"{changed.parent}/", "").splitlines()
     return []
@@ -39,7 +40,7 @@ def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | 
 
 def test_ours_have_none() -> None:
     """The manifests of the checkout, as they are, are without fault."""
-    faults.check(APPLICATIONS, dict.fromkeys(SCENARIOS.iterdir()), CERTIFICATES)
+    faults.check(WORLD, dict.fromkeys(SCENARIOS.iterdir()), read(CERTIFICATES))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """A test module without a manifest is told which file it lacks."""
     with pytest.raises(FaultyManifests, match=r"missing\.yaml: cannot be read: No such file or directory\.$"):
-        faults.check(APPLICATIONS, {tmp_path / "missing.yaml": ()}, CERTIFICATES)
+        faults.check(WORLD, {tmp_path / "missing.yaml": ()}, read(CERTIFICATES))
 
 
 @pytest.mark.parametrize("error", [FaultyManifests, ClusterError])

@@ -19,11 +19,11 @@ from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.mesh.istio import operators
-from meshproof.mesh.manifests import KINDS, lease, load, step_of
-from tests.support.checkout import ROOT
+from meshproof.mesh.manifests import KINDS, application_files, lease, load, step_of
+from tests.support.checkout import ROOT, SCENARIOS
 
 MANIFESTS = ROOT / "manifests"
-APPLIED = sorted([*(MANIFESTS / "apps").iterdir(), *(MANIFESTS / "scenarios").iterdir()])
+APPLIED = [*application_files(), *sorted(SCENARIOS.iterdir())]
 ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
 IMAGES = ImageSet("node", "hub", "tag", **ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
 CERTIFICATES = read(MANIFESTS / "certificates.yaml")
@@ -56,7 +56,7 @@ def loaded(directory: Path, *documents: Document) -> list[Document]:
     """Write documents to a file and load it."""
     file = directory / "manifest.yaml"
     file.write_text(yaml.safe_dump_all(documents))
-    return load(file, images=IMAGES, certificates=CERTIFICATES)
+    return load([file], images=IMAGES, certificates=CERTIFICATES)
 
 
 def raw(*files: Path) -> Iterator[Document]:
@@ -155,7 +155,7 @@ def test_a_document_has_a_name(namespace: dict[str, str], name: str) -> None:
 @pytest.mark.parametrize("file", APPLIED, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_a_manifest_is_complete(file: Path) -> None:
     """Every manifest can be completed, and each of its documents says what it is and where it belongs."""
-    for document in load(file, images=IMAGES, certificates=CERTIFICATES):
+    for document in load([file], images=IMAGES, certificates=CERTIFICATES):
         assert document["apiVersion"]
         assert document["kind"] == "Namespace" or document["metadata"]["namespace"], name_of(document)
 

@@ -9,7 +9,7 @@ from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
-NAMESPACES = ("istio-system", "default", "legacy")
+_PAGES = ("config_dump", "clusters")
 
 
 def collect(kube: Kube, directory: Path) -> None:
@@ -22,18 +22,13 @@ def collect(kube: Kube, directory: Path) -> None:
         directory: Where to write; made if need be.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for namespace in NAMESPACES:
+    for namespace in kube.pods.namespaces():
         _write(directory / f"{namespace}-pods.txt", kube.pods.describe, namespace)
         _write(directory / f"{namespace}-events.txt", kube.pods.events, namespace)
         for pod, container in kube.pods.containers(namespace):
             _write(directory / f"{namespace}-{pod}-{container}.log", kube.pods.log, namespace, pod, container)
-    for namespace, app in (
-        (istio.NAMESPACE, "istio-ingressgateway"),
-        ("default", "httpbin"),
-        ("default", "mynginxapp"),
-    ):
-        for page in ("config_dump", "clusters"):
-            _write(directory / f"{app}-{page}.txt", istio.proxy_request, kube, namespace, app, page)
+            for page in _PAGES if container == istio.PROXY else ():
+                _write(directory / f"{namespace}-{pod}-{page}.txt", istio.pod_request, kube, namespace, pod, page)
 
 
 def _write(file: Path, get: Callable[..., str], *args: object) -> None:

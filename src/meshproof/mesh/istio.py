@@ -24,6 +24,8 @@ from meshproof.settings import TIMEOUTS
 _INSTALLATION = Path(__file__).with_name("installation")
 _NAMES = {80: "http2", 443: "https"}  # of ports of the Service: Istio takes their protocols from them
 NAMESPACE = "istio-system"
+PROXY = "istio-proxy"
+"""The container of a pod that is its proxy."""
 _PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
 
 
@@ -117,7 +119,7 @@ def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
 def pod_request(kube: Kube, namespace: str, pod: str, path: str) -> str:
     """Ask the Envoy of a pod; see ``proxy_request``."""
     command = ["pilot-agent", "request", "GET", path]
-    output = kube.pods.run(namespace, pod, "istio-proxy", command, timeout=_PROXY_ANSWER)
+    output = kube.pods.run(namespace, pod, PROXY, command, timeout=_PROXY_ANSWER)
     if output.status != 0:
         raise ClusterError(f"The proxy of {namespace}/{pod} did not give its {path}: {output.err.strip()[-200:]}")
     return output.out

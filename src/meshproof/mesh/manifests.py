@@ -32,6 +32,7 @@ from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet
 from meshproof.input_files import Node
+from meshproof.project import project
 
 Thing = TypeVar("Thing")
 
@@ -48,13 +49,24 @@ KINDS = {
 """What a manifest can be made of: what `effects` can wait for. Each kind with its API version."""
 
 
-def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Document]:
-    """Read the documents of a file (or of all files of a directory) and complete them.
+_APPLICATIONS = Path(__file__).with_name("applications")
+
+
+def application_files() -> list[Path]:
+    """Return the manifests of the world that all scenarios share: ours, and the project's.
+
+    A file of the project's replaces that of ours that has its name.
+    """
+    files = [file for directory in (_APPLICATIONS, project().applications) for file in sorted(directory.glob("*.yaml"))]
+    return list({file.name: file for file in files}.values())
+
+
+def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates) -> list[Document]:
+    """Read the documents of files and complete them.
 
     Raises:
         ClusterError: A document names an image, a certificate or an authority that is not there.
     """
-    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     for document in documents:
         if document["kind"] == "Deployment":
@@ -63,7 +75,7 @@ def load(path: Path, *, images: ImageSet, certificates: Certificates) -> list[Do
                 container["image"] = _named(document, images.applications(), container["image"])
         if document["kind"] == "Secret":
             try:
-                document["data"] = _secret_data(document["metadata"].get("annotations", {}), path, certificates)
+                document["data"] = _secret_data(document["metadata"].get("annotations", {}), certificates)
             except MeshproofError as error:
                 raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:
@@ -121,12 +133,12 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
     ]
 
 
-def _secret_data(annotations: dict[str, Any], path: Path, certificates: Certificates) -> Mapping[str, str]:
+def _secret_data(annotations: dict[str, Any], certificates: Certificates) -> Mapping[str, str]:
     """Return the content that annotations ask for; what is defined in one is replaced there by its name."""
     if CERTIFICATE not in annotations:
         raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
     if isinstance(annotations[CERTIFICATE], dict):
-        name, definition = Definition.inline(Node(path, CERTIFICATE, annotations[CERTIFICATE]))
+        name, definition = Definition.inline(Node(Path(), CERTIFICATE, annotations[CERTIFICATE]))
         certificates.define(name, definition)
         annotations[CERTIFICATE] = name
     leaf = certificates[annotations[CERTIFICATE]]

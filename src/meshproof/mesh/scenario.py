@@ -32,7 +32,7 @@ class Scenario:
         self._testbed = testbed
         self._kube = testbed.kube
         self._patience = patience
-        self._documents = manifests.load(manifest, images=testbed.images, certificates=testbed.certificates)
+        self._documents = manifests.load([manifest], images=testbed.images, certificates=testbed.certificates)
         for document in self._documents:
             document["metadata"].setdefault("labels", {})[LABEL] = self.name
         self.ports = manifests.lease(self._documents, testbed.leased)

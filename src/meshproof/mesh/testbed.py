@@ -84,7 +84,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
         MeshproofError: Says what could not be had, and what to do.
     """
     certificates = read(project().certificates)
-    faults.check(project().applications, {}, certificates)
+    faults.check(manifests.application_files(), {}, certificates)
     chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:
@@ -122,7 +122,7 @@ def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certific
                         istio.renew(kube)
             with stage("gateways and applications"):
                 _have_applications(
-                    kube, manifests.load(project().applications, images=images, certificates=certificates)
+                    kube, manifests.load(manifests.application_files(), images=images, certificates=certificates)
                 )
                 if installing:
                     installing.result()

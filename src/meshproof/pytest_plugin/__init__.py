@@ -5,7 +5,7 @@ settings   (session)  what the options ask for
    ├─ kind_cluster (session)  its cluster, by pytest-kind's name
    ├─ gateway      (session)  the ingress gateway's addresses, by port
    ├─ certificates (session)  what servers and clients show, by role
-   ├─ meshed, unmeshed, nginx_sidecar (session)  clients inside the cluster
+   ├─ meshed, unmeshed (session)  clients inside the cluster, with a sidecar and without
    └─ manifest     (module)   the manifest of the test module's name, in force
       ├─ reached   (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with

@@ -17,6 +17,7 @@ from meshproof.errors import ClusterError
 from meshproof.settings import TIMEOUTS
 
 _LOG_LINES = 500
+_OF_THE_CLUSTER = {"kube-system", "local-path-storage"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,12 @@ class Pods:
                 f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}."
             )
         return Output(int(causes["ExitCode"]), out, err)
+
+    @in_our_words
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that have pods, but for those of Kubernetes and kind themselves."""
+        pods = self._connection.core.list_pod_for_all_namespaces().items
+        return sorted({pod.metadata.namespace for pod in pods} - _OF_THE_CLUSTER)
 
     @in_our_words
     def describe(self, namespace: str) -> str:

@@ -39,11 +39,13 @@ _CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
 }
 
 
-def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates) -> None:
+def check(
+    applications: Sequence[Path], scenarios: Mapping[Path, Collection[str] | None], certificates: Certificates
+) -> None:
     """Look for faults in the manifests of the applications, and in those of scenarios beside them.
 
     Args:
-        applications: The directory of the world that all scenarios share.
+        applications: The files of the world that all scenarios share.
         scenarios: The file of each scenario, with the steps that its rows ask for; None if that is not known.
         certificates: What a Secret can name.
 
@@ -51,7 +53,7 @@ def check(applications: Path, scenarios: Mapping[Path, Collection[str] | None], 
         FaultyManifests: With all of them.
     """
     shared = World(certificates)
-    sentences = list(read(sorted(applications.glob("*.yaml")), shared))
+    sentences = list(read(applications, shared))
     if not sentences:  # else each scenario would say it again
         sentences += _faults_of(shared, shared.documents)
         for file, steps in scenarios.items():
