@@ -1,61 +1,113 @@
-"""Everything that can go wrong for a reason a user can act on.
+"""Everything that can go wrong for a reason a user can act on, and the exit codes.
 
 MeshproofError
-├── FaultyManifests    manifests that can't be applied as they are written
-├── BadName            a name that no cluster can have
-├── BadProject         a pyproject.toml that can't be understood
-├── UnknownVersion     a version that is in no list of ours
-├── MachineError       the machine lacks something: Docker, disk space, a port, the network
-│   └── ToolMissing    a program is not installed
-├── CommandFailed      a program that we ran ended with an error
-│   └── BuildFailed    … while it built an image; its log is kept
-├── ScanFailed         sslyze could not tell (tls/scanner/sslyze.py)
-├── NotSettled         something did not become true within its deadline
-└── ClusterError       the cluster or the mesh cannot be made or used as asked
+├── BadInput              what was asked for can't be understood, or can't be had
+│   ├── FaultyManifests   manifests that can't be applied as they are written
+│   ├── BadName           a name that no cluster can have
+│   ├── BadProject        a pyproject.toml that can't be understood
+│   ├── UnknownVersion    a version that is in no list of ours
+│   ├── ClientsUnreadable a file of clients that can't be understood, or lacks the one that is asked for
+│   ├── BadTarget         a target of a scan, or an option that goes with it, that can't be understood
+│   ├── BadOutput         a file that can't be written where it is asked for
+│   ├── NothingInCommon   two scans without a common target
+│   └── NoProgram         what is to be run is no program
+├── MachineError          the machine lacks something: Docker, disk space, a port, the network
+│   └── ToolMissing       a program is not installed
+├── CommandFailed         a program that we ran ended with an error
+├── BuildFailed           an image could not be built; the log is kept
+├── CaptureFailed         a command did not send a ClientHello
+├── NotSettled            something did not become true within its deadline
+├── ClusterError          the cluster or the mesh cannot be made or used as asked
+├── ScanFailed            sslyze could not judge a target
+└── ReaderLeft            whoever read what we print reads no more
 
 Each message is one sentence on what was tried, on what, and what was seen, and
-one on what to do. The exit codes do not overlap with those of pytest (0 to 5).
+one on what to do.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command or a run of pytest ends. Those up to 5 mean the same as pytest's own.
+
+    Source: https://docs.pytest.org/en/stable/reference/exit-codes.html
+    """
+
+    DONE = 0
+    DEVIATES = 1
+    """Something is known to be other than expected, promised, or before."""
+    RUN_INTERRUPTED = 2
+    """A run of pytest was interrupted; a command ends with INTERRUPTED."""
+    BAD_INPUT = 4
+    NO_TESTS = 5
+    MACHINE = 11
+    PROGRAM = 12
+    CLUSTER = 13
+    UNKNOWN = 14
+    """Something could not be found out, and nothing worse is known."""
+    INTERRUPTED = 130
+    """Ctrl-C, SIGTERM or a closed terminal ended a command: what a shell makes of SIGINT."""
+    READER_LEFT = 141
+    """What a shell makes of SIGPIPE."""
 
 
 class MeshproofError(Exception):
-    """The root of the tree: what a caller catches to report instead of crash."""
+    """The root of the tree: what a caller catches to report instead of crash. Only what derives from it is raised."""
 
-    exit_code = 10
+    exit_code: ClassVar[ExitCode]
 
 
-class FaultyManifests(MeshproofError):
+class BadInput(MeshproofError):
+    """What was asked for can't be understood, or can't be had."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class FaultyManifests(BadInput):
     """Manifests that can't be applied as they are written: a sentence a fault, each on a line of its own."""
 
-    exit_code = 4  # pytest's own code for a usage error
 
-
-class BadName(MeshproofError):
+class BadName(BadInput):
     """A name that no kind cluster can have."""
 
-    exit_code = 4  # pytest's own code for a usage error
 
-
-class BadProject(MeshproofError):
+class BadProject(BadInput):
     """A pyproject.toml whose ``[tool.meshproof]`` can't be understood."""
 
-    exit_code = 4  # pytest's own code for a usage error
 
-
-class UnknownVersion(MeshproofError):
+class UnknownVersion(BadInput):
     """A version of Istio, Envoy or Kubernetes that is not in ``images/versions.toml``."""
 
-    exit_code = 4  # pytest's own code for a usage error
+
+class ClientsUnreadable(BadInput):
+    """A file of clients is not what it should be, or lacks the client that was asked for."""
+
+
+class BadTarget(BadInput):
+    """A target, or an option that goes with it, can't be understood."""
+
+
+class BadOutput(BadInput):
+    """A file can't be written where it is asked for."""
+
+
+class NothingInCommon(BadInput):
+    """Two scans have no target in common."""
+
+
+class NoProgram(BadInput):
+    """What is to be run is no program."""
 
 
 class MachineError(MeshproofError):
     """The machine cannot run a cluster as it is."""
 
-    exit_code = 11
+    exit_code = ExitCode.MACHINE
 
 
 class ToolMissing(MachineError):
@@ -72,7 +124,7 @@ class CommandFailed(MeshproofError):
         last: The last of them.
     """
 
-    exit_code = 12
+    exit_code = ExitCode.PROGRAM
 
     def __init__(self, argv: list[str], returncode: int, tail: str, hint: str = "") -> None:
         self.argv = argv
@@ -89,7 +141,7 @@ class BuildFailed(MeshproofError):
         log: Where all the output of the build is.
     """
 
-    exit_code = 12
+    exit_code = ExitCode.PROGRAM
 
     def __init__(self, what: str, tail: str, log: Path) -> None:
         self.log = log
@@ -97,13 +149,31 @@ class BuildFailed(MeshproofError):
         super().__init__(f"Building {what} failed; its last lines were:\n{lines}\nThe whole log is {log}.")
 
 
+class CaptureFailed(MeshproofError):
+    """The command did not send a ClientHello."""
+
+    exit_code = ExitCode.PROGRAM
+
+
 class NotSettled(MeshproofError):
     """Something was observed until its deadline and never was as expected, often enough in a row."""
 
-    exit_code = 13
+    exit_code = ExitCode.CLUSTER
 
 
 class ClusterError(MeshproofError):
     """The cluster or the mesh cannot be made, reached or used."""
 
-    exit_code = 13
+    exit_code = ExitCode.CLUSTER
+
+
+class ScanFailed(MeshproofError):
+    """sslyze could not judge a target: nothing is known about its versions."""
+
+    exit_code = ExitCode.CLUSTER
+
+
+class ReaderLeft(MeshproofError):
+    """Whoever read what we print reads no more: that is no fault, and nobody is told."""
+
+    exit_code = ExitCode.READER_LEFT

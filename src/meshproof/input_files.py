@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshproof.errors import MeshproofError
+from meshproof.errors import BadInput
 
 if TYPE_CHECKING:
     import yaml
@@ -22,10 +22,8 @@ _FAULTS = (ValueError, LookupError, AttributeError)
 """What PyYAML raises for a scalar beside its own errors: the date 2026-13-45, or ``!!bool perhaps``."""
 
 
-class Unreadable(MeshproofError):
+class Unreadable(BadInput):
     """A file is not there, or is not what it should be."""
-
-    exit_code = 4  # pytest's own code for a usage error
 
 
 class Fields(dict[Any, Any]):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from meshproof.errors import ToolMissing
-from meshproof.tls.probe.capture import CaptureFailed, capture
+from meshproof.errors import CaptureFailed, ToolMissing
+from meshproof.tls.probe.capture import capture
 from meshproof.tls.protocol.version import ProtocolVersion
 from tests.unit.programs import shell
 

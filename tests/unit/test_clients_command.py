@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from meshproof.cli.clients import command as clients
 from meshproof.cli.users import add, own_clients, own_file, remove
-from meshproof.errors import MeshproofError
-from meshproof.tls.protocol.clients import ClientsUnreadable, built_in, facts, read
+from meshproof.errors import ClientsUnreadable, MeshproofError
+from meshproof.tls.protocol.clients import built_in, facts, read
 from meshproof.tls.protocol.profile import Profile
 
 MINE = replace(built_in().profiles[0], name="mine", group="user", provenance="a test")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from meshproof import errors
 from tests.support.checkout import ROOT
 
 SOURCE = ROOT / "src" / "meshproof"
@@ -55,6 +56,7 @@ WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.probe.decryption": {"Malformed", "Overlong"},
     "tls.probe.exchange": {"Malformed"},
 }
+ELSEWHERE = {"Unreadable"}  # to be moved to errors.py
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
 KEY = b"PRIVATE KEY" + b"-----"
 THROWN_AWAY = {"artifacts", "__pycache__", "node_modules", "dist", "build"}
@@ -149,6 +151,19 @@ def errors_and_makers() -> set[str]:
         names |= {name for name, above in bases.items() if above & names}
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns]
     return names | {each.name for each in functions if each.returns and ast.unparse(each.returns) in names}
+
+
+def test_the_tree_of_errors_is_in_one_file() -> None:
+    """What a user can act on is in errors.py; what a probe turns into an outcome stands beside the probe."""
+    ours = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    others = {
+        (module, node.name)
+        for module, path in MODULES.items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and {"Exception", *ours} & {ast.unparse(base) for base in node.bases}
+    }
+    probes = {(module, name) for module, names in WITHIN_A_PROBE.items() for name in names}
+    assert {name for module, name in others - probes if module != "errors"} <= ELSEWHERE
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from meshproof.errors import ToolMissing
+from meshproof.errors import ScanFailed, ToolMissing
 from meshproof.tls import Address, Offered, ProtocolVersion, offers
-from meshproof.tls.scanner.sslyze import ScanFailed, Target, read_report, scan
+from meshproof.tls.scanner.sslyze import Target, read_report, scan
 from tests.unit.certificates import HOST, OURS, SERVER
 from tests.unit.servers import nobody, say, serving, tls
 

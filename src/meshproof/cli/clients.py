@@ -18,19 +18,13 @@ from meshproof.cli.options import FILE, InOrder
 from meshproof.cli.output import report
 from meshproof.cli.users import add, check_name, own_clients, own_file
 from meshproof.cli.users import remove as remove_from
-from meshproof.errors import MeshproofError
+from meshproof.errors import NoProgram
 from meshproof.report.wording import plain
 from meshproof.tls.protocol.clients import built_in, facts
 
 CAPTURE_TIMEOUT = 30.0  # seconds
 _name = click.argument("name", metavar="NAME", help="The client's name.")
 _file = click.option("--file", metavar="FILE", type=FILE, help="Where it is kept; your own file by default.")
-
-
-class NoProgram(MeshproofError):
-    """What is to be run is no program."""
-
-    exit_code = 4
 
 
 @click.group("clients", cls=InOrder)

@@ -12,19 +12,13 @@ from rich.markup import escape
 
 from meshproof.cli.options import FILE
 from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, write
-from meshproof.errors import MeshproofError
+from meshproof.errors import NothingInCommon
 from meshproof.machine.console import complain
 from meshproof.posture.comparison import Change
 from meshproof.posture.difference import changes
 from meshproof.posture.pairing import Pair, pairs
 from meshproof.report import document, document_reading, terminal
 from meshproof.report.wording import plain
-
-
-class NothingInCommon(MeshproofError):
-    """Two scans have no target in common."""
-
-    exit_code = 4
 
 
 @click.command("diff")

@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from meshproof.cli.output import report
 from meshproof.cluster import doctor as machine
+from meshproof.errors import ExitCode
 
 
 @click.command("doctor")
@@ -22,4 +23,4 @@ def command(*, fix: bool) -> None:
         told = finding.what if finding.good else f"{finding.what}: {finding.remedy}"
         report.print(f"{mark} {escape(told)}", soft_wrap=True)
     if not all(finding.good or not finding.required for finding in findings):
-        raise click.exceptions.Exit(11)
+        raise click.exceptions.Exit(ExitCode.MACHINE)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from meshproof.cli.options import InOrder
-from meshproof.errors import MachineError, MeshproofError
+from meshproof.errors import ExitCode, MachineError, MeshproofError, ReaderLeft
 from meshproof.machine import interrupts
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ COMMANDS = {
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its
 help, said once more here, so that the list of the commands needs none of the modules."""
 
-_USAGE = 4  # click's own is 2, which is an interrupted run of pytest
-_INTERRUPTED = 130  # what a shell makes of SIGINT
 _OBJECTS = 100_000  # as many as most commands ever make; the collector looks after each 700 unless it is told
 
 
@@ -80,12 +78,6 @@ def real(name: str) -> click.Command:
 @click.version_option(package_name="meshproof", message="%(prog)s %(version)s")
 def app() -> None:
     """Proves on a real cluster what a service mesh promises about TLS, and tells what TLS an endpoint offers."""
-
-
-class ReaderLeft(MeshproofError):
-    """Whoever read what we print reads no more: that is no fault, and nobody is told."""
-
-    exit_code = 141  # what a shell makes of SIGPIPE
 
 
 class Output(FileIO):
@@ -145,14 +137,14 @@ def main() -> None:
     except click.UsageError as error:
         with suppress(MeshproofError):  # as below
             _complain_of_usage(error)
-        sys.exit(_USAGE)
+        sys.exit(ExitCode.BAD_INPUT)  # click's own is 2, which is an interrupted run of pytest
     except MeshproofError as error:
         if not isinstance(error, ReaderLeft):
             with suppress(MeshproofError):  # standard error may be closed or full
                 _complain(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _run() -> None:

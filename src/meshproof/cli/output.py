@@ -9,16 +9,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from meshproof.errors import MachineError, MeshproofError
-
-DEVIATES = 1
-"""The exit code when something is known to be other than expected, or than before."""
-
-UNKNOWN = 14
-"""The exit code when something could not be found out, and nothing worse is known."""
-
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C, SIGTERM or a closed terminal ended: what a shell makes of SIGINT."""
+from meshproof.errors import BadOutput, ExitCode, MachineError
 
 STANDARD_OUTPUT = Path("-")
 
@@ -42,15 +33,9 @@ class Report:
 report = Report()
 
 
-class BadOutput(MeshproofError):
-    """A file can't be written where it is asked for."""
-
-    exit_code = 4  # pytest's own code for a usage error
-
-
-def exit_code(*, deviates: bool, unknown: bool) -> int:
+def exit_code(*, deviates: bool, unknown: bool) -> ExitCode:
     """Return how a command ends: what is known to be wrong goes before what is not known."""
-    return DEVIATES if deviates else UNKNOWN if unknown else 0
+    return ExitCode.DEVIATES if deviates else ExitCode.UNKNOWN if unknown else ExitCode.DONE
 
 
 def check(files: Iterable[Path | None]) -> Sequence[Path]:

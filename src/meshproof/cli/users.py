@@ -11,8 +11,8 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from meshproof.cli.output import write
-from meshproof.errors import MachineError
-from meshproof.tls.protocol.clients import Clients, ClientsUnreadable, built_in, is_set, read
+from meshproof.errors import ClientsUnreadable, MachineError
+from meshproof.tls.protocol.clients import Clients, built_in, is_set, read
 from meshproof.tls.protocol.clients import write as text_of
 from meshproof.tls.protocol.profile import Profile
 

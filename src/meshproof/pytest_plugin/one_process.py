@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from meshproof.errors import ExitCode
 from meshproof.pytest_plugin.scenario import is_row
 
 _REFUSED = (
@@ -26,7 +27,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """End a worker that has found rows, before anything else looks at them."""
     if is_worker(session.config) and any(map(is_row, session.items)):
         session.config.workeroutput[_ROWS] = True  # type: ignore[attr-defined]  # pytest-xdist puts it there
-        pytest.exit(_REFUSED, returncode=int(pytest.ExitCode.USAGE_ERROR))
+        pytest.exit(_REFUSED, returncode=ExitCode.BAD_INPUT)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshproof.cli.output import exit_code
-from meshproof.cli.scan.targets import BadTarget
+from meshproof.errors import BadTarget
 from meshproof.posture import comparison
 from meshproof.posture.comparison import Row
 from meshproof.posture.verdict import Severity

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from meshproof.cli.options import FILE
-from meshproof.cli.output import INTERRUPTED, STANDARD_OUTPUT, check
+from meshproof.cli.output import STANDARD_OUTPUT, check
 from meshproof.cli.scan.asked import Found, manifest_of, severity_of, what_is_asked
 from meshproof.cli.scan.shown import show, tell
 from meshproof.cli.scan.simulated import each_once, simulated
-from meshproof.cli.scan.targets import BadTarget, chosen_targets, target_words
+from meshproof.cli.scan.targets import chosen_targets, target_words
 from meshproof.cli.users import own_clients
+from meshproof.errors import BadTarget, ExitCode
 from meshproof.machine.console import complain, console
 from meshproof.tls import Options, Posture, Target, scan
 from meshproof.tls.probe.exchange import DEFAULT_TIMEOUT
@@ -130,7 +131,7 @@ def command(
 def _end_interrupted(sentence: str) -> NoReturn:
     sys.stdout.flush()  # what was found comes before the sentence also where both go to one file
     complain(sentence)
-    raise click.exceptions.Exit(INTERRUPTED)
+    raise click.exceptions.Exit(ExitCode.INTERRUPTED)
 
 
 def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], str]:

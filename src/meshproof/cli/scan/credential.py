@@ -9,7 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.cli.scan.targets import BadTarget
+from meshproof.errors import BadTarget
 
 
 def credential(cert: str | None, key: str | None) -> Leaf | None:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from meshproof.cli.scan.targets import BadTarget
+from meshproof.errors import BadTarget
 from meshproof.tls.protocol.clients import ALL, NONE, SETS, Clients, read
 from meshproof.tls.protocol.profile import Profile
 

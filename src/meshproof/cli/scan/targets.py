@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from meshproof.errors import MeshproofError
+from meshproof.errors import BadTarget
 from meshproof.tls import Address, Target
 
 HTTPS = 443
@@ -18,12 +18,6 @@ _TARGET = re.compile(
 )
 _PORTS = range(1, 65536)
 _LONGEST_NAME = 253  # octets of the name of a host
-
-
-class BadTarget(MeshproofError):
-    """A target, or an option that goes with it, can't be understood."""
-
-    exit_code = 4
 
 
 def chosen_targets(words: Iterable[str], sni: str | None, *, no_sni: bool) -> list[Target]:

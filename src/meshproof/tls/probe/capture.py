@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from meshproof.errors import CommandFailed, MeshproofError, ToolMissing
+from meshproof.errors import CaptureFailed, CommandFailed, MeshproofError, ToolMissing
 from meshproof.machine import process
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.recognition import profile_of
@@ -21,12 +21,6 @@ _WHERE_TO = "Is {url} or {port} where the command takes them? They are in MESHPR
 _TURN = 0.1  # seconds between two looks at whether the command still runs
 _LONGEST = 1 << 17  # octets; more than any ClientHello
 _GOODBYE = bytes([21, 3, 3, 0, 2, 2, 40])  # a fatal handshake_failure: the client need not wait
-
-
-class CaptureFailed(MeshproofError):
-    """The command did not send a ClientHello."""
-
-    exit_code = 12
 
 
 def capture(command: Sequence[str], name: str, *, provenance: str, timeout: float) -> Profile:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from meshproof.errors import MeshproofError
+from meshproof.errors import ClientsUnreadable
 from meshproof.tls.protocol.codes import (
     extension_code,
     extension_name,
@@ -38,12 +38,6 @@ _PSK_MODES = ("psk_ke", "psk_dhe_ke")
 _COMPRESSIONS = ("", "zlib", "brotli", "zstd")  # RFC 8879 7.3
 _GREASE_NAME = "GREASE"
 _NEEDED = ("versions", "cipher_suites")
-
-
-class ClientsUnreadable(MeshproofError):
-    """A file of clients is not what it should be, or lacks the client that was asked for."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True, slots=True)

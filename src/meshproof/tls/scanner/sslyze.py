@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshproof.errors import MeshproofError, ToolMissing
+from meshproof.errors import ScanFailed, ToolMissing
 from meshproof.machine.process import run
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
@@ -33,12 +33,6 @@ _FIELDS = {
 _SCANS = ("--sslv2", "--sslv3", "--tlsv1", "--tlsv1_1", "--tlsv1_2", "--tlsv1_3")
 _COMPLETED = "COMPLETED"
 _TIMED_OUT = "Connection to server timed out during the TLS handshake"  # sslyze counts it as a rejection
-
-
-class ScanFailed(MeshproofError):
-    """sslyze could not judge a target: nothing is known about its versions."""
-
-    exit_code = 13
 
 
 @dataclass(frozen=True, slots=True)
