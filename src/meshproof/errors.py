@@ -6,6 +6,7 @@ MeshproofError
 │   ├── BadName           a name that no cluster can have
 │   ├── BadProject        a pyproject.toml that can't be understood
 │   ├── UnknownVersion    a version that is in no list of ours
+│   ├── Unreadable        a file that is not there, or not what it should be
 │   ├── ClientsUnreadable a file of clients that can't be understood, or lacks the one that is asked for
 │   ├── BadTarget         a target of a scan, or an option that goes with it, that can't be understood
 │   ├── BadOutput         a file that can't be written where it is asked for
@@ -82,6 +83,10 @@ class BadProject(BadInput):
 
 class UnknownVersion(BadInput):
     """A version of Istio, Envoy or Kubernetes that is not in ``images/versions.toml``."""
+
+
+class Unreadable(BadInput):
+    """A file is not there, or is not what it should be."""
 
 
 class ClientsUnreadable(BadInput):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshproof.errors import BadInput
+from meshproof.errors import Unreadable
 
 if TYPE_CHECKING:
     import yaml
@@ -20,10 +20,6 @@ _MAPPING, _LIST, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq"
 
 _FAULTS = (ValueError, LookupError, AttributeError)
 """What PyYAML raises for a scalar beside its own errors: the date 2026-13-45, or ``!!bool perhaps``."""
-
-
-class Unreadable(BadInput):
-    """A file is not there, or is not what it should be."""
 
 
 class Fields(dict[Any, Any]):

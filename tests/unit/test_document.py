@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from meshproof.input_files import Unreadable
+from meshproof.errors import Unreadable
 from meshproof.posture.comparison import Row
 from meshproof.posture.difference import changes_between
 from meshproof.posture.verdict import judge

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.input_files import Unreadable
+from meshproof.errors import Unreadable
 from meshproof.posture import expectations_file
 from meshproof.posture.comparison import Row
 from meshproof.posture.expectations import Expectations

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.input_files import Unreadable
+from meshproof.errors import Unreadable
 from meshproof.posture.gateway import gateway_warnings
 from meshproof.posture.istio import CIPHERS, ENVOY_DEFAULTS
 from meshproof.posture.verdict import Finding, Severity

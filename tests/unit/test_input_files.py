@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.input_files import Node, Unreadable, json_document, yaml_documents
+from meshproof.errors import Unreadable
+from meshproof.input_files import Node, json_document, yaml_documents
 
 TEXT = """\
 # Of a mesh.

@@ -19,8 +19,8 @@ from trustme import KeyType
 
 from meshproof.certificates.authority import Authority, Lifetime
 from meshproof.certificates.leaf import Leaf
-from meshproof.errors import ClusterError, FaultyManifests
-from meshproof.input_files import Node, Unreadable, nearest, yaml_documents
+from meshproof.errors import ClusterError, FaultyManifests, Unreadable
+from meshproof.input_files import Node, nearest, yaml_documents
 from meshproof.project import as_typed_here
 
 OWN = "meshproof"

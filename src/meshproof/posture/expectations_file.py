@@ -38,7 +38,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from meshproof.input_files import Node, Unreadable, yaml_documents
+from meshproof.errors import Unreadable
+from meshproof.input_files import Node, yaml_documents
 from meshproof.posture.comparison import ACCEPTED, REFUSED, verdict_of_certificate
 from meshproof.posture.expectations import GETS, Expectations, ExpectedCertificate, Listing, parts_of_name
 from meshproof.posture.spelling import PROTOCOLS, group

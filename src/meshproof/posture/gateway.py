@@ -10,7 +10,8 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from meshproof.input_files import Node, Unreadable, yaml_documents
+from meshproof.errors import Unreadable
+from meshproof.input_files import Node, yaml_documents
 from meshproof.posture.istio import CIPHERS, LEGACY, accepted, dropped_by_istio
 from meshproof.posture.verdict import Finding, finding
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from meshproof.input_files import Node, Unreadable, json_document
+from meshproof.errors import Unreadable
+from meshproof.input_files import Node, json_document
 from meshproof.posture.spelling import PROTOCOLS
 from meshproof.report.document import FORMAT, SCHEMA, Json
 from meshproof.report.document_schema import check

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from meshproof.certificates.tree import Certificates
-from meshproof.errors import FaultyManifests
-from meshproof.input_files import Unreadable, nearest
+from meshproof.errors import FaultyManifests, Unreadable
+from meshproof.input_files import nearest
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.gateways import gateway
 from meshproof.mesh.faults.parts import at

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.certificates.tree import Certificates
-from meshproof.input_files import Unreadable, yaml_documents
+from meshproof.errors import Unreadable
+from meshproof.input_files import yaml_documents
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, read_document
 from meshproof.mesh.faults.parts import value_at
