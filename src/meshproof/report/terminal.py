@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +27,8 @@ from meshproof.tls.scanner.reason import FIRST_HELLO
 _OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy")
 _SHORT_NAME = 12  # columns; a client's name has no room in fewer
 _REASON = 60  # columns; in so many a reason can be read
-_NO_LIMIT = 1 << 20  # columns; more than any table has
+_WHY = "Reason"
+_BESIDE = "  "  # between two columns
 _GOOD, _BAD, _UNSURE, _DIM = "green", "red", "yellow", "dim"
 _MODERN = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
 _SEVERITIES = {Severity.BROKEN: "bold red", Severity.WEAK: "red", Severity.NOTE: "yellow"}
@@ -68,19 +69,21 @@ class _Clients:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         room = options.max_width
-        wide = _table(*_OF_A_CLIENT, "Reason")
-        for column in wide.columns[:-1]:
-            column.no_wrap = True
-        for name, cells, reason in self._rows:
-            wide.add_row(name, *cells, reason)
-        measured = Measurement.get(console, options.update(max_width=_NO_LIMIT), wide)
+        named = [(name, *cells) for name, cells, _ in self._rows]
+        columns = zip(_OF_A_CLIENT, *named, strict=True)
+        widths = [max(cell_len(head), *(cell.cell_len for cell in cells)) for head, *cells in columns]
         reasons = max((reason.cell_len for *_, reason in self._rows), default=0)
-        if measured.maximum - reasons + min(reasons, _REASON) <= room:
-            yield wide
-        else:
-            yield from self._narrow(room)
+        left = room - sum(widths) - len(_BESIDE) * len(widths)
+        if left < max(min(reasons, _REASON), len(_WHY)):
+            yield from self._narrow(console, room)
+            return
+        widths.append(max(min(reasons, left), len(_WHY)))
+        yield from _beside([Text(word, "bold") for word in (*_OF_A_CLIENT, _WHY)], widths, console)
+        yield Text("─" * (sum(widths) + len(_BESIDE) * (len(widths) - 1)))
+        for name, cells, reason in self._rows:
+            yield from _beside([name, *cells, reason], widths, console)
 
-    def _narrow(self, room: int) -> Iterator[RenderableType]:
+    def _narrow(self, console: Console, room: int) -> Iterator[RenderableType]:
         """Give a row for each client, and below it its reason; only names of clients are folded, between words."""
         connected = [[cell.cell_len for cell in cells] for _, cells, _ in self._rows if cells[1]]
         widths = [max(lengths) for lengths in zip(map(cell_len, _OF_A_CLIENT[1:]), *connected, strict=True)]
@@ -88,22 +91,35 @@ class _Clients:
         longest = max((name.cell_len for name, *_ in self._rows), default=0)
         first = min(max(longest, _SHORT_NAME), room - rest - 1)
         head = [Text(word, "bold") for word in _OF_A_CLIENT]
-        yield from self._row(head[0], head[1:], widths, first)
-        yield Text("─" * min(room, first + 1 + rest))
-        for name, cells, reason in self._rows:
-            yield from self._row(name, cells if cells[1] else cells[:1], widths if cells[1] else [rest], first)
+        for name, cells, reason in ((head[0], head[1:], Text()), *self._rows):
+            if first < _SHORT_NAME:
+                yield from (name, Padding(Text(" ").join(cells), (0, 0, 0, 2)))
+            else:
+                row, wide = (cells, widths) if cells[1] else (cells[:1], [rest])
+                yield from _beside([name, *row], [first, *wide], console, between=" ")
+            if name is head[0]:
+                yield Text("─" * min(room, first + 1 + rest))
             if reason:
                 yield Padding(reason, (0, 0, 0, 2))
 
-    def _row(self, name: Text, cells: Sequence[Text], widths: Sequence[int], first: int) -> Iterator[RenderableType]:
-        """Give the cells beside the name of a client, or below it where there is no room for that."""
-        if first < _SHORT_NAME:
-            yield from (name, Padding(Text(" ").join(cells), (0, 0, 0, 2)))
-            return
-        line = Table.grid(padding=(0, 1, 0, 0))
-        for width in (first, *widths):
-            line.add_column(min_width=width, max_width=width, overflow="fold")
-        line.add_row(name, *cells)
+
+def _beside(
+    cells: Sequence[Text], widths: Sequence[int], console: Console, *, between: str = _BESIDE
+) -> Iterator[Text]:
+    """Give the lines of cells beside each other; one that is wider than its column is folded, between words.
+
+    A table of rich's measures and renders each cell by itself, which takes ten times as long.
+    """
+    columns = [
+        cell.wrap(console, width, overflow="fold") if cell.cell_len > width else [cell]
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    for parts in zip_longest(*columns, fillvalue=Text()):
+        line, end = Text(no_wrap=True, overflow="ignore"), 0
+        for part, width in zip(parts, widths, strict=True):
+            if part:
+                line.append(" " * (end - line.cell_len)).append_text(part)
+            end += width + len(between)
         yield line
 
 
