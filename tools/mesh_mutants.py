@@ -38,10 +38,10 @@ class Mutant:
 
     Attributes:
         name: What is broken, in words.
-        file: The manifest, below `manifests/`.
+        file: The manifest.
         change: What is put in the place of what, once each.
         says: What the failure has to have in it.
-        tests: The scenarios whose tests run; the one of the manifest by default.
+        tests: The test modules that run, below `tests/e2e/`; that of the manifest by default.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Mutant:
     says: str
     tests: list[str] = field(default_factory=list)
 
-    def put_into(self, manifests: Path) -> None:
-        """Change the manifest in a copy of them."""
-        file = manifests / self.file
+    def put_into(self, checkout: Path) -> None:
+        """Change the manifest in a copy of the checkout."""
+        file = checkout / self.file
         text = file.read_text()
         for old, new in self.change.items():
             if text.count(old) < 1:
@@ -63,7 +63,8 @@ class Mutant:
     @property
     def modules(self) -> list[str]:
         """The test modules to run."""
-        return [f"tests/e2e/test_{name}.py" for name in self.tests or [Path(self.file).stem]]
+        manifest = Path(self.file)
+        return [f"tests/e2e/{name}.py" for name in self.tests or [f"{manifest.parent.name}/test_{manifest.stem}"]]
 
 
 def main() -> None:
@@ -105,13 +106,10 @@ def _copy(checkout: Path) -> None:
 
 def _caught(mutant: Mutant, checkout: Path, *, kept: bool) -> bool:
     """Run the tests of a mutant and print what they said; return whether that is what is wrong."""
-    manifests, whole = checkout / "manifests", checkout / "whole manifests"
-    shutil.copytree(manifests, whole)
-    mutant.put_into(manifests)
+    mutant.put_into(checkout)
     began = time.monotonic()
     said = _tests(checkout, mutant.modules, kept=kept)
-    shutil.rmtree(manifests)
-    whole.rename(manifests)
+    shutil.copy(ROOT / mutant.file, checkout / mutant.file)
     if said is None:
         verdict, line = "SURVIVED", ""
     else:

@@ -18,7 +18,8 @@ def main() -> None:
     if result["versions"]:
         _print_table(result["versions"], [result["versions"].values()])
     columns = result["promises"][0]["rows"]
-    _print_table(("promise", *columns), [(each["promise"], *each["rows"].values()) for each in result["promises"]])
+    rows = [(each["area"], each["promise"], *each["rows"].values()) for each in result["promises"]]
+    _print_table(("area", "promise", *columns), rows)
     for row, verdict in result["failures"].items():
         print(f"- **{row}**: {verdict}")
 

@@ -26,12 +26,12 @@ def test_the_scenario_of_contributing_is_whole(tmp_path: Path) -> None:
     shutil.copytree(APPLICATIONS.parent, tmp_path / "manifests", ignore=shutil.ignore_patterns("scenarios"))
     (tmp_path / "pyproject.toml").write_text("[tool.meshproof]\n[tool.pytest.ini_options]\n")
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["meshproof.pytest_plugin"]\n')
-    for name in ("manifests/scenarios/server_name.yaml", "tests/e2e/test_server_name.py"):
+    for name in ("manifests/scenarios/gateway/server_name.yaml", "tests/e2e/gateway/test_server_name.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(shown(CONTRIBUTING, name))
     command = [sys.executable, "-m", "pytest", "tests/e2e", "--collect-only", "-q", "-p", "no:cacheprovider"]
     printed = run(command, cwd=tmp_path, timeout=TIMEOUTS.program).splitlines()
     assert [line for line in printed if "::" in line] == [
-        "tests/e2e/test_server_name.py::test_its_name",
-        "tests/e2e/test_server_name.py::test_another_name",
+        "tests/e2e/gateway/test_server_name.py::test_its_name",
+        "tests/e2e/gateway/test_server_name.py::test_another_name",
     ]

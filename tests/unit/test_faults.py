@@ -16,7 +16,8 @@ from tests.support.checkout import ROOT, SCENARIOS
 pytest_plugins = ["pytester"]
 
 CERTIFICATES = ROOT / "manifests" / "certificates.yaml"
-MUTUAL, PASSTHROUGH, STRICT = (SCENARIOS / f"{name}.yaml" for name in ("mutual_tls", "passthrough", "strict_isolation"))
+MUTUAL, PASSTHROUGH = (SCENARIOS / "gateway" / f"{name}.yaml" for name in ("mutual_tls", "passthrough"))
+STRICT = SCENARIOS / "workloads" / "strict_isolation.yaml"
 ISTIO = "apiVersion: networking.istio.io/v1\n"
 WORLD = application_files()
 HTTPBIN, CLIENTS, NGINX = (
@@ -40,7 +41,7 @@ def found(file: Path, old: str, new: str, where: Path, steps: Collection[str] | 
 
 def test_ours_have_none() -> None:
     """The manifests of the checkout, as they are, are without fault."""
-    faults.check(WORLD, dict.fromkeys(SCENARIOS.iterdir()), read(CERTIFICATES))
+    faults.check(WORLD, dict.fromkeys(SCENARIOS.rglob("*.yaml")), read(CERTIFICATES))
 
 
 @pytest.mark.parametrize(

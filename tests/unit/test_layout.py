@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from meshproof import errors
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, SCENARIOS
 
 SOURCE = ROOT / "src" / "meshproof"
 MODULES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
@@ -119,8 +119,9 @@ def test_a_package_is_imported_in_one_place(package: str) -> None:
 
 def test_a_scenario_is_a_test_and_a_manifest() -> None:
     """Each test module of the mesh has the manifest of its name, and each such manifest has its test module."""
-    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "e2e").glob("test_*.py")}
-    assert tests == {path.stem for path in (ROOT / "manifests" / "scenarios").iterdir()}
+    modules = (path.relative_to(ROOT / "tests" / "e2e") for path in (ROOT / "tests" / "e2e").rglob("test_*.py"))
+    tests = {path.parent / path.stem.removeprefix("test_") for path in modules}
+    assert tests == {path.relative_to(SCENARIOS).with_suffix("") for path in SCENARIOS.rglob("*.yaml")}
 
 
 def test_a_fixture_is_defined_once() -> None:

@@ -23,7 +23,7 @@ from meshproof.mesh.manifests import KINDS, application_files, lease, load, step
 from tests.support.checkout import ROOT, SCENARIOS
 
 MANIFESTS = ROOT / "manifests"
-APPLIED = [*application_files(), *sorted(SCENARIOS.iterdir())]
+APPLIED = [*application_files(), *sorted(SCENARIOS.rglob("*.yaml"))]
 ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
 IMAGES = ImageSet("node", "hub", "tag", **ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
 CERTIFICATES = read(MANIFESTS / "certificates.yaml")

@@ -48,9 +48,9 @@ WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
 def repository(pytester: pytest.Pytester) -> Iterator[None]:
     """The current directory is a project of its own, with one scenario; what it leaves is its own, too."""
     pytester.path.joinpath("pyproject.toml").write_text("[tool.meshproof]\n")
-    for directory in ("tests/e2e", "tests/unit", "manifests/scenarios"):
+    for directory in ("tests/e2e/gateway", "tests/unit", "manifests/scenarios/gateway"):
         pytester.path.joinpath(directory).mkdir(parents=True)
-    pytester.path.joinpath("manifests/scenarios/passthrough.yaml").touch()
+    pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").touch()
     project.cache_clear()
     yield
     project.cache_clear()
@@ -58,7 +58,7 @@ def repository(pytester: pytest.Pytester) -> Iterator[None]:
 
 def ran(pytester: pytest.Pytester, module: str, *options: str) -> pytest.RunResult:
     """Run a module of the mesh of its own, in a directory of its own."""
-    pytester.path.joinpath("tests", "e2e", MODULE_NAME).write_text(module)
+    pytester.path.joinpath("tests", "e2e", "gateway", MODULE_NAME).write_text(module)
     plugins = [f"-pmeshproof.pytest_plugin.{name}" for name in ("promises", "one_process")]
     return pytester.runpytest_inprocess(*plugins, "-p", "no:cacheprovider", "tests/e2e", *options)
 
@@ -79,9 +79,11 @@ def counts_of(result: pytest.RunResult) -> list[int]:
     """Return the counts of the only row of the table, in the order of COLUMNS; `make summary` has to have the same."""
     (row,) = (line for line in result.outlines if re.match("│ (Rows|tests)", line))
     counts = [int(count) for count in re.findall(r"\b\d+\b", row)]
+    (area,) = (line for line in result.outlines if line.startswith("│ gateway "))
+    assert [int(count) for count in re.findall(r"\b\d+\b", area)] == counts
     (promise,) = json.loads((project().artifacts / "promises.json").read_text())["promises"]
     assert promise["rows"] == dict(zip(COLUMNS, counts, strict=True))
-    assert f"| {promise['promise']} | {' | '.join(map(str, counts))} |" in summary()
+    assert f"| gateway | {promise['promise']} | {' | '.join(map(str, counts))} |" in summary()
     return counts
 
 
@@ -144,7 +146,7 @@ def test_a_row_is_counted_once(rows: str, counts: list[int], pytester: pytest.Py
     """Of all that is reported of a row the worst counts, and the run ends with 1."""
     result = ran(pytester, f'"""Rows: one."""\n{TESTBED}{rows}')
     assert (counts_of(result), result.ret) == (counts, NOT_LOOKED_AT)
-    assert written(pytester)["failures"] == {f"tests/e2e/{MODULE_NAME}::test_row": "broken"}
+    assert written(pytester)["failures"] == {f"tests/e2e/gateway/{MODULE_NAME}::test_row": "broken"}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_row_is_counted_once(rows: str, counts: list[int], pytester: pytest.Py
         pytest.param("'''Rows: in other quotes.'''", "Rows: in other quotes.", id="other quotes"),
         pytest.param('"""\nRows: below.\n"""', "Rows: below.", id="on the second line"),
         pytest.param('"""Rows: [red] and [/]."""', "Rows: [red] and [/].", id="no markup"),
-        pytest.param("", f"tests/e2e/{MODULE_NAME}", id="none: the path"),
+        pytest.param("", f"tests/e2e/gateway/{MODULE_NAME}", id="none: the path"),
     ],
 )
 def test_the_promise_of_a_module(docstring: str, promise: str, pytester: pytest.Pytester) -> None:
@@ -169,7 +171,7 @@ def test_a_module_that_can_not_be_collected(module: str, pytester: pytest.Pytest
     """Its rows are not known: it is one that was not tried, and is named."""
     result = ran(pytester, f'"""Rows: none."""\n{module}')
     assert counts_of(result) == [0, 0, 1, 0, 0]
-    assert f"- **tests/e2e/{MODULE_NAME}**: not tried" in summary()
+    assert f"- **tests/e2e/gateway/{MODULE_NAME}**: not tried" in summary()
 
 
 @pytest.mark.parametrize(

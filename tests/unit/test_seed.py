@@ -8,7 +8,7 @@ import pytest
 
 from meshproof.tls import Answer, Outcome
 from meshproof.tls.probe.outcome import Alert
-from tests.e2e.seed import WORDLESS_END, end_of, seed_rows
+from tests.e2e.gateway.seed import WORDLESS_END, end_of, seed_rows
 
 
 def test_each_client_has_a_row_at_each_server() -> None:

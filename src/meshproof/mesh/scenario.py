@@ -13,6 +13,7 @@ from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.testbed import Testbed
+from meshproof.project import project
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
@@ -22,19 +23,19 @@ class Scenario:
     """The documents of one manifest.
 
     Attributes:
-        name: The stem of the manifest.
+        name: The manifest's way from the directory of the scenarios, such as ``gateway/mutual_tls``.
         ports: The ports of the gateway that its servers were given, by the name that the manifest has for them.
     """
 
     def __init__(self, manifest: Path, testbed: Testbed, patience: Patience) -> None:
         """Read the manifest; apply nothing."""
-        self.name = manifest.stem
+        self.name = name_of_scenario(manifest)
         self._testbed = testbed
         self._kube = testbed.kube
         self._patience = patience
         self._documents = manifests.load([manifest], images=testbed.images, certificates=testbed.certificates)
         for document in self._documents:
-            document["metadata"].setdefault("labels", {})[LABEL] = self.name
+            document["metadata"].setdefault("labels", {})[LABEL] = self.name.replace("/", ".")
         self.ports = manifests.lease(self._documents, testbed.leased)
         self._in_force: list[Document] = []
         self._effects: list[effects.Effect] = []
@@ -119,6 +120,12 @@ def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[D
         for document in new
         if document["kind"] in effects.KNOWN_BY_NAME and there.get(name_of(document), document) != document
     ]
+
+
+def name_of_scenario(manifest: Path) -> str:
+    """Return what a scenario is called: its area, if it is in one, and the stem of its manifest."""
+    scenarios = project().scenarios
+    return str((manifest.relative_to(scenarios) if manifest.is_relative_to(scenarios) else manifest).with_suffix(""))
 
 
 @contextmanager

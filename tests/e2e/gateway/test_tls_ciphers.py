@@ -11,7 +11,7 @@ from meshproof.certificates.tree import Certificates
 from meshproof.posture.verdict import Severity, judge
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.tls import Posture, ProtocolVersion
-from tests.e2e.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
+from tests.e2e.gateway.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
 
 SERVERS = {
     "restricted": Server("https-restricted", "aliyun.com"),

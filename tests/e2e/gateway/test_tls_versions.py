@@ -15,7 +15,7 @@ from meshproof.mesh.scenario import Scenario
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import WORDLESS, Offered, Outcome, Posture, ProtocolVersion
-from tests.e2e.seed import Row, seed_rows
+from tests.e2e.gateway.seed import Row, seed_rows
 
 HOST = "aliyun.com"
 SERVERS = {

@@ -18,7 +18,7 @@ from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenario import Eventually
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
-from tests.e2e.seed import WORDLESS_END, end_of
+from tests.e2e.gateway.seed import WORDLESS_END, end_of
 
 HOST = "sample.aliyun.com"
 NGINX = "NGINX"

@@ -18,7 +18,7 @@ from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVer
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import SERVER_NAME
 from meshproof.tls.scanner.findings import ClientAuthentication
-from tests.e2e.seed import NO_CONNECTION, WORDLESS_END, Row, end_of, seed_rows
+from tests.e2e.gateway.seed import NO_CONNECTION, WORDLESS_END, Row, end_of, seed_rows
 
 HOST = "test.com"
 TEAPOT = "/status/418"  # what the policy denies
