@@ -105,7 +105,7 @@ def test_a_false_word_is_noticed() -> None:
     with serving(ALL.behaviour) as address:
         true = scan_one(Target(address, HOST), Options(clients=CLIENTS))
     suites, groups = true.ciphers[0], true.groups[0]
-    refused = replace(true.versions[TLS_1_0], offered=Offered.NOT_OFFERED)
+    refused = true.versions[TLS_1_0]._replace(offered=Offered.NOT_OFFERED)
     got, none = true.clients[0], next(client for client in true.clients if not client.answer.negotiated)
     lies: dict[str, dict[str, Any]] = {
         "TLS 1.0 is not offered": {"versions": {**true.versions, TLS_1_0: refused}},

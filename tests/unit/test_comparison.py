@@ -198,7 +198,7 @@ def test_what_was_read_of_a_certificate() -> None:
 
 def test_what_postures_are_called() -> None:
     """By their targets; with the address where a target has several, if that is known."""
-    other = replace(GOOD, target=replace(GOOD.target, sni="b.test"))
+    other = replace(GOOD, target=GOOD.target._replace(sni="b.test"))
     second = replace(GOOD, endpoint="127.0.0.2:443")
     name = "127.0.0.1:443 (example.test)"
     assert labels([GOOD, other]) == [name, "127.0.0.1:443 (b.test)"]

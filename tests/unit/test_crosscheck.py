@@ -183,7 +183,7 @@ def test_a_contradiction_lets_no_refusal_stand() -> None:
         **dict.fromkeys((SSL_2, SSL_3, TLS_1_0, TLS_1_1), Offered.UNKNOWN),
         **dict.fromkeys((TLS_1_2, TLS_1_3), Offered.OFFERED),
     }
-    assert found.versions[TLS_1_0] == replace(NOT_OFFERED, offered=Offered.UNKNOWN)
+    assert found.versions[TLS_1_0] == NOT_OFFERED._replace(offered=Offered.UNKNOWN)
     assert found.versions[SSL_2] == UNKNOWN
     assert {(order.complete, order.ordered) for order in found.ciphers} == {(False, False)}
     assert [order.suites for order in found.ciphers] == [order.suites for order in GOOD.ciphers]

@@ -696,7 +696,7 @@ def test_how_a_diff_ends(tmp_path: Path, after: Posture, code: int, words: str) 
 
 def test_a_diff_as_json_and_junit(tmp_path: Path) -> None:
     """Each row with what it was and is, and how targets were paired; certificates that were renewed pass."""
-    moved = dataclasses.replace(OTHER_PROTOCOLS, target=dataclasses.replace(GOOD.target, sni="other.test"))
+    moved = dataclasses.replace(OTHER_PROTOCOLS, target=GOOD.target._replace(sni="other.test"))
     before, after = save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", moved)
     found = run("diff", before, after, "--json", tmp_path / "diff.json", "--junit", tmp_path / "diff.xml")
     assert found.code == 1
@@ -735,7 +735,7 @@ def test_a_diff_as_json_and_junit(tmp_path: Path) -> None:
 
 def test_a_diff_of_other_targets(tmp_path: Path) -> None:
     """A target of one scan only is a change, and the sentence says where it is not."""
-    other = dataclasses.replace(GOOD, target=dataclasses.replace(GOOD.target, address=Address("10.9.8.7", 1), sni=None))
+    other = dataclasses.replace(GOOD, target=GOOD.target._replace(address=Address("10.9.8.7", 1), sni=None))
     before, after = save(tmp_path / "before.json", GOOD, other), save(tmp_path / "after.json", GOOD)
     found = run("diff", before, after, "--json", "-")
     assert found.code == 1
@@ -751,8 +751,8 @@ def test_a_diff_of_other_targets(tmp_path: Path) -> None:
 
 def test_a_diff_of_nothing_in_common(tmp_path: Path) -> None:
     """One sentence and code 4, which names the targets; two scans of one target each are compared all the same."""
-    other = dataclasses.replace(GOOD, target=dataclasses.replace(GOOD.target, address=Address("10.9.8.7", 1), sni=None))
-    third = dataclasses.replace(other, target=dataclasses.replace(other.target, address=Address("10.9.8.6", 1)))
+    other = dataclasses.replace(GOOD, target=GOOD.target._replace(address=Address("10.9.8.7", 1), sni=None))
+    third = dataclasses.replace(other, target=other.target._replace(address=Address("10.9.8.6", 1)))
     before, after = save(tmp_path / "before.json", GOOD), save(tmp_path / "after.json", other, third)
     found = run("diff", before, after)
     assert (found.code, found.out) == (4, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -77,7 +76,7 @@ def _document(before: str, after: str, found: Sequence[tuple[Pair, Sequence[Chan
                 "before": str(pair.before.target) if pair.before else None,
                 "after": str(pair.after.target) if pair.after else None,
                 "paired": pair.how,
-                "changes": [asdict(row) | {"unknown": row.unknown} for row in rows],
+                "changes": [row._asdict() | {"unknown": row.unknown} for row in rows],
             }
             for pair, rows in found
         ],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from meshproof.posture.spelling import connection
 from meshproof.posture.verdict import Finding, Severity, judge
@@ -27,8 +27,7 @@ _NO_MOMENT = frozenset({datetime.min.replace(tzinfo=UTC), datetime.max.replace(t
 _WITH_CURVES = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One thing that was asked.
 
     Attributes:
@@ -53,8 +52,7 @@ class Row:
         return not (self.met or self.unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A row that is another one, or may be.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshproof.posture.certificate_changes import certificate_changes
 from meshproof.posture.comparison import (
@@ -73,8 +73,7 @@ def _versions(before: Posture, after: Posture) -> Iterator[Change]:
         yield Change(str(version), _offered(before, version), _offered(after, version), reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(NamedTuple):
     """The names in a list, and whether it ended with a word of the server."""
 
     names: tuple[str, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshproof.tls.protocol.codes import suite_named
 
@@ -57,8 +57,7 @@ BORINGSSL_GROUPS = {
 """The groups that Envoy with BoringSSL can be made to offer, as tables spell them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """A name that Istio leaves out.
 
     Attributes:

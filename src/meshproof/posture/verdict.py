@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from meshproof.posture.istio import BORINGSSL_GROUPS, BORINGSSL_SUITES, CIPHERS, ENVOY_DEFAULTS
 from meshproof.posture.spelling import group as spelled
@@ -38,8 +38,7 @@ class Severity(Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is weak.
 
     Attributes:
@@ -127,7 +126,7 @@ def judge(posture: Posture) -> tuple[Finding, ...]:
     parts = (_versions, _suites, _groups, _certificates)
     found = dict.fromkeys(finding for part in parts for finding in part(posture))
     if other_server(posture):
-        found = dict.fromkeys(replace(finding, remedy=_texts()[finding.id][3]) for finding in found)
+        found = dict.fromkeys(finding._replace(remedy=_texts()[finding.id][3]) for finding in found)
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
 
 

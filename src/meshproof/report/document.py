@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def _target(posture: Posture) -> Json:
 
 
 def _finding(finding: Finding) -> Json:
-    return asdict(finding) | {"severity": str(finding.severity)}
+    return finding._asdict() | {"severity": str(finding.severity)}
 
 
 def _name(outcome: Outcome | None) -> str | None:

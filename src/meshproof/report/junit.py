@@ -9,8 +9,7 @@ Ant's JUnit task, with what Jenkins, GitHub and GitLab read of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 from xml.etree import ElementTree as ET
 
 from meshproof.posture.comparison import Change, Row
@@ -20,8 +19,7 @@ from meshproof.report.wording import plain
 FAILURE, ERROR = "failure", "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One test.
 
     Attributes:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshproof.cli.output import exit_code
 from meshproof.errors import BadTarget
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from meshproof.report import document
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the postures are to be compared with.
 
     Attributes:
@@ -66,8 +64,7 @@ class Asked:
         return list(dict.fromkeys(rows))  # a target that did not answer is one row, whoever asks
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A file of Gateways.
 
     Attributes:
@@ -81,8 +78,7 @@ class Manifest:
     rows: Sequence[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What came out of it all.
 
     Attributes:

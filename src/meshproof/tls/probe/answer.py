@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Alert, Outcome, alert_name
 from meshproof.tls.protocol.ciphersuite import CipherSuite
@@ -112,8 +113,7 @@ class Offered(Enum):
         return self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """What a server answered to a hello of one version only.
 
     Attributes:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
@@ -46,8 +46,7 @@ SUITES = tuple(CIPHERS)
 """The codes of the cipher suites that can be read here."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedFlight:
+class EncryptedFlight(NamedTuple):
     """What was read.
 
     Attributes:
@@ -149,11 +148,11 @@ class Reader:
         if kind == Message.ENCRYPTED_EXTENSIONS:
             found = dict(extensions(body.vector(2)))
             alpn = Cursor(found[ALPN][2:]).vector(1).decode("latin-1") if ALPN in found else None
-            self._seen = replace(self._seen, alpn=alpn)
+            self._seen = self._seen._replace(alpn=alpn)
         elif kind == Message.CERTIFICATE_REQUEST:
-            self._seen = replace(self._seen, client_cert_requested=True)
+            self._seen = self._seen._replace(client_cert_requested=True)
         elif kind == Message.CERTIFICATE:
-            self._seen = replace(self._seen, certificates=_chain(body))
+            self._seen = self._seen._replace(certificates=_chain(body))
 
     def _extract(self, salt: bytes, material: bytes) -> bytes:
         return hmac.digest(salt, material, self._hash)

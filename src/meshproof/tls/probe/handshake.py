@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from meshproof.certificates.leaf import Leaf, common_name_of, names_of
 from meshproof.tls.probe.outcome import Alert, Outcome, Phase, alert_name, alert_of_reason, outcome_of_alert
@@ -30,8 +30,7 @@ _ANSWER = 16384  # octets; the longest record
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class PeerCertificate:
+class PeerCertificate(NamedTuple):
     """The leaf that the server showed.
 
     Attributes:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from threading import Thread
+from typing import NamedTuple
 
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A socket address that a name resolved to.
 
     Attributes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from meshproof.tls.probe.outcome import Outcome
 
@@ -26,8 +25,7 @@ _OUTCOME_OF_ERRNO = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where to connect to: a host name or IP address, and a TCP port."""
 
     host: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ class _Parts(NamedTuple):
     mac: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CipherSuite:
+class CipherSuite(NamedTuple):
     """A cipher suite, or a cipher kind of SSL 2.
 
     Attributes:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshproof.errors import ClientsUnreadable
 from meshproof.tls.protocol.codes import (
@@ -40,8 +39,7 @@ _GREASE_NAME = "GREASE"
 _NEEDED = ("versions", "cipher_suites")
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
+class Clients(NamedTuple):
     """A file of clients.
 
     Attributes:

@@ -19,10 +19,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, cast
 
 from meshproof.tls.protocol.ciphersuite import CipherSuite, weakness
 
@@ -46,8 +45,7 @@ class _Document(TypedDict):
     extensions: list[tuple[int, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """A group for the key exchange, from the time of the "named curves" on.
 
     Attributes:

@@ -9,7 +9,7 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshproof.tls.protocol import keyshare
 from meshproof.tls.protocol.codes import extension_code
@@ -55,8 +55,7 @@ PublicKey = Callable[[int], bytes | None]
 """Gives the public key for the code of a group, the same one each time; None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """What a HelloRetryRequest asks for (RFC 8446 4.1.4).
 
     Attributes:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,18 +23,18 @@ _EXPONENT = 400  # bits; enough for the longest prime (RFC 7919 5.2)
 _GUARD = 64  # bits, so that what a division cuts off does not reach the result
 
 
-@dataclass(frozen=True, slots=True)
-class KeyExchange:
+class KeyExchange(NamedTuple):
     """Our half of a key exchange.
 
     Attributes:
         public: Our share, as a KeyShareEntry carries it (RFC 8446 4.2.8).
         length: The octets that the server's share has.
+        agree: Makes the shared secret of a share of that length.
     """
 
     public: bytes
     length: int
-    _agree: Callable[[bytes], bytes]
+    agree: Callable[[bytes], bytes]
 
     def shared(self, share: bytes) -> bytes:
         """Return the secret that is shared with a server.
@@ -47,7 +47,7 @@ class KeyExchange:
         """
         if len(share) != self.length:
             raise ValueError(f"the server's share has {len(share)} octets where {self.length} are due")
-        return self._agree(share)
+        return self.agree(share)
 
 
 def _x25519() -> KeyExchange:

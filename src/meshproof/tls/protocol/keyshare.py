@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 from meshproof.tls.protocol.codes import group_named
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
+class _Curve(NamedTuple):
     """A short Weierstrass curve with a = -3 over a prime p = 3 mod 4 (FIPS 186-4 D.1.2)."""
 
     p: int

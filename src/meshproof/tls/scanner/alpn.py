@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.listing import Listing
@@ -12,8 +12,7 @@ from meshproof.tls.scanner.questions import ENCRYPTED
 from meshproof.tls.scanner.versions import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What a server made of a list of application protocols.
 
     Attributes:

@@ -105,7 +105,7 @@ def without_refusals(posture: Posture) -> Posture:
     return replace(
         posture,
         versions={
-            version: replace(offer, offered=Offered.UNKNOWN) if offer.offered is Offered.NOT_OFFERED else offer
+            version: offer._replace(offered=Offered.UNKNOWN) if offer.offered is Offered.NOT_OFFERED else offer
             for version, offer in posture.versions.items()
         },
         ciphers=tuple(replace(order, complete=False, ordered=False) for order in posture.ciphers),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import UNDECIDED, Outcome
@@ -21,8 +22,7 @@ UNKNOWN = "unknown"
 """Stands for a field of a certificate of which nobody knows anything: a kind of key, or what was not saved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What to scan.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.protocol import codes
@@ -107,8 +108,7 @@ def _left(wanted: Iterable[Item], chosen: Sequence[Item]) -> list[Item]:
     return [item for item in wanted if item not in chosen]
 
 
-@dataclass(frozen=True, slots=True)
-class GroupsOfVersion:
+class GroupsOfVersion(NamedTuple):
     """The groups of a version.
 
     Attributes:

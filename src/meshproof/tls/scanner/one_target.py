@@ -122,7 +122,7 @@ class _Scan:
         if newest is None:
             return
         if newest is self.versions[ProtocolVersion.TLS_1_3]:
-            newest = replace(newest, hello=await without_key_share(prober, newest.hello))
+            newest = newest._replace(hello=await without_key_share(prober, newest.hello))
             self.versions[ProtocolVersion.TLS_1_3] = newest
         prober.witness = Control(newest.hello)
 

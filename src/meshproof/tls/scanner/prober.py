@@ -80,7 +80,7 @@ class Prober(Connections):
         if known.profile.ssl2_format or (profile.extensions and not known.profile.extensions):
             return answer  # a hello without extensions says nothing about one that has some
         if control is None and not follow:
-            known = replace(known, profile=questions.alongside(known.profile, profile))
+            known = known._replace(profile=questions.alongside(known.profile, profile))
         suspect = Suspect(profile, follow, known, answer)
         self._suspects.append(suspect)
         async with self._court:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
@@ -18,8 +18,7 @@ _EXTENSIBLE = tuple(ProtocolVersion)[2:]
 _ABOUT_THE_VERSION = (Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED)
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """What is known of one version.
 
     Attributes:

@@ -7,6 +7,7 @@ that is too long: it counts as a refusal only if it came every time. The tries a
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome
@@ -19,8 +20,7 @@ TIMES = 3
 """How often an end has to come to be believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """A hello that is known to be answered.
 
     Attributes:
