@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -67,6 +66,8 @@ class Leaf:
 
         Both have mode 0600, are in a directory of mode 0700, and are gone when the block ends.
         """
+        import tempfile  # noqa: PLC0415 - it takes long to import, and a scan needs no files
+
         with tempfile.TemporaryDirectory(prefix="meshproof-") as directory:
             paths = Path(directory, "chain.pem"), Path(directory, "key.pem")
             for path, pem in zip(paths, (self.chain_pem, self.key_pem), strict=True):

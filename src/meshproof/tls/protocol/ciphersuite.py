@@ -142,7 +142,9 @@ def _cipher_and_mac(name: str) -> tuple[str, str]:
 def weakness(suite: CipherSuite) -> tuple[object, ...]:
     """Return what sorts suites, the strongest first."""
     cipher = suite.encryption or ""
-    weak = next((place for place, word in enumerate(_WEAK, start=1) if cipher.startswith(word)), 0)
+    weak = 0
+    if cipher.startswith(_WEAK):
+        weak = next(place for place, word in enumerate(_WEAK, start=1) if cipher.startswith(word))
     return (
         suite.export,
         suite.authentication in ("anonymous", "NULL"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -175,17 +175,17 @@ def profile_of(facts: Mapping[str, Any]) -> Profile:
         record_version=ProtocolVersion(facts.get("record_version", "TLS 1")),
         versions=tuple(map(_version_code, facts["versions"])),
         session_id=facts.get("session_id", 0),
-        suites=_codes(facts["cipher_suites"], lambda name: suite_named(name).code),
-        extensions=_codes(facts.get("extensions", ()), extension_code),
-        groups=_codes(facts.get("groups", ()), _group_code),
+        suites=tuple(map(_suite_code, facts["cipher_suites"])),
+        extensions=tuple(map(_extension_code, facts.get("extensions", ()))),
+        groups=tuple(map(_group_code, facts.get("groups", ()))),
         point_formats=tuple(map(_POINT_FORMATS.index, facts.get("point_formats", _POINT_FORMATS[:1]))),
-        signature_algorithms=_codes(facts.get("signature_algorithms", ()), signature_code),
-        signature_algorithms_cert=_codes(facts.get("signature_algorithms_cert", ()), signature_code),
+        signature_algorithms=tuple(map(_signature_code, facts.get("signature_algorithms", ()))),
+        signature_algorithms_cert=tuple(map(_signature_code, facts.get("signature_algorithms_cert", ()))),
         alpn=tuple(facts.get("alpn", ())),
-        key_shares=_codes(facts.get("key_shares", ()), _group_code),
+        key_shares=tuple(map(_group_code, facts.get("key_shares", ()))),
         psk_modes=tuple(map(_PSK_MODES.index, facts.get("psk_modes", _PSK_MODES[1:]))),
         certificate_compression=tuple(map(_COMPRESSIONS.index, facts.get("certificate_compression", ()))),
-        delegated_credentials=_codes(facts.get("delegated_credentials", ()), signature_code),
+        delegated_credentials=tuple(map(_signature_code, facts.get("delegated_credentials", ()))),
         record_size_limit=facts.get("record_size_limit", 0),
         application_settings=tuple(facts.get("application_settings", ())),
         dh_bits=(dh_bits[0], dh_bits[1]) if dh_bits else None,
@@ -219,12 +219,25 @@ def _unless(usual: Sequence[str], names: list[str]) -> list[str]:
     return [] if names == list(usual) else names
 
 
-def _codes(names: Iterable[str], code_of: Callable[[str], int]) -> tuple[int, ...]:
-    return tuple(GREASE if name == _GREASE_NAME else code_of(name) for name in names)
+# The names are a few hundred, and come thousands of times.
+@cache
+def _suite_code(name: str) -> int:
+    return GREASE if name == _GREASE_NAME else suite_named(name).code
 
 
+@cache
+def _extension_code(name: str) -> int:
+    return GREASE if name == _GREASE_NAME else extension_code(name)
+
+
+@cache
+def _signature_code(name: str) -> int:
+    return GREASE if name == _GREASE_NAME else signature_code(name)
+
+
+@cache
 def _group_code(name: str) -> int:
-    return group_named(name).code
+    return GREASE if name == _GREASE_NAME else group_named(name).code
 
 
 def _group_name(code: int) -> str:

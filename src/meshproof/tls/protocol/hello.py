@@ -76,11 +76,8 @@ def simulable(profile: Profile) -> Profile:
     if not profile.accepted_versions:
         raise ValueError(f"{profile.name} accepts no version of TLS that is known")
     for group in profile.key_shares:
-        if group != GREASE:
-            try:
-                _share(group, keyshare.public_key)
-            except ValueError as error:
-                raise ValueError(f"{profile.name}: {error}") from error
+        if group != GREASE and not keyshare.can_be_made(group):
+            raise ValueError(f"{profile.name}: {_no_share(group)}")
     return profile
 
 
@@ -219,8 +216,12 @@ def _share(group: int, public_key: PublicKey) -> bytes:
     """
     key = public_key(group)
     if key is None:
-        raise ValueError(f"no key share can be made for the group 0x{group:04X}")
+        raise ValueError(_no_share(group))
     return struct.pack("!H", group) + vector(2, key)
+
+
+def _no_share(group: int) -> str:
+    return f"no key share can be made for the group 0x{group:04X}"
 
 
 def _names(protocols: Iterable[str]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import NamedTuple
@@ -56,11 +57,13 @@ _FFDHE_BITS = {f"ffdhe{bits}": bits for bits in (2048, 3072, 4096, 6144, 8192)}
 
 def _ml_kem(polynomials: int) -> bytes:
     """Return an encapsulation key: packed coefficients below the prime, then a seed (FIPS 203 5.1)."""
-    packed, at = 0, 0
-    for _ in range(polynomials * _ML_KEM_COEFFICIENTS):
-        packed |= secrets.randbelow(_ML_KEM_PRIME) << at
-        at += 12
-    return packed.to_bytes(at // 8, "little") + os.urandom(32)
+    pairs = polynomials * _ML_KEM_COEFFICIENTS // 2
+    drawn = struct.unpack(f"<{2 * pairs}H", os.urandom(4 * pairs))
+    packed = b"".join(
+        (one % _ML_KEM_PRIME | other % _ML_KEM_PRIME << 12).to_bytes(3, "little")
+        for one, other in zip(drawn[::2], drawn[1::2], strict=True)
+    )
+    return packed + os.urandom(32)
 
 
 def _x25519() -> bytes:
@@ -88,6 +91,11 @@ _MAKERS: Mapping[str, Callable[[], bytes]] = {
     **{name: partial(_ffdhe, bits) for name, bits in _FFDHE_BITS.items()},
 }
 _CODES = {group_named(name).code: maker for name, maker in _MAKERS.items()}
+
+
+def can_be_made(group: int) -> bool:
+    """Return whether ``public_key`` makes one for the group with this code."""
+    return group in _CODES
 
 
 @cache
