@@ -8,7 +8,7 @@ import time
 import pytest
 
 from meshproof.errors import CaptureFailed, ToolMissing
-from meshproof.tls.probe.capture import capture
+from meshproof.tls.probe.capture import capture_client
 from meshproof.tls.protocol.version import ProtocolVersion
 from tests.unit.programs import shell
 
@@ -29,7 +29,7 @@ with socket.create_connection(("127.0.0.1", int(port))) as plain:
 def test_a_client_is_learnt_from_its_hello(words: tuple[str, str]) -> None:
     """The port and the URL are where the command asks for them, or in its environment."""
     began = time.monotonic()
-    profile = capture([sys.executable, "-c", CLIENT, *words], "Python", provenance="a test", timeout=PATIENCE)
+    profile = capture_client([sys.executable, "-c", CLIENT, *words], "Python", provenance="a test", timeout=PATIENCE)
     assert time.monotonic() - began < PATIENCE / 2  # it is over as soon as the hello is whole
     assert (profile.name, profile.provenance) == ("Python", "a test")
     assert ProtocolVersion.TLS_1_3 in profile.accepted_versions
@@ -38,7 +38,7 @@ def test_a_client_is_learnt_from_its_hello(words: tuple[str, str]) -> None:
 def test_a_program_that_is_not_there() -> None:
     """It is named, with where it was looked for and how to write the command."""
     with pytest.raises(ToolMissing) as error:
-        capture(["no-such-program", "{url}"], "x", provenance="", timeout=PATIENCE)
+        capture_client(["no-such-program", "{url}"], "x", provenance="", timeout=PATIENCE)
     assert str(error.value).startswith("Tried to run `no-such-program https://localhost:")
     assert "there is no program no-such-program, neither on the PATH nor as a file that can be run" in str(error.value)
     assert "meshproof clients capture NAME -- curl -k {url}" in str(error.value)
@@ -55,7 +55,7 @@ def test_a_program_that_is_not_there() -> None:
 def test_a_program_that_never_connects(script: str, words: str) -> None:
     """How it ended and what it said, and where it should have been told the port."""
     with pytest.raises(CaptureFailed) as error:
-        capture(list(map(str, shell(script))), "x", provenance="", timeout=PATIENCE)
+        capture_client(list(map(str, shell(script))), "x", provenance="", timeout=PATIENCE)
     assert words in str(error.value)
     assert str(error.value).endswith(HINT)
     assert error.value.exit_code == 12
@@ -66,7 +66,7 @@ def test_a_program_that_takes_its_time() -> None:
     with pytest.raises(
         CaptureFailed, match=r"`sleep 60` did not connect to port \d+ of 127.0.0.1 within 0.3 s"
     ) as error:
-        capture(["sleep", "60"], "x", provenance="", timeout=0.3)
+        capture_client(["sleep", "60"], "x", provenance="", timeout=0.3)
     assert str(error.value).endswith(f"{HINT} --timeout gives it more time.")
 
 
@@ -76,7 +76,7 @@ def test_a_program_that_says_something_else() -> None:
         'import os, socket; socket.create_connection(("127.0.0.1", int(os.environ["MESHPROOF_PORT"]))).send(b"GET /")'
     )
     with pytest.raises(CaptureFailed, match="sent no ClientHello") as error:
-        capture([sys.executable, "-c", script], "x", provenance="", timeout=PATIENCE)
+        capture_client([sys.executable, "-c", script], "x", provenance="", timeout=PATIENCE)
     assert "b'GET /'" in str(error.value)
 
 
@@ -96,5 +96,5 @@ with socket.create_connection(("127.0.0.1", int(os.environ["MESHPROOF_PORT"]))) 
     plain.sendall(hello[20:])
     assert plain.recv(100) == bytes([21, 3, 3, 0, 2, 2, 40])
 """
-    profile = capture([sys.executable, "-c", script], "slow", provenance="", timeout=PATIENCE)
+    profile = capture_client([sys.executable, "-c", script], "slow", provenance="", timeout=PATIENCE)
     assert ProtocolVersion.TLS_1_2 in profile.accepted_versions

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 from meshproof.posture.comparison import Change, Row
 from meshproof.posture.verdict import finding
-from meshproof.report.junit import ERROR, FAILURE, Case, junit
+from meshproof.report.junit import ERROR, FAILURE, Case, junit_xml
 
 EVIL = "\x00\x1b[2J<b>&\"'\ud800\ufffe\u202e\n"
 
@@ -37,13 +37,13 @@ def test_a_finding_about_a_manifest_is_a_test() -> None:
     assert Case.of_finding(found, fails=True) == Case("note: gateway-api", FAILURE, text)
     passes = Case.of_finding(found, fails=False)
     assert passes == Case("note: gateway-api", None, text)
-    (test,) = ET.fromstring(junit([("g.yaml", [passes])]))[0]  # noqa: S314 - it is our own
+    (test,) = ET.fromstring(junit_xml([("g.yaml", [passes])]))[0]  # noqa: S314 - it is our own
     assert [(end.tag, end.text) for end in test] == [("system-out", text)]
 
 
 def test_a_file() -> None:
     """Its form, with the counts that build servers read."""
-    text = junit(
+    text = junit_xml(
         [
             (
                 "a:443",
@@ -75,7 +75,7 @@ def test_a_file() -> None:
 
 def test_no_file_is_broken_by_a_name() -> None:
     """Control characters, halves of characters and XML's own signs in a server's text leave it readable."""
-    text = junit([(EVIL, [Case(EVIL, FAILURE, EVIL)])])
+    text = junit_xml([(EVIL, [Case(EVIL, FAILURE, EVIL)])])
     suite = ET.fromstring(text.encode("utf-8"))[0]  # noqa: S314 - it is our own
     plain = "\ufffd\ufffd[2J<b>&\"'\ufffd\ufffd\ufffd\ufffd"
     assert suite.get("name") == plain

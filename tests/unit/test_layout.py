@@ -56,6 +56,16 @@ WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.probe.decryption": {"Malformed", "Overlong"},
     "tls.probe.exchange": {"Malformed"},
 }
+NAMED_AS_THEIR_MODULE = {
+    "cli.main.main",  # as every program's is
+    "cli.scan.command.command",  # as every command is
+    # To be renamed:
+    "mesh.scenario.scenario",
+    "mesh.testbed.testbed",
+    "project.project",
+    "pytest_plugin.scenario.scenario",
+    "pytest_plugin.testbed.testbed",
+}
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
 KEY = b"PRIVATE KEY" + b"-----"
 THROWN_AWAY = {"artifacts", "__pycache__", "node_modules", "dist", "build"}
@@ -137,6 +147,18 @@ def test_a_fixture_is_defined_once() -> None:
 def test_no_module_is_for_anything() -> None:
     """A module is named after what it is about."""
     assert [path for path in files(".py") if path.stem in FOR_ANYTHING] == []
+
+
+def test_no_function_is_called_as_its_module() -> None:
+    """Of a module and a function of one name, an import of the one hides the other; fixtures are functions too."""
+    functions = {
+        f"{module}.{node.name}": module
+        for module, path in MODULES.items()
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    shadowing = {name for name, module in functions.items() if name.split(".")[-1] in module.split(".")}
+    assert shadowing - NAMED_AS_THEIR_MODULE == set()
 
 
 @cache

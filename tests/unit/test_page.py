@@ -14,7 +14,7 @@ from meshproof.posture.advice import nothing_known
 from meshproof.posture.verdict import finding as finding_of
 from meshproof.posture.verdict import judge, other_server
 from meshproof.report.document import Json, to_json
-from meshproof.report.page import page
+from meshproof.report.page import html_page
 from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.scanner.findings import ClientAuthentication, Posture, Target
@@ -56,7 +56,7 @@ def document(*found: Posture) -> Json:
 def read(*found: Posture) -> Reader:
     """Return the page of some postures, read."""
     reader = Reader()
-    reader.feed(page(document(*found)))
+    reader.feed(html_page(document(*found)))
     assert reader.open == []
     return reader
 
@@ -118,7 +118,7 @@ def test_what_is_unknown_is_listed() -> None:
 
 def cells(posture: Posture) -> dict[str, str]:
     """Return the rows about the server: each with the text of its cell, the last one of a name."""
-    found = re.findall(r'<tr><th scope="row">([^<]*)</th><td>(.*?)</td></tr>', page(document(posture)), re.DOTALL)
+    found = re.findall(r'<tr><th scope="row">([^<]*)</th><td>(.*?)</td></tr>', html_page(document(posture)), re.DOTALL)
     return {name: " ".join(cell.split()) for name, cell in found}
 
 
@@ -161,13 +161,13 @@ def test_a_manifest_has_its_findings() -> None:
     """Where a file of Gateways was given; a word says that there are none."""
     found = finding_of("gateway-api", [EVIL], "look", where=EVIL, fact="Why.")
     reader = Reader()
-    reader.feed(page(to_json([GOOD], clients="2026-11-21", gateway=[found])))
+    reader.feed(html_page(to_json([GOOD], clients="2026-11-21", gateway=[found])))
     assert not {"script", "img"} & {tag for tag, _ in reader.elements}
     assert "nothing of it was checked. Why." in reader.text
     assert "What would not do as it says" in reader.text
-    good = page(to_json([GOOD], clients="2026-11-21", gateway=[]))
+    good = html_page(to_json([GOOD], clients="2026-11-21", gateway=[]))
     assert "Nothing in the manifest would be refused or left out." in good
-    assert "<h2>Gateway</h2>" not in page(document(GOOD))
+    assert "<h2>Gateway</h2>" not in html_page(document(GOOD))
 
 
 def test_a_server_that_is_no_envoy() -> None:

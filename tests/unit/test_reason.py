@@ -13,7 +13,7 @@ from meshproof.tls.protocol.hello import SERVER_NAME, SUPPORTED_GROUPS
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import GroupOrder, Posture, SuiteOrder, Target
-from meshproof.tls.scanner.reason import reason
+from meshproof.tls.scanner.reason import reason_for
 from tests.unit import postures
 from tests.unit.postures import GCM, GOOD, HOST, TLS_1_0, TLS_1_2, TLS_1_3
 
@@ -63,14 +63,14 @@ RESET = Answer(outcome=Outcome.RESET)
 
 def why(profile: Profile, answer: Answer, posture: Posture = GOOD) -> str:
     """Return the reason without the end that it explains; nothing when there is none."""
-    return reason(profile, answer, posture).partition(": ")[2]
+    return reason_for(profile, answer, posture).partition(": ")[2]
 
 
 def test_a_client_that_gets_in() -> None:
     """It is told whether the server wanted another key."""
     answer = GOOD.clients[1].answer
-    assert reason(client(GCM), replace(answer, retried=False), GOOD) == "first hello accepted"
-    assert reason(client(GCM), answer, GOOD) == "after a HelloRetryRequest for x25519"
+    assert reason_for(client(GCM), replace(answer, retried=False), GOOD) == "first hello accepted"
+    assert reason_for(client(GCM), answer, GOOD) == "after a HelloRetryRequest for x25519"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_client_that_gets_in() -> None:
 )
 def test_an_end_is_told_first(answer: Answer, words: str) -> None:
     """Then what explains it, where anything does."""
-    assert reason(client(CBC), answer, GOOD) == words
+    assert reason_for(client(CBC), answer, GOOD) == words
 
 
 @pytest.mark.parametrize("answer", [alert(70), REFUSED, RESET, alert(80)], ids=str)

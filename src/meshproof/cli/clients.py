@@ -85,8 +85,7 @@ def show(*, name: str) -> None:
 )
 def capture(*, name: str, argv: Sequence[str], file: Path | None, timeout: float) -> None:
     """Learn a client from itself: run it against a port on loopback, and keep what its ClientHello says."""
-    from meshproof.tls.probe.capture import EXAMPLE  # noqa: PLC0415 - only this command runs programs
-    from meshproof.tls.probe.capture import capture as captured  # noqa: PLC0415 - as above
+    from meshproof.tls.probe.capture import EXAMPLE, capture_client  # noqa: PLC0415 - only this command runs programs
 
     check_name(name)
     if argv[0].startswith("-"):
@@ -95,7 +94,7 @@ def capture(*, name: str, argv: Sequence[str], file: Path | None, timeout: float
             f"Write a name, then --, then the command: meshproof clients capture {shlex.quote(name)} -- {EXAMPLE}."
         )
     provenance = f"captured from `{shlex.join(argv)}` on {datetime.now(UTC):%Y-%m-%d}"
-    profile = captured(argv, name, provenance=provenance, timeout=timeout)
+    profile = capture_client(argv, name, provenance=provenance, timeout=timeout)
     file = file or own_file()
     add(profile, file)
     versions = ", ".join(map(str, profile.accepted_versions))

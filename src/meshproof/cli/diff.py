@@ -84,7 +84,7 @@ def _document(before: str, after: str, found: Sequence[tuple[Pair, Sequence[Chan
 
 
 def _save_junit(file: Path, found: Sequence[tuple[Pair, Sequence[Change]]]) -> None:
-    from meshproof.report.junit import Case, junit  # noqa: PLC0415 - most need none
+    from meshproof.report.junit import Case, junit_xml  # noqa: PLC0415 - most need none
 
     nothing = [Case("nothing changed")]
-    write(file, junit((pair.name, [*map(Case.of_change, rows)] or nothing) for pair, rows in found))
+    write(file, junit_xml((pair.name, [*map(Case.of_change, rows)] or nothing) for pair, rows in found))

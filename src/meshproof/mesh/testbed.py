@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from meshproof.certificates.tree import Certificates, read
-from meshproof.cluster.kind import Cluster, cluster
+from meshproof.cluster.kind import Cluster, cluster_of_run
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.cluster.ports import NODES
@@ -89,7 +89,7 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:
             images = chosen.provide(docker, progress)
-        with cluster(settings, images, docker) as ours:
+        with cluster_of_run(settings, images, docker) as ours:
             kube = Kube(ours.kubeconfig_path)
             try:
                 _install(ours, kube, images, certificates)

@@ -9,7 +9,7 @@ from meshproof.posture.comparison import Change, was_read
 from meshproof.tls.scanner.findings import UNREADABLE, Certificate, Posture
 
 
-def certificate_changes(before: Posture, after: Posture) -> Iterator[Change]:
+def changes_of_certificates(before: Posture, after: Posture) -> Iterator[Change]:
     """Compare the certificates of two postures, each with the one of its kind; see ``difference``."""
     old, new = (_by_kind(posture.certificates) for posture in (before, after))
     complete = [posture.listed and posture.certificates_complete for posture in (before, after)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from meshproof.posture.certificate_changes import certificate_changes
+from meshproof.posture.certificate_changes import changes_of_certificates
 from meshproof.posture.comparison import (
     AUTHENTICATION,
     CLIENT_CERTIFICATE,
@@ -32,7 +32,7 @@ def changes_between(before: Posture, after: Posture) -> tuple[Change, ...]:
     gone = _reachable(before, after)
     if gone:
         return (gone,)
-    parts = (_consistency, _versions, _ciphers, _groups, _protocols, certificate_changes, _rest, _clients)
+    parts = (_consistency, _versions, _ciphers, _groups, _protocols, changes_of_certificates, _rest, _clients)
     rows = (row for part in parts for row in part(before, after))
     return tuple(row for row in rows if row.unknown or row.before != row.after)
 

@@ -56,7 +56,7 @@ class Case(NamedTuple):
         return cls(change.what, ERROR if change.unknown else FAILURE, text)
 
 
-def junit(suites: Iterable[tuple[str, Sequence[Case]]]) -> str:
+def junit_xml(suites: Iterable[tuple[str, Sequence[Case]]]) -> str:
     """Return a JUnit file.
 
     What XML cannot have, such as a control character in the name of a server, becomes U+FFFD.

@@ -18,7 +18,7 @@ from meshproof.tls.probe.outcome import Outcome
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def page(document: Json) -> str:
+def html_page(document: Json) -> str:
     """Return a document of ``document.to_json`` as HTML."""
     return _template().render(
         document,

@@ -12,7 +12,7 @@ sslyze      a second opinion on versions and cipher suites, by another program (
 from __future__ import annotations
 
 from meshproof.tls.probe.answer import Answer, Offer, Offered
-from meshproof.tls.probe.handshake import Observation, PeerCertificate, handshake
+from meshproof.tls.probe.completed_handshake import Observation, PeerCertificate, handshake
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, Phase, alert_name
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion

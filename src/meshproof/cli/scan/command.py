@@ -15,7 +15,7 @@ from meshproof.cli.options import FILE
 from meshproof.cli.output import STANDARD_OUTPUT, check
 from meshproof.cli.scan.asked import Found, manifest_of, severity_of, what_is_asked
 from meshproof.cli.scan.shown import show, tell
-from meshproof.cli.scan.simulated import each_once, simulated
+from meshproof.cli.scan.simulated import each_once, simulated_clients
 from meshproof.cli.scan.targets import chosen_targets, target_words
 from meshproof.cli.users import own_clients
 from meshproof.errors import BadTarget, ExitCode
@@ -94,7 +94,7 @@ def command(
     """
     files = check((json_file, html_file, junit_file))
     known = built_in() if clients == NONE and not expect else built_in().with_own(own_clients())
-    chosen = simulated(clients, known)
+    chosen = simulated_clients(clients, known)
     everyone = {profile.name: profile for profile in (*known.profiles, *chosen)}
     credential = _credential(cert, key)
     asked = what_is_asked(expect, everyone.values(), severity_of(fail_on), certificate=credential is not None)
@@ -159,9 +159,9 @@ def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], s
 def _credential(cert: str | None, key: str | None) -> Leaf | None:
     if cert is None and key is None:
         return None
-    from meshproof.cli.scan.credential import credential  # noqa: PLC0415 - most scans have none
+    from meshproof.cli.scan.credential import read_credential  # noqa: PLC0415 - most scans have none
 
-    return credential(cert, key)
+    return read_credential(cert, key)
 
 
 def _seconds(option: str, seconds: float) -> float:

@@ -12,7 +12,7 @@ from meshproof.certificates.leaf import Leaf
 from meshproof.errors import BadTarget
 
 
-def credential(cert: str | None, key: str | None) -> Leaf | None:
+def read_credential(cert: str | None, key: str | None) -> Leaf | None:
     """Read the client certificate, and try it: what is wrong with it is said before any connection is made.
 
     Args:

@@ -29,9 +29,9 @@ def save(found: Found, clients: str, json_file: Path | None, html_file: Path | N
     if json_file:
         write(json_file, json.dumps(document, indent=1) + "\n")
     if html_file:
-        from meshproof.report.page import page  # noqa: PLC0415 - templates take time that most scans can save
+        from meshproof.report.page import html_page  # noqa: PLC0415 - templates take time that most scans can save
 
-        write(html_file, page(document))
+        write(html_file, html_page(document))
 
 
 def save_junit(file: Path, found: Found) -> None:
@@ -40,7 +40,7 @@ def save_junit(file: Path, found: Found) -> None:
     Raises:
         MachineError: The file can't be written.
     """
-    from meshproof.report.junit import Case, junit  # noqa: PLC0415 - most scans write none
+    from meshproof.report.junit import Case, junit_xml  # noqa: PLC0415 - most scans write none
 
     known = (Row("posture", "known", "known", met=True),)
     suites = [
@@ -51,4 +51,4 @@ def save_junit(file: Path, found: Found) -> None:
         bad = comparison.at_least(found.asked.fail_on) if found.asked.fail_on else ()
         cases = [Case.of_finding(each, fails=each.severity in bad) for each in found.manifest.findings]
         suites.append((found.manifest.file, cases or [Case("settings")]))
-    write(file, junit(suites))
+    write(file, junit_xml(suites))

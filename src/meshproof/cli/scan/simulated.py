@@ -19,7 +19,7 @@ def each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
     return tuple(found.values())
 
 
-def simulated(wanted: str, known: Clients) -> tuple[Profile, ...]:
+def simulated_clients(wanted: str, known: Clients) -> tuple[Profile, ...]:
     """Return the clients of some sets and names, with commas between them, or those of a file.
 
     Args:

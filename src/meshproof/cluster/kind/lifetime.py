@@ -16,7 +16,7 @@ from meshproof.settings import Settings
 
 
 @contextmanager
-def cluster(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cluster]:
+def cluster_of_run(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cluster]:
     """Have a cluster for as long as the context lasts; it ends with it unless it was there before or is to be kept.
 
     Raises:

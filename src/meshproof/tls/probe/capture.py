@@ -23,7 +23,7 @@ _LONGEST = 1 << 17  # octets; more than any ClientHello
 _GOODBYE = bytes([21, 3, 3, 0, 2, 2, 40])  # a fatal handshake_failure: the client need not wait
 
 
-def capture(command: Sequence[str], name: str, *, provenance: str, timeout: float) -> Profile:
+def capture_client(command: Sequence[str], name: str, *, provenance: str, timeout: float) -> Profile:
     """Run a command and return the client that it is.
 
     In its words, ``{port}`` stands for the port to connect to, and ``{url}`` for ``https://localhost:PORT/``; both are

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.probe.decryption import CIPHERS, SUITES, EncryptedFlight, Reader
-from meshproof.tls.probe.exchange import _again, _judge, exchange
+from meshproof.tls.probe.exchange import _again, _judge, send_and_judge
 from meshproof.tls.probe.outcome import WORDLESS, Outcome, outcome_of_alert
 from meshproof.tls.probe.resolution import Endpoint
 from meshproof.tls.protocol.flight import Flight
@@ -58,7 +58,7 @@ async def _ask(
     endpoint: Endpoint, profile: Profile, *, sni: str | None, timeout: float
 ) -> tuple[Answer, EncryptedFlight]:
     conversation = _Conversation(profile, sni)
-    answer = await exchange(endpoint, conversation.hello.first(), conversation.judge, timeout=timeout)
+    answer = await send_and_judge(endpoint, conversation.hello.first(), conversation.judge, timeout=timeout)
     return conversation.conclude(answer)
 
 

@@ -64,7 +64,7 @@ async def ask(
             return at_once if isinstance(at_once, Answer) else _again(hello, verdict)
         return verdict
 
-    answer = await exchange(endpoint, hello.first(), judge, timeout=timeout)
+    answer = await send_and_judge(endpoint, hello.first(), judge, timeout=timeout)
     if answer.outcome in WORDLESS and flight.warning is not None:
         # In TLS 1.3 an alert is fatal whatever its level says (RFC 8446 6.2); before, an end after it speaks for that.
         return replace(answer, outcome=outcome_of_alert(flight.warning), alert=flight.warning)
@@ -85,14 +85,14 @@ async def ask_ssl2(endpoint: Endpoint, profile: Profile, *, timeout: float = DEF
             return Answer(outcome=Outcome.NEGOTIATED, version=ProtocolVersion.SSL_2, ssl2_suites=kinds)
         return Answer(outcome=Outcome.HANDSHAKE_FAILURE) if flight.error else None
 
-    return await exchange(endpoint, Hello(profile, None).first(), judge, timeout=timeout)
+    return await send_and_judge(endpoint, Hello(profile, None).first(), judge, timeout=timeout)
 
 
 Judge = Callable[[bytes], Answer | bytes | None]
 """Takes what has come; returns an answer, or what to send next, or None to wait for more."""
 
 
-async def exchange(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: float) -> Answer:
+async def send_and_judge(endpoint: Endpoint, first: bytes, judge: Judge, *, timeout: float) -> Answer:
     """Open a connection, send, and give what comes to a judge until it has an answer.
 
     Args:

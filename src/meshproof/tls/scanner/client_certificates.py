@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.tls.probe.handshake import Observation, handshake
+from meshproof.tls.probe.completed_handshake import Observation, handshake
 from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Outcome
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication

@@ -9,7 +9,7 @@ from meshproof.tls.probe.answer import Answer
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.scanner.findings import Certificate, ClientResult, Posture
 from meshproof.tls.scanner.prober import Prober
-from meshproof.tls.scanner.reason import reason
+from meshproof.tls.scanner.reason import reason_for
 
 
 def with_certificates(posture: Posture, prober: Prober) -> Posture:
@@ -54,7 +54,7 @@ def notes(posture: Posture, prober: Prober, max_time: float) -> Iterable[str]:
 
 def client_result(profile: Profile, answer: Answer, known: Posture) -> ClientResult:
     """Return the row of a client: what it was answered, and why."""
-    why = reason(profile, answer, known)
+    why = reason_for(profile, answer, known)
     if answer.remark:
         why = f"{why}: {answer.remark}"
     return ClientResult(profile.name, replace(answer, certificates=()), why, not answer.conclusive)

@@ -28,7 +28,7 @@ _ABOUT_SUITES = frozenset(
 _OTHER_KIND = {"RSA": "ECDSA", "ECDSA": "RSA"}
 
 
-def reason(profile: Profile, answer: Answer, found: Posture) -> str:
+def reason_for(profile: Profile, answer: Answer, found: Posture) -> str:
     """Explain an answer to a client by what the scan found out about the server beside it.
 
     Args:
