@@ -104,5 +104,5 @@ lock: $(READY) ## Write the lock files anew, after a change of versions in pypro
 .PHONY: setup
 setup: $(READY) ## Make the virtual environments, from the lock files
 
-$(READY): requirements.lock tools/sslyze.lock tools/setup
+$(READY): requirements.lock tools/sslyze.lock tools/setup pyproject.toml
 	@./tools/setup $(VENV) && touch $@

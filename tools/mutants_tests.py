@@ -20,7 +20,7 @@ _entered: dict[str, tuple[float, list[str]]] = {}
 _caches: list[Any] = []
 
 
-OURS = {"meshproof", "tests", "tools", "conftest", "__main__", "__mp_main__"}
+OURS = {"meshproof", "tests", "tools", "__main__", "__mp_main__"}
 PLUGINS = ["-p", "no:cacheprovider", "-p", "tools.mutants_tests", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 

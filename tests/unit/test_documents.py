@@ -25,7 +25,6 @@ def test_the_scenario_of_contributing_is_whole(tmp_path: Path) -> None:
     """In a project of its own the manifest is without fault, and both tests are found: no cluster is needed."""
     shutil.copytree(APPLICATIONS.parent, tmp_path / "manifests", ignore=shutil.ignore_patterns("scenarios"))
     (tmp_path / "pyproject.toml").write_text("[tool.meshproof]\n[tool.pytest.ini_options]\n")
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["meshproof.pytest_plugin"]\n')
     for name in ("manifests/scenarios/gateway/server_name.yaml", "tests/e2e/gateway/test_server_name.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(shown(CONTRIBUTING, name))

@@ -327,6 +327,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         faults.check(WORLD, {tmp_path / "missing.yaml": ()}, read(CERTIFICATES))
 
 
+@pytest.mark.usefixtures("own_project")
 @pytest.mark.parametrize("error", [FaultyManifests, ClusterError])
 def test_a_fault_ends_the_run(
     error: type[MeshproofError], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
@@ -350,5 +351,5 @@ def test_a_fault_ends_the_run(
         def test_row(manifest): pass
         """
     )
-    result = pytester.runpytest_inprocess("-pmeshproof.pytest_plugin.faults", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     assert (result.ret, [line for line in result.errlines if line]) == (4, ["ERROR: One sentence."])

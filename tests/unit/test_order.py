@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("own_project")
 
-OPTIONS = """
-def pytest_addoption(parser):
-    parser.addoption("--mesh-shuffle", type=int)
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "step(name): a step")
-"""
 MODULE = """
 import pytest
 
@@ -28,15 +22,11 @@ def test_after(row): pass
 """
 
 
-PLUGINS = ("-p", "meshproof.pytest_plugin.order", "-p", "no:cacheprovider")
-
-
 def ordered(pytester: pytest.Pytester, *options: str) -> list[str]:
     """Return the names of the rows of two modules, each as ``module::test[row]``, in the order in which they run."""
-    pytester.makeconftest(OPTIONS)
     for module in ("test_one.py", "test_two.py"):
         pytester.path.joinpath(module).write_text(MODULE)
-    result = pytester.runpytest_inprocess(*PLUGINS, "--co", "-q", *options)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--co", "-q", *options)
     return [line for line in result.outlines if "::" in line]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -15,6 +14,7 @@ from meshproof.project import project
 from tools.summary import main as print_summary
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("own_project")
 
 MODULE = '''
 """Rows: something of each kind."""
@@ -44,23 +44,10 @@ NOT_LOOKED_AT = pytest.ExitCode.TESTS_FAILED
 WORKS, FAILS = "pass", 'pytest.fail("the gateway is down", pytrace=False)'
 
 
-@pytest.fixture(autouse=True)
-def repository(pytester: pytest.Pytester) -> Iterator[None]:
-    """The current directory is a project of its own, with one scenario; what it leaves is its own, too."""
-    pytester.path.joinpath("pyproject.toml").write_text("[tool.meshproof]\n")
-    for directory in ("tests/e2e/gateway", "tests/unit", "manifests/scenarios/gateway"):
-        pytester.path.joinpath(directory).mkdir(parents=True)
-    pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").touch()
-    project.cache_clear()
-    yield
-    project.cache_clear()
-
-
 def ran(pytester: pytest.Pytester, module: str, *options: str) -> pytest.RunResult:
     """Run a module of the mesh of its own, in a directory of its own."""
     pytester.path.joinpath("tests", "e2e", "gateway", MODULE_NAME).write_text(module)
-    plugins = [f"-pmeshproof.pytest_plugin.{name}" for name in ("promises", "one_process")]
-    return pytester.runpytest_inprocess(*plugins, "-p", "no:cacheprovider", "tests/e2e", *options)
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "tests/e2e", *options)
 
 
 def written(pytester: pytest.Pytester) -> Any:  # noqa: ANN401 - JSON
@@ -196,7 +183,7 @@ def test_other_tests_leave_the_result(pytester: pytest.Pytester) -> None:
     ran(pytester, MODULE.format(holds="True", skips="False", works=WORKS))
     before = summary()
     pytester.path.joinpath("tests/unit/test_other.py").write_text(PASSES)
-    pytester.runpytest_inprocess("-pmeshproof.pytest_plugin.promises", "-p", "no:cacheprovider", "tests/unit")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "tests/unit")
     assert summary() == before
 
 

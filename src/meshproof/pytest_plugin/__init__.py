@@ -49,5 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except BadProject as error:
         raise pytest.UsageError(str(error)) from error
     if used:
-        for part in _PARTS:
-            config.pluginmanager.register(import_module(f"{__name__}.{part}"), f"meshproof-{part}")
+        for part in (f"{__name__}.{part}" for part in _PARTS):
+            if not config.pluginmanager.has_plugin(part):
+                config.pluginmanager.register(import_module(part), part)
