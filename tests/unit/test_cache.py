@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.docker.engine import daemon
+from meshproof.docker import daemon
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images import golang
 from meshproof.machine.cache import MARK, claim, claimed, discard, fault, is_ours

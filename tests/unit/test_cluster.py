@@ -14,7 +14,7 @@ from filelock import FileLock
 from meshproof.cli.cluster import program
 from meshproof.cluster.kind import Cluster, Record, delete_cluster
 from meshproof.cluster.ports import NODES
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import ClusterError
 from meshproof.machine.process import run
 from tests.unit.programs import PATIENCE, shell

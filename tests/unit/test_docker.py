@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshproof.docker.another import sign_of_another
-from meshproof.docker.engine import daemon
+from meshproof.docker import daemon, sign_of_another
 from meshproof.errors import ClusterError, MachineError
 from meshproof.machine.cache import claim
 from meshproof.machine.wait import until

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,34 @@ LAYERS = [
 
 LAYERS_OF_TLS = [{"protocol"}, {"probe"}, {"scanner"}]
 """The same inside of ``tls``: the octets, one connection, many connections."""
+
+OPEN = {
+    "certificates.leaf",  # needs no trustme
+    "certificates.tree",
+    "cli.main",
+    "cluster.doctor",  # needs no Kubernetes, as those below
+    "cluster.objects",
+    "cluster.ports",
+    "docker.capability_runtime",
+    "docker.leftovers",
+    "images.choice",  # needs httpx
+    "images.golang",
+    "machine",  # each module stands for itself: a command starts with few of them
+    "mesh.diagnostics",
+    "mesh.faults",
+    "mesh.manifests",
+    "mesh.scenario",
+    "mesh.testbed",
+    "posture.istio",  # needs nothing of a scan
+    "tls.protocol.clients",
+    "tls.scanner.sslyze",
+}
+"""The modules, or packages with all in them, that other rooms import from beside what a package has in its ``__all__``.
+
+A package that imported them itself would have everybody wait for what few need.
+"""
+BUILT_ON_PARTS = {"cli", "posture", "report"}
+"""They judge and show what the parts of ``tls`` find, and import from each."""
 
 ONLY_IN = {
     "subprocess": {"machine.process"},
@@ -118,6 +147,46 @@ def test_nobody_in_tls_imports_from_above(module: str) -> None:
     assert [
         name for name in imports(MODULES[module]) if name.startswith("meshproof.tls.") and name.count(".") < 3
     ] == []
+
+
+@cache
+def public_names(package: str) -> set[str]:
+    """Return what a package has in its ``__all__``."""
+    lists = [
+        node.value
+        for node in tree(MODULES[package]).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return set(ast.literal_eval(lists[0])) if lists else set()
+
+
+def is_open(name: str) -> bool:
+    """Return whether any room may import a name: it is in the ``__all__`` of a package, or in an open module."""
+    module, _, imported = (name, "", "") if name in MODULES else name.rpartition(".")
+    if any(f"{module}.".startswith(f"{each}.") for each in OPEN):
+        return True
+    if MODULES[module].name == "__init__.py" and imported:
+        return imported in public_names(module)
+    return "." not in module
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.split(".")[0] not in BUILT_ON_PARTS))
+def test_a_room_is_entered_by_its_door(module: str) -> None:
+    """Another room imports what a package has in its ``__all__``, or from a module that is open to all."""
+    names = {name.removeprefix("meshproof.") for name in imports(MODULES[module]) if name.startswith("meshproof.")}
+    assert {
+        name for name in names if name.split(".")[0] != module.split(".", maxsplit=1)[0] and not is_open(name)
+    } == set()
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    """A module can be imported, and read, after those that it imports."""
+    names = {module: {name.removeprefix("meshproof.") for name in imports(path)} for module, path in MODULES.items()}
+    graph = {
+        module: {name if name in MODULES else name.rpartition(".")[0] for name in imported} & MODULES.keys()
+        for module, imported in names.items()
+    }
+    TopologicalSorter(graph).prepare()  # CycleError names one
 
 
 @pytest.mark.parametrize("package", ONLY_IN)

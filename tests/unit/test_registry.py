@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import MachineError, MeshproofError, UnknownVersion
 from meshproof.images.choice import registry_answers
 from meshproof.images.registry import RegistryProvider

@@ -13,7 +13,7 @@ from meshproof.cli.options import which_images
 from meshproof.cli.output import report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.cluster.ports import FIXED, NODES
-from meshproof.docker.engine import daemon
+from meshproof.docker import daemon
 from meshproof.machine.console import console
 from meshproof.mesh.testbed import testbed
 from meshproof.project import as_typed_here

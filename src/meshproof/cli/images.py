@@ -10,7 +10,7 @@ from rich.table import Table
 
 from meshproof.cli.options import InOrder, which_images
 from meshproof.cli.output import report
-from meshproof.docker.engine import daemon
+from meshproof.docker import daemon
 from meshproof.images.choice import provider
 from meshproof.machine.console import BuildProgress, console
 from meshproof.settings import (

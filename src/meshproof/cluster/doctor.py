@@ -7,10 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof.docker.another import sign_of_another
-from meshproof.docker.version import INSTALL, server_version
+from meshproof.docker import INSTALL, server_version, sign_of_another
 from meshproof.errors import CommandFailed, MachineError
-from meshproof.images.steps import DISK_NEEDED
+from meshproof.images import DISK_NEEDED
 from meshproof.machine import cache, process
 from meshproof.settings import TIMEOUTS, cache_directory
 

@@ -8,3 +8,9 @@ dockerd             its processes
 leftovers           the processes, cgroups and interfaces of a container
 capability_runtime  an OCI runtime for machines whose root lacks a capability
 """
+
+from meshproof.docker.another import sign_of_another
+from meshproof.docker.engine import Docker, daemon
+from meshproof.docker.version import INSTALL, server_version
+
+__all__ = ["INSTALL", "Docker", "daemon", "server_version", "sign_of_another"]

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from meshproof.docker.engine import Docker
-from meshproof.images.steps import Progress
-from meshproof.settings import Versions
+from meshproof.docker import Docker
+from meshproof.images.steps import DISK_NEEDED, Progress
 
 ROLES = ("httpbin", "nginx", "curl")
 """What a container of an application can name as its image."""
@@ -63,4 +62,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["ROLES", "ImageProvider", "ImageSet", "Progress", "Versions"]
+__all__ = ["DISK_NEEDED", "ROLES", "ImageProvider", "ImageSet"]

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import httpx
 
-from meshproof.docker.version import server_version
+from meshproof.docker import server_version
 from meshproof.images import ImageProvider
 from meshproof.images.packages import PackagesProvider
 from meshproof.images.registry import RegistryProvider

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
 from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
 from meshproof.machine import process

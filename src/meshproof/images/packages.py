@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.images import ImageSet, golang
 from meshproof.images.golang import SOURCES
 from meshproof.images.node import HUB, NodeImage

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
 from meshproof.images import ImageSet
 from meshproof.images.golang import tool

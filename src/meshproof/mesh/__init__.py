@@ -10,3 +10,9 @@ testbed      Docker, images, a cluster, Istio and the applications, one on top o
 workload     a client in a pod
 diagnostics  what helps to find out why something failed
 """
+
+from meshproof.mesh.scenario import Scenario
+from meshproof.mesh.testbed import Testbed
+from meshproof.mesh.workload import CurlEnd, Transfer, Workload
+
+__all__ = ["CurlEnd", "Scenario", "Testbed", "Transfer", "Workload"]

@@ -16,7 +16,7 @@ from meshproof.cluster.kind import Cluster, cluster_of_run
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.cluster.ports import NODES
-from meshproof.docker.engine import daemon
+from meshproof.docker import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider

@@ -15,8 +15,18 @@ from meshproof.tls.probe.answer import Answer, Offer, Offered
 from meshproof.tls.probe.completed_handshake import Observation, PeerCertificate, handshake
 from meshproof.tls.probe.outcome import WORDLESS, Alert, Outcome, Phase, alert_name
 from meshproof.tls.probe.stream import Address
+from meshproof.tls.protocol.ciphersuite import CipherSuite
+from meshproof.tls.protocol.codes import Group
 from meshproof.tls.protocol.version import ProtocolVersion
-from meshproof.tls.scanner.findings import Posture, Target
+from meshproof.tls.scanner.findings import (
+    Certificate,
+    ClientAuthentication,
+    ClientResult,
+    GroupOrder,
+    Posture,
+    SuiteOrder,
+    Target,
+)
 from meshproof.tls.scanner.many_targets import offers, scan, scan_async, scan_one
 from meshproof.tls.scanner.options import Options
 
@@ -25,6 +35,12 @@ __all__ = [
     "Address",
     "Alert",
     "Answer",
+    "Certificate",
+    "CipherSuite",
+    "ClientAuthentication",
+    "ClientResult",
+    "Group",
+    "GroupOrder",
     "Observation",
     "Offer",
     "Offered",
@@ -34,6 +50,7 @@ __all__ = [
     "Phase",
     "Posture",
     "ProtocolVersion",
+    "SuiteOrder",
     "Target",
     "alert_name",
     "handshake",

@@ -23,7 +23,7 @@ from meshproof.cluster.kind.configuration import CONFIGURATION, kind_configurati
 from meshproof.cluster.kind.network import Network
 from meshproof.cluster.kind.nodes import containers, remove_nodes
 from meshproof.cluster.kind.record import Record, RecordFile
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
 from meshproof.machine import process
 from meshproof.settings import TIMEOUTS

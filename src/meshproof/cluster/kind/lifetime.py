@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meshproof.cluster.kind.kind_cluster import Cluster
 from meshproof.cluster.kind.record import used_by_us
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.images import ImageSet, golang
 from meshproof.machine.console import console, stage
 from meshproof.machine.undoing import afterwards

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from meshproof.cluster.kind.nodes import containers
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed
 
 _OWNER = "meshproof.cluster"

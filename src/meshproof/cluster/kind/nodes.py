@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from meshproof.docker import leftovers
-from meshproof.docker.engine import Docker
+from meshproof.docker import Docker, leftovers
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
