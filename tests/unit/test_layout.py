@@ -277,6 +277,12 @@ def test_what_is_removed_for_good_is_below_our_mark() -> None:
     assert users == ["machine.cache"]
 
 
+def test_nobody_in_tls_ends_the_programs_of_others() -> None:
+    """A probe may be one of many things that a process does: it ends what it has begun, and no more."""
+    users = {module for module, path in MODULES.items() if "end_all" in path.read_text()}
+    assert {module for module in users if module.startswith("tls.")} == set()
+
+
 def test_no_private_key_is_in_a_file() -> None:
     """Certificates are made for a run: a key in the checkout is one that somebody will trust."""
     assert [path for path in files() if path.suffix != ".md" and KEY in path.read_bytes()] == []

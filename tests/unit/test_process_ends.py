@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import CommandFailed
-from meshproof.machine.process import end_all, run
+from meshproof.machine.process import beside, end_all, run
 from tests.unit.programs import PATIENCE, line_of, outlives, python, shell
 
 SOON = 0.3  # seconds; for programs that don't end
@@ -53,6 +53,27 @@ def test_all_programs_can_be_ended(on_line: OnLine | None, tmp_path: Path) -> No
     with pytest.raises(CommandFailed) as failure:
         waiting.result()
     assert failure.value.returncode == -signal.SIGTERM
+
+
+def test_a_program_beside_a_block_ends_with_it(tmp_path: Path) -> None:
+    """The end of a block ends its own program, with what that started, and no other."""
+    script = "sleep 5 & echo $! >$1; wait"
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(run, shell(script, tmp_path / "other"), timeout=PATIENCE)
+        other = int(line_of(tmp_path / "other"))
+        with beside(shell(script, tmp_path / "pid"), timeout=PATIENCE) as output:
+            grandchild = int(line_of(tmp_path / "pid"))
+        assert isinstance(output.exception(), CommandFailed)
+        assert not outlives(grandchild)
+        assert not waiting.done()
+        assert outlives(other)
+        end_all()
+
+
+def test_a_program_beside_a_block_may_end_first() -> None:
+    """What it printed is there as soon as it has ended."""
+    with beside(["echo", "done"], timeout=PATIENCE) as output:
+        assert output.result(PATIENCE) == "done\n"
 
 
 # The pause gives us the time to be waiting when the interrupt comes: between the start and that nobody is safe.

@@ -7,8 +7,9 @@ import signal
 import subprocess  # noqa: TID251 - this is the door
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -48,40 +49,35 @@ def run(
         ToolMissing: The program is not installed.
         CommandFailed: It ended with a status other than 0, or not in time.
     """
-    words = [str(word) for word in argv]
-    try:
-        with _starting:
-            process = subprocess.Popen(
-                words,
-                env={**os.environ, **(env or {})},
-                cwd=cwd,
-                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if on_line else subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-            _running.add(process)
-    except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
-    try:
-        if on_line:
-            out, err = _stream(process, words, on_line, timeout, stdin), ""
-        else:
-            out, err = process.communicate(stdin, timeout=timeout)
-    except subprocess.TimeoutExpired as expired:
-        raise CommandFailed(words, -signal.SIGTERM, f"no end within {timeout:g} s") from expired
-    finally:
-        _end(process)
-        _running.discard(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                with suppress(OSError):
-                    pipe.close()
-    if process.returncode != 0:
-        raise CommandFailed(words, process.returncode, _last_lines(err or out))
-    return out
+    process = _begin(argv, env=env, cwd=cwd, stdin=stdin is not None, joined=on_line is not None)
+    return _finish(process, timeout=timeout, stdin=stdin, on_line=on_line)
+
+
+@contextmanager
+def beside(
+    argv: Sequence[str | Path], *, timeout: float, env: Mapping[str, str] | None = None
+) -> Iterator[Future[str]]:
+    """Run a program beside a block, and end it with the block.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        timeout: Seconds after which the program is ended.
+        env: What to add to the environment.
+
+    Returns:
+        What it will have printed on standard output, or CommandFailed; see ``run``.
+
+    Raises:
+        ToolMissing: The program is not installed.
+    """
+    process = _begin(argv, env=env)
+    with ThreadPoolExecutor(1) as pool:
+        output = pool.submit(_finish, process, timeout=timeout)
+        try:
+            yield output
+        finally:
+            if process in _running:
+                _end(process)
 
 
 def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
@@ -105,6 +101,64 @@ def end_all() -> None:
         running = list(_running)
     for process in running:
         _end(process)
+
+
+def _begin(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None = None,
+    stdin: bool = False,
+    joined: bool = False,
+) -> subprocess.Popen[str]:
+    """Start a program in a process group of its own; ``joined`` joins its two streams."""
+    words = [str(word) for word in argv]
+    try:
+        with _starting:
+            process = subprocess.Popen(
+                words,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if joined else subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            _running.add(process)
+    except (FileNotFoundError, PermissionError) as error:
+        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
+    return process
+
+
+def _finish(
+    process: subprocess.Popen[str],
+    *,
+    timeout: float,
+    stdin: str | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> str:
+    """Wait for a program's end, and return what it printed."""
+    assert isinstance(process.args, list)
+    words: list[str] = process.args
+    try:
+        if on_line:
+            out, err = _stream(process, words, on_line, timeout, stdin), ""
+        else:
+            out, err = process.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired as expired:
+        raise CommandFailed(words, -signal.SIGTERM, f"no end within {timeout:g} s") from expired
+    finally:
+        _end(process)
+        _running.discard(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
+    if process.returncode != 0:
+        raise CommandFailed(words, process.returncode, _last_lines(err or out))
+    return out
 
 
 def _stream(

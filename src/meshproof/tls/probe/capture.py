@@ -6,11 +6,11 @@ import shlex
 import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 
-from meshproof.errors import CaptureFailed, CommandFailed, MeshproofError, ToolMissing
-from meshproof.machine import process
+from meshproof.errors import CaptureFailed, CommandFailed, ToolMissing
+from meshproof.machine.process import beside
 from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.recognition import profile_of
 
@@ -39,16 +39,19 @@ def capture_client(command: Sequence[str], name: str, *, provenance: str, timeou
         ToolMissing: There is no such program.
         CaptureFailed: It sent nothing in time, or something else than a ClientHello.
     """
-    with socket.create_server((LOOPBACK, 0)) as listener, ThreadPoolExecutor(1) as pool:
+    with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
         url = f"https://{NAME}:{port}/"
         words = [word.replace("{port}", str(port)).replace("{url}", url) for word in command]
         environment = {"MESHPROOF_PORT": str(port), "MESHPROOF_URL": url}
-        running = pool.submit(process.run, words, timeout=timeout, env=environment)
         try:
-            hello = _first_hello(listener, running, words, timeout)
-        finally:
-            process.end_all()
+            with beside(words, timeout=timeout, env=environment) as output:
+                hello = _first_hello(listener, output, words, timeout)
+        except ToolMissing as error:
+            raise ToolMissing(
+                f"Tried to run `{shlex.join(words)}`: there is no program {words[0]}, neither on the PATH nor as a "
+                f"file that can be run. Name the program first: meshproof clients capture NAME -- {EXAMPLE}."
+            ) from error
     try:
         return profile_of(hello, name, provenance=provenance)
     except ValueError as error:
@@ -57,18 +60,18 @@ def capture_client(command: Sequence[str], name: str, *, provenance: str, timeou
         ) from error
 
 
-def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[str], timeout: float) -> bytes:
+def _first_hello(listener: socket.socket, output: Future[str], words: Sequence[str], timeout: float) -> bytes:
     """Return what the first client sends until its hello is whole, or can't become one."""
     deadline = time.monotonic() + timeout
     listener.settimeout(_TURN)
     port = listener.getsockname()[1]
     while time.monotonic() < deadline:
-        ended = running.done()
+        ended = output.done()
         try:
             connection, _ = listener.accept()
         except TimeoutError:
             if ended:
-                raise _never(words, port, running) from running.exception()
+                raise _never(words, port, output) from output.exception()
             continue
         with connection:
             connection.settimeout(max(deadline - time.monotonic(), _TURN))
@@ -83,13 +86,8 @@ def _first_hello(listener: socket.socket, running: Future[str], words: Sequence[
     raise CaptureFailed(f"{late}. {_WHERE_TO} --timeout gives it more time.")
 
 
-def _never(words: Sequence[str], port: int, running: Future[str]) -> MeshproofError:
-    error = running.exception()
-    if isinstance(error, ToolMissing):
-        return ToolMissing(
-            f"Tried to run `{shlex.join(words)}`: there is no program {words[0]}, neither on the PATH nor as a file "
-            f"that can be run. Name the program first: meshproof clients capture NAME -- {EXAMPLE}."
-        )
+def _never(words: Sequence[str], port: int, output: Future[str]) -> CaptureFailed:
+    error = output.exception()
     if isinstance(error, CommandFailed):
         ended = f"ended with status {error.returncode} and never connected"
         return CaptureFailed(f"`{shlex.join(words)}` {ended} to port {port} of {LOOPBACK}: {error.last}. {_WHERE_TO}")
@@ -97,7 +95,7 @@ def _never(words: Sequence[str], port: int, running: Future[str]) -> MeshproofEr
 
 
 def _whole(received: bytes) -> bool:
-    """Say whether the hello is complete, or too long, or none at all; the length is in the first message."""
+    """Return whether the hello is complete, or too long, or none at all; the length is in the first message."""
     if not received:
         return False
     try:
