@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at the machine; change nothing."""
+    """Return what was looked at on this machine; nothing is changed."""
     return [_docker(), _mmdebstrap(), _cache(), _disk(), _memory()]
 
 
@@ -78,8 +78,8 @@ def _cache() -> Finding:
 
 def _disk() -> Finding:
     directory = cache_directory()
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     remedy = "building all images from packages takes 15 GB: free some, or set MESHPROOF_CACHE to another disk"
     return Finding(f"{free / 1e9:.0f} GB are free at {directory}", free > DISK_NEEDED, remedy, required=False)
 

@@ -9,7 +9,7 @@ Document = dict[str, Any]
 
 
 def name_of(document: Document) -> str:
-    """Return how a person calls it: ``Kind namespace/name``."""
+    """Return an object's name as an error has it: ``Kind namespace/name``."""
     metadata = document["metadata"]
     return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
 

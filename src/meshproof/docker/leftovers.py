@@ -19,21 +19,21 @@ _THAW = {"freezer.state": "THAWED", "cgroup.freeze": "0"}
 
 def processes(container: str) -> list[psutil.Process]:
     """Return the processes in a container, by its whole id, and the shim that holds it."""
-    found = []
+    inside = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if _is_inside(process, container) or _is_shim(process, container):
-                found.append(process)
-    return [process for process in found if _is_alive(process)]
+                inside.append(process)
+    return [process for process in inside if _is_alive(process)]
 
 
 def cgroups(container: str) -> list[Path]:
     """Return the control groups that Docker made for a container, in every hierarchy."""
-    found = []
+    directories = []
     for directory, names, _ in os.walk(_CGROUPS):
-        found += [Path(directory, name) for name in names if container in name]
+        directories += [Path(directory, name) for name in names if container in name]
         names[:] = [name for name in names if container not in name]
-    return found
+    return directories
 
 
 def interfaces(container: str) -> list[str]:
@@ -49,11 +49,11 @@ def interfaces(container: str) -> list[str]:
 
 
 def left(container: str, ends: list[str]) -> str:
-    """Say what there still is of a container and of its interfaces; empty for nothing."""
-    there = [f"process {process.pid} ({process.name()})" for process in processes(container)]
-    there += [f"the cgroup {path}" for path in cgroups(container)]
-    there += [f"the interface {name}" for name in ends if (_INTERFACES / name).exists()]
-    return ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")  # noqa: PLR2004
+    """Return what is left of a container and of its interfaces, as words of a sentence; empty for nothing."""
+    remains = [f"process {process.pid} ({process.name()})" for process in processes(container)]
+    remains += [f"the cgroup {path}" for path in cgroups(container)]
+    remains += [f"the interface {name}" for name in ends if (_INTERFACES / name).exists()]
+    return ", ".join(remains[:5]) + (f" and {len(remains) - 5} more" if len(remains) > 5 else "")  # noqa: PLR2004
 
 
 def end(container: str) -> None:
@@ -64,7 +64,7 @@ def end(container: str) -> None:
     for process in processes(container):
         with suppress(psutil.Error):
             process.kill()
-    for directory in [Path(found) for top in cgroups(container) for found, _, _ in os.walk(top, topdown=False)]:
+    for directory in [Path(name) for top in cgroups(container) for name, _, _ in os.walk(top, topdown=False)]:
         for file, word in _THAW.items():
             if (directory / file).exists():
                 with suppress(OSError):

@@ -44,7 +44,7 @@ def _choose() -> tuple[ImageSource, str]:
 
 
 def registry_answers(url: str) -> bool:
-    """Tell whether a registry answers at its API's root, in a way that registries do, within 3 seconds.
+    """Return whether a registry answers at its API's root, in a way that registries do, within 3 seconds.
 
     Source: the OCI distribution specification, "Determining Support": 200, or 401 where one has to sign in.
     """

@@ -51,7 +51,7 @@ class NodeImage:
         return f"meshproof/node:{self.versions.kubernetes}-{digest}"
 
     def exists(self, docker: Docker) -> bool:
-        """Tell whether the daemon has it."""
+        """Return whether the daemon has it."""
         return bool(docker.run("images", "--quiet", self.name).strip())
 
     def build(self, docker: Docker, progress: Progress) -> None:

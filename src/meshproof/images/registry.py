@@ -100,10 +100,10 @@ class RegistryProvider:
             name = f"istioctl-{self.versions.istio}-linux-{architecture}.tar.gz"
             archive = self._fetch(name)
             published = self._fetch(f"{name}.sha256").decode().partition(" ")[0].strip()
-            found = hashlib.sha256(archive).hexdigest()
-            if found != published:
+            digest = hashlib.sha256(archive).hexdigest()
+            if digest != published:
                 raise MachineError(
-                    f"{self._url(name)} was fetched and thrown away: its SHA-256 is {found}, "
+                    f"{self._url(name)} was fetched and thrown away: its SHA-256 is {digest}, "
                     f"and {published} is published. "
                     "Try again later; if it stays so, somebody tampers with it."
                 )

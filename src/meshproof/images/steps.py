@@ -74,16 +74,16 @@ class Step:
 
 
 class Progress(Protocol):
-    """Who wants to know how a build goes on."""
+    """What is told how a build goes on."""
 
     def began(self, name: str, expected: float) -> None:
-        """Say that a step has begun and how many seconds it is expected to take."""
+        """Note that a step has begun, and how many seconds it is expected to take."""
 
     def waiting(self) -> None:
-        """Say that another run builds, and is waited for."""
+        """Note that another run builds, and is waited for."""
 
     def ended(self, name: str, seconds: float) -> None:
-        """Say how many seconds a step took."""
+        """Note how many seconds a step took."""
 
 
 def _parts(item: Path | str) -> list[bytes]:
@@ -199,7 +199,7 @@ def _network_failure(error: CommandFailed) -> str | None:
 
 
 def is_disk_full(error: CommandFailed) -> bool:
-    """Tell whether a program failed for lack of disk space."""
+    """Return whether a program failed for lack of disk space."""
     return "no space left on device" in error.tail.lower()
 
 

@@ -34,12 +34,12 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EE
 
 def fault(directory: Path) -> str | None:
     """Return, as a sentence, why a directory can't be the cache; None if it can. Nothing is changed."""
-    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        return f"{directory} can't be the cache: {there} is not a directory. {_REMEDY}."
-    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        return f"{directory} can't be the cache: {there} can't be written. {_REMEDY}."
-    if there == directory and not is_ours(directory) and (foreign := _foreign(directory)):
+    existing = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        return f"{directory} can't be the cache: {existing} is not a directory. {_REMEDY}."
+    if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        return f"{directory} can't be the cache: {existing} can't be written. {_REMEDY}."
+    if existing == directory and not is_ours(directory) and (foreign := _foreign(directory)):
         return (
             f"{directory} can't be the cache: {', '.join(foreign[:3])} in it is not meshproof's. Nothing was touched. "
             "Set MESHPROOF_CACHE to another directory; the cache is a directory of its own in it."
@@ -55,8 +55,8 @@ def claim(directory: Path) -> None:
     Raises:
         MachineError: It can't be written, or holds what is not ours.
     """
-    if (why := fault(directory)) is not None:
-        raise MachineError(why)
+    if (sentence := fault(directory)) is not None:
+        raise MachineError(sentence)
     if is_ours(directory):
         return
     try:
@@ -68,7 +68,7 @@ def claim(directory: Path) -> None:
 
 @contextmanager
 def claimed(directory: Path) -> Iterator[None]:
-    """Use the cache: one that can't be written, or a part of it that can't, is told in a sentence.
+    """Use the cache. If it, or a part of it, can't be written, the error is one sentence.
 
     Raises:
         MachineError: It names what could not be written, and MESHPROOF_CACHE.
@@ -94,7 +94,7 @@ def _in_a_sentence(directory: Path) -> Iterator[None]:
 
 
 def is_ours(directory: Path) -> bool:
-    """Tell whether a directory has our mark; that of another program, or an empty one, is none."""
+    """Return whether a directory has our mark; a file of the same name by another program is none."""
     with suppress(OSError, UnicodeDecodeError):
         return (directory / MARK).read_text() == _TEXT
     return False
@@ -140,6 +140,6 @@ def _foreign(directory: Path) -> list[str]:
 
 def _of_another(path: Path) -> bool:
     with suppress(OSError):
-        there = next(place for place in (path, *path.parents) if place.exists())
-        return there.stat().st_uid != os.geteuid()
+        existing = next(place for place in (path, *path.parents) if place.exists())
+        return existing.stat().st_uid != os.geteuid()
     return False

@@ -24,13 +24,13 @@ def duration(seconds: float) -> str:
 
 
 def complain(sentence: str) -> None:
-    """Say why we end without having done what was asked."""
+    """Print on standard error why the command ends without having done what was asked."""
     console.print(f"[red]meshproof:[/] {escape(sentence)}")
 
 
 @contextmanager
 def stage(what: str) -> Iterator[None]:
-    """Say that something begins and, when it is done, how long it took."""
+    """Print that something begins and, when it is done, how long it took."""
     began = time.monotonic()
     with console.status(f"{what} …"):
         yield
@@ -38,7 +38,7 @@ def stage(what: str) -> Iterator[None]:
 
 
 class BuildProgress:
-    """Tells how a build goes on: what is under way, since when, and how long the rest is going to take.
+    """Shows how a build goes on: what is under way, since when, and how long it is expected to take.
 
     On a terminal the lines are live; in a log there is one when a step begins and one when it ends.
     """
@@ -67,18 +67,18 @@ class BuildProgress:
         self._live.stop()
 
     def began(self, name: str, expected: float) -> None:
-        """Say that a step has begun."""
+        """Print that a step has begun; it is expected to take so many seconds."""
         about = f"of about {duration(expected)}"
         self._tasks[name] = self._live.add_task(f"building {name}", total=None, expected=about)
         if not console.is_terminal:
             console.print(f"… building {name} (about {duration(expected)})")
 
     def waiting(self) -> None:
-        """Say that another run builds, and is waited for."""
+        """Print that another run builds, and is waited for."""
         console.print("… another run is building images; waiting for it")
 
     def ended(self, name: str, seconds: float) -> None:
-        """Say that a step is done, and how many are not."""
+        """Print that a step is done, after so many seconds, and how many are not."""
         self._done += 1
         self._live.remove_task(self._tasks.pop(name))
         left = max(0, self._steps - self._done)

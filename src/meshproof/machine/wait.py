@@ -42,24 +42,24 @@ def until(
     Raises:
         NotSettled: Says what was expected, how often it was observed, what was seen, and what last.
     """
-    seen: Counter[str] = Counter()
+    values: Counter[str] = Counter()
     in_a_row = 0
     end = time.monotonic() + timeout
     while True:
         last = observe()
-        seen[str(last)] += 1
+        values[str(last)] += 1
         in_a_row = in_a_row + 1 if (satisfies(last) if satisfies else last == expected) else 0
         if in_a_row >= streak:
             return last
         if not in_a_row and time.monotonic() >= end:
             break
         time.sleep(interval)  # noqa: TID251 - here it is
-    tries = f"{seen.total()} {'try' if seen.total() == 1 else 'tries'}"
-    tally = ", ".join(f"{value} ×{count}" for value, count in seen.most_common(5))
+    tries = f"{values.total()} {'try' if values.total() == 1 else 'tries'}"
+    tally = ", ".join(f"{value} ×{count}" for value, count in values.most_common(5))
     raise NotSettled(
         f"{what} was to be {expected} and was not within {timeout:.3g} s "
         f"({tries}{f', {streak} in a row needed' if streak > 1 else ''}): "
-        f"{f'last {last}; seen {tally}' if len(seen) > 1 else f'seen only {last}'}. {hint()}".strip()
+        f"{f'last {last}; seen {tally}' if len(values) > 1 else f'seen only {last}'}. {hint()}".strip()
     )
 
 

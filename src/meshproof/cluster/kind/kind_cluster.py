@@ -90,7 +90,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self._record.write(nodes=tuple(self.nodes()))
 
     def look_for_it_here(self) -> None:
-        """See to it that the daemon is the one that the cluster was made on: on another one it only seems to be gone.
+        """Check that the daemon is the one that the cluster was made on: on another one it only seems to be gone.
 
         Raises:
             ClusterError: It is on another one.

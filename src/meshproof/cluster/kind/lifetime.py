@@ -1,4 +1,4 @@
-"""How long a cluster is there: for a run, or until somebody deletes it."""
+"""A cluster for as long as a run, and the deletion of one that was kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from meshproof.settings import Settings
 
 @contextmanager
 def cluster_of_run(settings: Settings, images: ImageSet, docker: Docker) -> Iterator[Cluster]:
-    """Have a cluster for as long as the context lasts; it ends with it unless it was there before or is to be kept.
+    """Make or reuse the cluster of a run; it is deleted after the block unless it was there before or is to be kept.
 
     Raises:
         ClusterError: Another run uses it, its name is taken, or kind failed.

@@ -14,7 +14,7 @@ _TOKENS = re.compile(r"(?<=kube-api-access-)[a-z0-9]+")
 
 
 def is_same_pod(pod: Document, made: Document, read: Sequence[Document]) -> bool:
-    """Return whether a pod that runs is one that would be made now, as far as one can tell before it has a node.
+    """Return whether a pod that runs is one that would be made now, as far as that is known before it has a node.
 
     Args:
         pod: The one that runs.
@@ -27,13 +27,13 @@ def is_same_pod(pod: Document, made: Document, read: Sequence[Document]) -> bool
         spec = {key: value for key, value in of["spec"].items() if key != "nodeName"}
         return of["metadata"]["labels"], _TOKENS.sub("", json.dumps(spec, sort_keys=True))
 
-    annotations, wanted = (each["metadata"].get("annotations", {}) for each in (pod, made))
+    annotations, wanted = (document["metadata"].get("annotations", {}) for document in (pod, made))
     same = comparable(pod) == comparable(made) and wanted.items() <= annotations.items()
-    return same and all(_changed(each) <= pod["metadata"]["creationTimestamp"] for each in read)
+    return same and all(_changed(document) <= pod["metadata"]["creationTimestamp"] for document in read)
 
 
 def _changed(document: Document) -> str:
     """Return when an object was changed last, as RFC 3339 writes it; in UTC, so that later ones sort behind."""
     metadata = document["metadata"]
-    times: list[str] = [metadata["creationTimestamp"], *(each["time"] for each in metadata.get("managedFields", []))]
+    times: list[str] = [metadata["creationTimestamp"], *(entry["time"] for entry in metadata.get("managedFields", []))]
     return max(times)
