@@ -38,7 +38,6 @@ COMMANDS = {
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its
 help, said once more here, so that the list of the commands needs none of the modules."""
 
-_OBJECTS = 100_000  # as many as most commands ever make; the collector looks after each 700 unless it is told
 
 
 class Commands(InOrder):
@@ -122,7 +121,6 @@ def guarded(stream: TextIO | None, number: int, closed: int) -> TextIO:
 
 def main() -> None:
     """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
-    gc.set_threshold(_OBJECTS)
     interrupts.raise_keyboard_interrupt()
     sys.stdout = guarded(sys.stdout, 1, os.O_RDONLY)  # a closed one can't be written
     sys.stderr = guarded(sys.stderr, 2, os.O_WRONLY)
