@@ -94,9 +94,9 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             "line 11: kind has 'Gatway', which is not known; the nearest is 'Gateway'.", id="a kind that is not there",
         ),
         pytest.param(
-            MUTUAL, f"{ISTIO}kind: Gateway", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway",
-            "line 10: apiVersion should be networking.istio.io/v1 for a Gateway, "
-            "and is 'gateway.networking.k8s.io/v1'.",
+            MUTUAL, f"{ISTIO}kind: Gateway", "apiVersion: networking.k8s.io/v1\nkind: Gateway",
+            "line 10: apiVersion should be networking.istio.io/v1 or gateway.networking.k8s.io/v1 for a Gateway, "
+            "and is 'networking.k8s.io/v1'.",
             id="a kind of another API",
         ),
         pytest.param(

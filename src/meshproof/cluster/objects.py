@@ -9,9 +9,14 @@ Document = dict[str, Any]
 
 
 def name_of(document: Document) -> str:
-    """Return an object's name as an error has it: ``Kind namespace/name``."""
-    metadata = document["metadata"]
-    return f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+    """Return an object's name as an error has it: ``Kind namespace/name``.
+
+    Istio and Kubernetes have a kind Gateway each; Kubernetes' is called ``Kubernetes Gateway``.
+    """
+    metadata, kind = document["metadata"], document["kind"]
+    if kind == "Gateway" and document.get("apiVersion", "").startswith("gateway.networking.k8s.io/"):
+        kind = "Kubernetes Gateway"
+    return f"{kind} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
 
 
 def strings(value: object) -> Iterator[str]:

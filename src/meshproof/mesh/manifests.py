@@ -20,7 +20,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,13 +40,30 @@ CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
 CONTENT = "meshproof/content"
 STEP = "meshproof/step"
-KINDS = {
-    **dict.fromkeys(("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace"), "v1"),
-    "Deployment": "apps/v1",
-    **dict.fromkeys(("Gateway", "VirtualService"), "networking.istio.io/v1"),
-    **dict.fromkeys(("AuthorizationPolicy", "PeerAuthentication"), "security.istio.io/v1"),
+WAIT = "meshproof/wait"
+"""The annotation of a document that meshproof does not wait for, with the value ``none``: its test waits itself."""
+GATEWAY_API = "gateway.networking.k8s.io"
+_NETWORKING = tuple(f"networking.istio.io/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
+_SECURITY = tuple(f"security.istio.io/{version}" for version in ("v1", "v1beta1"))
+_GATEWAY_API = tuple(f"{GATEWAY_API}/{version}" for version in ("v1", "v1beta1", "v1alpha3", "v1alpha2"))
+KINDS: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace"), ("v1",)),
+    "Deployment": ("apps/v1",),
+    "Gateway": (*_NETWORKING, *_GATEWAY_API[:2]),
+    **dict.fromkeys(("VirtualService", "DestinationRule", "ServiceEntry", "Sidecar"), _NETWORKING),
+    **dict.fromkeys(("WorkloadEntry", "WorkloadGroup"), _NETWORKING),
+    "EnvoyFilter": ("networking.istio.io/v1alpha3",),
+    "ProxyConfig": ("networking.istio.io/v1beta1",),
+    **dict.fromkeys(("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"), _SECURITY),
+    "Telemetry": ("telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"),
+    "WasmPlugin": ("extensions.istio.io/v1alpha1",),
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"), _GATEWAY_API),
+    **dict.fromkeys(("ReferenceGrant", "BackendTLSPolicy"), _GATEWAY_API),
 }
-"""What a manifest can be made of: what `effects` can wait for. Each kind with its API version."""
+"""What a manifest can be made of. Each kind with its API versions, the newest of a group first.
+
+Source: https://istio.io/latest/docs/reference/config/ and https://gateway-api.sigs.k8s.io/reference/spec/
+"""
 
 
 _APPLICATIONS = Path(__file__).with_name("applications")
@@ -99,7 +116,8 @@ def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
     Raises:
         ClusterError: No port is free.
     """
-    servers = [server for each in documents if each["kind"] == "Gateway" for server in each["spec"]["servers"]]
+    gateways = [each for each in documents if each["kind"] == "Gateway" and group_of(each) != GATEWAY_API]
+    servers = [server for each in gateways for server in each["spec"]["servers"]]
     ports: dict[str, int] = {}
     for port in (server["port"] for server in servers if "number" not in server["port"]):
         if port["name"] not in ports:
@@ -113,6 +131,18 @@ def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
             leased.add(free[0])
         port["number"] = ports[port["name"]]
     return ports
+
+
+def group_of(document: Document) -> str:
+    """Return the group of a document's API; empty for the core of Kubernetes."""
+    group: str = document["apiVersion"].rpartition("/")[0]
+    return group
+
+
+def is_waited_for(document: Document) -> bool:
+    """Return whether meshproof waits until a document is in force, and not its test itself."""
+    annotations: Document = document["metadata"].get("annotations") or {}
+    return annotations.get(WAIT) != "none"
 
 
 def step_of(document: Document) -> str | None:

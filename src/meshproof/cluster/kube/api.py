@@ -161,15 +161,23 @@ class Kube:
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
     @in_our_words
-    def labelled(self, label: str, kinds: Mapping[str, str]) -> list[Document]:
-        """Return the objects that have a label, whatever its value.
+    def labelled(self, selector: str, kinds: Mapping[str, Sequence[str]]) -> list[Document]:
+        """Return the objects that have some labels, in all namespaces.
 
         Args:
-            label: The label.
-            kinds: Where to look: kinds, each with its API version.
+            selector: The labels as kubectl takes them: ``a=b,c``; a name alone is that label with whatever value.
+            kinds: Where to look: kinds, each with its API versions. Of each group the first that is served counts, and
+                a group that the cluster does not have is left out: its kinds may not be installed.
         """
-        objects: list[Document] = []
-        for kind, version in kinds.items():
-            listed = self._connection.get(version, kind, label_selector=label)["items"]
-            objects += [{**item, "apiVersion": version, "kind": kind} for item in listed]
+        groups, objects = {"", *self._connection.groups()}, list[Document]()
+        for kind, versions in kinds.items():
+            looked_in = set[str]()
+            for version in versions:
+                group = version.rpartition("/")[0]
+                if group not in groups - looked_in:
+                    continue
+                with suppress(ResourceNotFoundError):
+                    listed = self._connection.get(version, kind, label_selector=selector)["items"]
+                    objects += [{**item, "apiVersion": version, "kind": kind} for item in listed]
+                    looked_in.add(group)
         return objects

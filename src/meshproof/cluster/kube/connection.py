@@ -56,6 +56,10 @@ class Connection:
         document: Document = self.dynamic.get(self.resource(version, kind), **where).to_dict()
         return document
 
+    def groups(self) -> set[str]:
+        """Return the groups of kinds that the cluster has now, such as ``apps``, but for the core, which has no name."""
+        return set(self.dynamic.resources.api_groups)
+
     def version(self) -> str:
         """Return the API server's version."""
         version: str = client.VersionApi(self._api).get_code().git_version

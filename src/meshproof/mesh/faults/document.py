@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import cast
 
-from meshproof.cluster.objects import name_of
+from meshproof.cluster.objects import Document, name_of
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.faults.parts import at, need
-from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, KINDS, STEP
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, GATEWAY_API, KINDS, STEP, WAIT, group_of, is_waited_for
 
-_OLDER = {"networking.istio.io": ("v1beta1", "v1alpha3"), "security.istio.io": ("v1beta1",)}  # served as well
 _LABELS = (STEP,)  # of ours, those that a manifest can have
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 
@@ -35,7 +35,22 @@ class Written:
     step: str | None
 
     def __str__(self) -> str:
-        return name_of({"kind": self.kind, "metadata": {"namespace": self.namespace, "name": self.name}})
+        return name_of(self.content)
+
+    @property
+    def content(self) -> Document:
+        """The document as plain data."""
+        return cast("Document", self.node.value)
+
+    @property
+    def is_of_gateway_api(self) -> bool:
+        """Whether it is of Kubernetes' Gateway API, whose Gateway is another one than Istio's."""
+        return group_of(self.content) == GATEWAY_API
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether meshproof waits until it is in force, and not its test itself."""
+        return is_waited_for(self.content)
 
     def fault(self, what: str, node: Node | None = None) -> str:
         """Return the sentence on a fault of it, at the line of a part of it."""
@@ -55,9 +70,10 @@ def read_document(node: Node) -> Written:
         need(node, key)
     kind = need(node, "kind").among(KINDS)
     version = need(node, "apiVersion")
-    if version.text() not in _versions(KINDS[kind]):
-        raise version.is_not(f"{KINDS[kind]} for a {kind}")
-    _look_at_labels(need(node, "metadata"))
+    if version.text() not in KINDS[kind]:
+        newest = [each for each in KINDS[kind] if each.endswith("/v1")] or KINDS[kind]
+        raise version.is_not(f"{' or '.join(newest)} for a {kind}")
+    _look_at_marks(node, version.text().rpartition("/")[0])
     name = need(node, "metadata", "name")
     if not _NAME.fullmatch(name.text()):
         raise name.is_not("a name of small letters, digits, dots and hyphens")
@@ -71,25 +87,23 @@ def read_document(node: Node) -> Written:
     return Written(node, kind, namespace, name.text(), step.text() if step else None)
 
 
-def _look_at_labels(metadata: Node) -> None:
-    """Look at the labels and annotations of a document: each is text, and one of ours is one that there is.
+def _look_at_marks(node: Node, group: str) -> None:
+    """Look at the labels and annotations of a document of a group of the API: at those that are ours.
 
     Raises:
-        Unreadable: One is not.
+        Unreadable: One is not known, or not for such a document.
     """
-    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA))):
-        part = metadata.fields().get(key)
+    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA, WAIT))):
+        part = need(node, "metadata").fields().get(key)
         for word, value in part.fields().items() if part else ():
             if word != CERTIFICATE:  # which can be a definition
                 value.text()
             if word.startswith("meshproof/"):
-                Node(metadata.file, f"metadata.{key}", word, value.line).among(ours)
-
-
-def _versions(newest: str) -> list[str]:
-    """Return the API versions that serve a kind; Istio's have older names, too."""
-    group = newest.rpartition("/")[0]
-    return [newest, *(f"{group}/{name}" for name in _OLDER.get(group, ()))]
+                Node(node.file, f"metadata.{key}", word, value.line).among(ours)
+    if wait := at(node, "metadata", "annotations", WAIT):
+        wait.among(("none",))
+        if group != GATEWAY_API and not group.endswith(".istio.io"):
+            raise wait.wrong("is for Istio's kinds and those of the Gateway API only")
 
 
 def named(document: Written, node: Node | None, what: str, there: Collection[str]) -> Iterator[str]:
