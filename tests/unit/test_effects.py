@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.mesh.effects import Effect, effects_of
-from meshproof.mesh.envoy import ProxyConfig
+from meshproof.mesh.envoy import Proxies, ProxyConfig
 
 Json = dict[str, Any]
 
@@ -22,27 +22,34 @@ SERVER: Json = {
 PLAIN: Json = {"hosts": ["*"], "port": {"name": "http", "number": 80, "protocol": "HTTP"}}
 
 
+def networking(kind: str, spec: Json, name: str) -> Document:
+    """Return a document in the namespace `b`."""
+    metadata = {"name": name, "namespace": "b"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
 def gateway(*servers: Json, name: str = "a") -> Document:
     """Return a Gateway."""
-    return {"kind": "Gateway", "metadata": {"name": name, "namespace": "b"}, "spec": {"servers": list(servers)}}
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": list(servers)}
+    return networking("Gateway", spec, name)
 
 
 def virtual_service(*gateways: str, hosts: tuple[str, ...] = ("test.com",)) -> Document:
     """Return a VirtualService of HTTP routes."""
-    spec = {"hosts": list(hosts), "gateways": list(gateways), "http": []}
-    return {"kind": "VirtualService", "metadata": {"name": "v", "namespace": "b"}, "spec": spec}
+    spec = {"hosts": list(hosts), "gateways": list(gateways), "http": [{"route": []}]}
+    return networking("VirtualService", spec, "v")
 
 
 def peer_authentication(mode: str) -> Document:
     """Return a PeerAuthentication of the application `a`."""
     spec = {"selector": {"matchLabels": {"app": "a"}}, "mtls": {"mode": mode}}
-    return {"kind": "PeerAuthentication", "metadata": {"name": "p", "namespace": "b"}, "spec": spec}
+    return networking("PeerAuthentication", spec, "p")
 
 
 def policy(action: str = "DENY", rules: int = 1) -> Document:
-    """Return an AuthorizationPolicy of the ingress gateway."""
-    spec = {"selector": {"matchLabels": {"istio": "ingressgateway"}}, "action": action, "rules": [{}] * rules}
-    return {"kind": "AuthorizationPolicy", "metadata": {"name": "p", "namespace": "b"}, "spec": spec}
+    """Return an AuthorizationPolicy of an application."""
+    spec = {"selector": {"matchLabels": {"app": "a"}}, "action": action, "rules": [{}] * rules}
+    return networking("AuthorizationPolicy", spec, "p")
 
 
 def chain(*names: str, tls: Json | None = None, policies: Json | None = None) -> Json:
@@ -134,7 +141,8 @@ def test_another_credential_is_another_content() -> None:
 def test_a_secret_does_what_a_server_asks_of_it(mode: str | None, words: list[str]) -> None:
     """A proxy fetches a Secret that a server names, and the authority in it only to hold clients against it."""
     data = {"tls.crt": "", "ca.crt": ""}
-    secret = {"kind": "Secret", "metadata": {"name": "test", "namespace": "istio-system"}, "data": data}
+    metadata = {"name": "test", "namespace": "istio-system"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
     servers = [gateway(SERVER | {"tls": {"mode": mode, "credentialName": "test"}})] if mode else []
     of_secret = [effect.what for effect in effects_of([secret, *servers]) if effect.what.startswith("this run's")]
     assert of_secret == [f"this run's {word} test" for word in words]
@@ -219,9 +227,9 @@ def test_a_redirect_is_waited_for() -> None:
 
 def test_what_is_passed_on_is_not_opened() -> None:
     """The chain of a server that passes TLS on comes with its routes; one that ends TLS is that of before."""
-    spec = {"hosts": ["test.com"], "tls": [{"match": [{"port": 443, "sniHosts": ["test.com"]}]}]}
+    spec = {"hosts": ["test.com"], "gateways": ["a"], "tls": [{"match": [{"port": 443, "sniHosts": ["test.com"]}]}]}
     passing = gateway(SERVER | {"tls": {"mode": "PASSTHROUGH"}})
-    documents = [passing, {"kind": "VirtualService", "metadata": {"name": "v", "namespace": "b"}, "spec": spec}]
+    documents = [passing, networking("VirtualService", spec, "v")]
     assert everywhere(documents, config(port_8443=[chain("test.com")]))
     assert not everywhere(documents, config(port_8443=[chain("test.com", tls=ending())]))
 
@@ -253,7 +261,7 @@ def test_plaintext_decides_the_mode() -> None:
     closed, open_too = config(virtualInbound=[matched("tls")]), config(
         virtualInbound=[matched("tls"), matched("raw_buffer")]
     )  # fmt: skip
-    assert strict.proxy == ("b", "a")
+    assert strict.proxies == Proxies("b", (("app", "a"),))
     assert [strict.everywhere([each]) for each in (closed, open_too, config())] == [True, False, False]
     assert [permissive.everywhere([each]) for each in (closed, open_too, config())] == [False, True, False]
     assert (strict.outlasts, permissive.outlasts) == (False, True)
@@ -266,13 +274,57 @@ def test_effects_are_the_same_by_their_words() -> None:
     assert effects_of([gateway(SERVER)]) != effects_of([other])
 
 
-@pytest.mark.parametrize(
-    "document", [policy("AUDIT"), peer_authentication("DISABLE"), {**policy(), "kind": "Telemetry"}], ids=str
-)
-def test_what_nobody_can_wait_for_is_refused(document: Document) -> None:
-    """A document whose effect is not known would be tested before it is in force."""
-    with pytest.raises(ClusterError, match="can't be waited for"):
+REFUSED = [
+    (policy("AUDIT"), "a proxy does not show by its name what is only for AUDIT"),
+    (policy("CUSTOM"), "a proxy does not show by its name what is only for CUSTOM"),
+    (peer_authentication("DISABLE"), "it asks for DISABLE, and meshproof waits for PERMISSIVE and STRICT"),
+    (networking("Telemetry", {}, "t"), "how a proxy shows that it has loaded one of its kind is not known"),
+    (networking("EnvoyFilter", {}, "f"), "how a proxy shows that it has loaded one of its kind is not known"),
+    (
+        {**gateway(SERVER), "apiVersion": "gateway.networking.k8s.io/v1"},
+        "how a proxy shows that it has loaded one of its kind is not known",
+    ),
+    (
+        networking("Gateway", {"selector": {"istio": "egressgateway"}, "servers": []}, "g"),
+        "it selects another gateway than the ingress gateway, `istio: ingressgateway`",
+    ),
+    (
+        gateway(SERVER | {"port": {"name": "db", "number": 443, "protocol": "MYSQL"}}),
+        "it has a server for MYSQL, and meshproof waits for HTTP, HTTP2, GRPC, HTTPS, TLS",
+    ),
+    (networking("Sidecar", {}, "s"), "it has no `egress` and no `ingress`, which is what a proxy shows of it"),
+    (networking("ServiceEntry", {"hosts": ["a.test"]}, "s"), "it has no `ports`, so that no proxy shows it"),
+    (networking("RequestAuthentication", {}, "r"), "it has no `jwtRules`, so that no proxy shows it"),
+    (
+        networking("AuthorizationPolicy", {"targetRefs": [{"kind": "Gateway", "name": "g"}]}, "p"),
+        "`targetRefs` is for the Gateway API, and meshproof does not look at its proxies",
+    ),
+    (
+        networking("VirtualService", {"hosts": ["a"], "http": [{"match": [{"sourceLabels": {"app": "c"}}]}]}, "v"),
+        "its `http` routes are for clients by their labels or their namespace",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "why"), REFUSED, ids=[f"{each['kind']}-{why}" for each, why in REFUSED])
+def test_what_nobody_can_wait_for_is_refused(document: Document, why: str) -> None:
+    """A document of which no proxy would tell is refused, unless it says that its test waits itself."""
+    with pytest.raises(ClusterError) as refusal:
         effects_of([document])
+    assert str(refusal.value) == (
+        f"{name_of(document)} can't be waited for: {why}. If its test waits itself, with `eventually`, say so with "
+        "the annotation `meshproof/wait: none`."
+    )
+    document = document | {"metadata": document["metadata"] | {"annotations": {"meshproof/wait": "none"}}}
+    assert effects_of([document]) == []
+
+
+def test_two_rules_for_one_host_are_refused() -> None:
+    """Of two DestinationRules for a host a proxy names only one: nobody could wait for the other."""
+    one, other = (networking("DestinationRule", {"host": host}, host[0]) for host in ("a", "*.b.svc.cluster.local"))
+    assert len(effects_of([one])) == 1
+    with pytest.raises(ClusterError, match=r"^DestinationRule b/a can't be waited for: DestinationRule b/\* is for "):
+        effects_of([one, other])
 
 
 def test_a_refused_listener_ends_the_wait() -> None:

@@ -52,6 +52,8 @@ def test_ours_have_none() -> None:
         pytest.param("host: httpbin\n", "host: elsewhere.test\n", id="a host that may be anywhere"),
         pytest.param("gateways: [httpbin]", "gateways: [default/httpbin]", id="a gateway with its namespace"),
         pytest.param("hosts: [test.com]", "hosts: ['default/*.com']", id="a host with a wildcard and a namespace"),
+        pytest.param("gateways: [httpbin]", "gateways: [httpbin, mesh]", id="routes of sidecars, too"),
+        pytest.param("  selector:\n    matchLabels: {istio: ingressgateway}\n", "", id="a policy for a namespace"),
         pytest.param("# Mutual TLS", "---\n# Mutual TLS", id="`---` before the first document"),
         pytest.param(
             "meshproof/certificate: test.com", "meshproof/certificate: {name: shop.example, key: ECDSA}",
@@ -232,17 +234,13 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             MUTUAL, "action: DENY", "action: Deny",
-            "line 45: spec.action has 'Deny', which is not known; choose from ALLOW, DENY.", id="no such action",
+            "line 45: spec.action has 'Deny', which is not known; choose from ALLOW, DENY, AUDIT, CUSTOM.",
+            id="no such action",
         ),
         pytest.param(
             MUTUAL, "mode: MUTUAL", "mode: MUTAL",
             "line 21: spec.servers.tls.mode has 'MUTAL', which is not known; the nearest is 'MUTUAL'.",
             id="no such mode of a server",
-        ),
-        pytest.param(
-            MUTUAL, "gateways: [httpbin]", "gateways: [httpbin, mesh]",
-            "line 28: VirtualService default/httpbin binds to `mesh`, the sidecars, and meshproof does not know how "
-            "to wait for them.", id="routes of sidecars",
         ),
         pytest.param(
             MUTUAL, "port: {name: test, number: 80, protocol: HTTP}", "port: {name: test, number: 80, protocol: MYSQL}",
@@ -255,9 +253,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             "and is 'security.istio.io/v1alpha3'.", id="a version that was never served",
         ),
         pytest.param(
-            STRICT, "  selector:\n    matchLabels: {app: httpbin}\n", "",
-            "line 2: PeerAuthentication default/httpbin has no spec.selector.matchLabels: without one it is for all "
-            "pods, and meshproof waits for those of an application.", id="a policy for all",
+            HTTPBIN, "  selector: {app: httpbin}\n", "",
+            "line 6: Service default/httpbin has no spec.selector: it would have no pods.", id="a Service of nobody",
         ),
         pytest.param(
             HTTPBIN, "    metadata: {labels: {app: httpbin}}\n", "",
@@ -276,6 +273,134 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
 def test_a_fault_is_one_sentence(file: Path, old: str, new: str, sentence: str, tmp_path: Path) -> None:
     """A slip is named with its file and line, what is wrong, and what could have been meant."""
     assert found(file, old, new, tmp_path) == [f"{file.name}, {sentence}"]
+
+
+def said(text: str, where: Path) -> list[str]:
+    """Return what is said of a manifest, without its path."""
+    manifest = where / "a.yaml"
+    manifest.write_text(text)
+    try:
+        faults.check(WORLD, {manifest: None}, read(CERTIFICATES))
+    except FaultyManifests as error:
+        return str(error).replace(f"{where}/", "").splitlines()
+    return []
+
+
+def document(kind: str, spec: str, *, annotated: bool = False, group: str = "networking.istio.io") -> str:
+    """Return a document `default/a` whose spec begins in line 4."""
+    mark = ", annotations: {meshproof/wait: none}" if annotated else ""
+    return f"apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: a, namespace: default{mark}}}\nspec: {spec}\n"
+
+
+ENTRY = document("ServiceEntry", "{hosts: [shop.example], ports: [{name: a, number: 80, protocol: HTTP}]}")
+KUBERNETES = "gateway.networking.k8s.io"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(document("DestinationRule", "{host: httpbin}"), id="for a Service"),
+        pytest.param(document("DestinationRule", "{host: httpbin.default.svc.cluster.local}"), id="for its whole name"),
+        pytest.param(f"{document('DestinationRule', '{host: shop.example}')}---\n{ENTRY}", id="for a ServiceEntry"),
+        pytest.param(document("Sidecar", "{egress: [{hosts: ['./*', istio-system/*]}]}"), id="a Sidecar"),
+        pytest.param(document("EnvoyFilter", "{}", annotated=True).replace("/v1", "/v1alpha3"), id="an EnvoyFilter"),
+        pytest.param(document("Telemetry", "{}", annotated=True, group="telemetry.istio.io"), id="a Telemetry"),
+        pytest.param(document("Gateway", "{}", annotated=True, group=KUBERNETES), id="a Gateway of Kubernetes"),
+        pytest.param(
+            document("AuthorizationPolicy", "{action: AUDIT}", annotated=True, group="security.istio.io"), id="AUDIT"
+        ),
+        pytest.param(
+            document("Gateway", "{selector: {istio: egressgateway}, servers: []}", annotated=True), id="another gateway"
+        ),
+        pytest.param(document("VirtualService", "{hosts: [httpbin], http: [{route: []}]}"), id="routes of sidecars"),
+        pytest.param(
+            f"{document('Gateway', '{selector: {istio: egressgateway}, servers: []}', annotated=True)}---\n"
+            f"{document('Gateway', '{}', annotated=True, group=KUBERNETES)}",
+            id="two Gateways of one name and of two kinds",
+        ),
+    ],
+)
+def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
+    """What is waited for, and what says that its test waits, is let through."""
+    assert said(text, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param(
+            document("DestinationRule", "{host: htpbin}"),
+            "line 4: DestinationRule default/a is for the Service htpbin, which no manifest has: "
+            "the nearest is 'httpbin'.", id="a rule for no Service",
+        ),
+        pytest.param(
+            f"{document('DestinationRule', '{host: shop.exmple}')}---\n{ENTRY}",
+            "line 4: DestinationRule default/a is for shop.exmple, which is no Service of the cluster "
+            "(NAME.NAMESPACE.svc.cluster.local), and no ServiceEntry has it: the nearest is 'shop.example'.",
+            id="a rule for no ServiceEntry",
+        ),
+        pytest.param(
+            document("Sidecar", "{workloadSelector: {labels: {app: htpbin}}, egress: [{hosts: ['./*']}]}"),
+            "line 4: Sidecar default/a selects the pods with app: htpbin, and no Deployment in default has such: "
+            "the nearest is 'httpbin'.", id="a Sidecar of nobody",
+        ),
+        pytest.param(
+            document("Sidecar", "{egress: [{hosts: [legcy/*]}]}"),
+            "line 4: Sidecar default/a lets a proxy know hosts of the namespace legcy, which no manifest makes: "
+            "the nearest is 'legacy'.", id="hosts of no namespace",
+        ),
+        pytest.param(
+            document("Sidecar", "{egress: [{hosts: ['*']}]}"),
+            "line 4: spec.egress.hosts should be a namespace and a host, such as ./* or istio-system/*, and is '*'.",
+            id="a host without a namespace",
+        ),
+        pytest.param(
+            document("RequestAuthentication", "{selector: {matchLabels: {app: x}}}", group="security.istio.io"),
+            "line 4: RequestAuthentication default/a selects the pods with app: x, and no Deployment in default has "
+            "such: choose from client, httpbin, mynginxapp, productpage.", id="tokens of nobody",
+        ),
+        pytest.param(
+            document("RequestAuthentication", "{jwtRules: [{jwksUri: x}]}", group="security.istio.io"),
+            "line 4: spec.jwtRules has no issuer.", id="a rule without an issuer",
+        ),
+        pytest.param(
+            document("HTTPRoute", "{parentRefs: [{name: g}]}", group=KUBERNETES, annotated=True),
+            "line 4: HTTPRoute default/a names the Kubernetes Gateway g, which is not there: there is none.",
+            id="a route of no Gateway",
+        ),
+        pytest.param(
+            document("HTTPRoute", "{rules: [{backendRefs: [{name: htpbin}]}]}", group=KUBERNETES, annotated=True),
+            "line 4: HTTPRoute default/a names the Service htpbin, which is not there: the nearest is 'httpbin'.",
+            id="a route to no Service",
+        ),
+        pytest.param(
+            document("Telemetry", "{}", group="telemetry.istio.io"),
+            "line 1: Telemetry default/a can't be waited for: how a proxy shows that it has loaded one of its kind "
+            "is not known. If its test waits itself, with `eventually`, say so with the annotation "
+            "`meshproof/wait: none`.",
+            id="what can't be waited for",
+        ),
+        pytest.param(
+            document("Gateway", "{gatewayClassName: istio}", group=KUBERNETES),
+            "line 1: Kubernetes Gateway default/a can't be waited for: how a proxy shows that it has loaded one of its "
+            "kind is not known. If its test waits itself, with `eventually`, say so with the annotation "
+            "`meshproof/wait: none`.", id="a Gateway of Kubernetes",
+        ),
+        pytest.param(
+            document("Sidecar", "{}", annotated=True).replace("wait: none", "wait: nine"),
+            "line 3: metadata.annotations.meshproof/wait has 'nine', which is not known; the nearest is 'none'.",
+            id="another wait",
+        ),
+        pytest.param(
+            "apiVersion: v1\n" + document("ConfigMap", "{}", annotated=True).partition("\n")[2],
+            "line 3: metadata.annotations.meshproof/wait is for Istio's kinds and those of the Gateway API only.",
+            id="a wait for what is never waited for",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_document(text: str, sentence: str, tmp_path: Path) -> None:
+    """References of every kind are looked at, and what can't be waited for is told before there is a cluster."""
+    assert said(text, tmp_path) == [f"a.yaml, {sentence}"]
 
 
 def test_a_step_leaves_the_applications_alone(tmp_path: Path) -> None:

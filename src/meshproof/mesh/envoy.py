@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
@@ -21,6 +23,49 @@ _PLAINTEXT = "raw_buffer"
 _INBOUND = "virtualInbound"
 _HTTP = "envoy.filters.network.http_connection_manager"
 _RBAC = "envoy.filters.http.rbac"
+_JWT = "envoy.filters.http.jwt_authn"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The proxies of some pods.
+
+    Attributes:
+        namespace: Where the pods are; empty is anywhere.
+        labels: The labels that the pods have, each with its value; none is any pod that has a proxy.
+    """
+
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.labels:
+            return f"all proxies in {self.namespace or 'the mesh'}"
+        (name, value), *others = self.labels
+        words = value if name == "app" and not others else ",".join("=".join(label) for label in self.labels)
+        return f"{self.namespace or 'the mesh'}/{words}"
+
+    def pods(self, kube: Kube) -> list[Document]:
+        """Return the ready pods.
+
+        Raises:
+            ClusterError: There is none.
+        """
+        selector = ",".join("=".join(label) for label in self.labels)
+        ready = [pod for pod in kube.labelled(selector, {"Pod": ("v1",)}) if has_ready_proxy(pod)]
+        here = [pod for pod in ready if self.namespace in ("", pod["metadata"]["namespace"])]
+        if not here:
+            why = kube.pods.explain(self.namespace) if self.namespace else ""
+            raise ClusterError(f"No pod with a proxy is ready ({self}). {why}".strip())
+        return here
+
+
+def has_ready_proxy(pod: Document) -> bool:
+    """Return whether a pod is ready, is to stay, and has a proxy (a native sidecar is an init container)."""
+    containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+    conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", [])}
+    there = "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
+    return there and any(container["name"] == istio.PROXY for container in containers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +76,40 @@ class ProxyConfig:
         listeners: The active listeners, by name; one that drains takes no new connection and doesn't count.
         secrets: The active secrets, by name.
         routes: The route configurations, by name.
+        clusters: The active clusters, by name.
+        namespace: Where its pod is.
+        labels: What its pod is labelled with.
     """
 
     listeners: dict[str, dict[str, Any]]
     secrets: dict[str, dict[str, Any]]
     routes: dict[str, dict[str, Any]]
+    clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, kube: Kube, namespace: str, app: str) -> list[ProxyConfig]:
-        """Ask the proxy of each pod of an application.
+    def of(cls, kube: Kube, proxies: Proxies) -> list[ProxyConfig]:
+        """Ask some proxies.
 
         Raises:
             ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
         """
-        return [
-            cls.read(f"{namespace}/{pod}", istio.pod_request(kube, namespace, pod, "config_dump"))
-            for pod in kube.pods.ready(namespace, app)
-        ]
+        configs = []
+        for pod in proxies.pods(kube):
+            namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            dump = istio.pod_request(kube, namespace, name, "config_dump")
+            configs.append(cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {})))
+        return configs
 
     @classmethod
-    def read(cls, pod: str, dump: str) -> ProxyConfig:
+    def read(cls, pod: str, dump: str, labels: Mapping[str, str] | None = None) -> ProxyConfig:
         """Read a dump.
+
+        Args:
+            pod: The pod's namespace and name.
+            dump: What its proxy gave.
+            labels: The pod's labels.
 
         Raises:
             ClusterError: The proxy refuses a listener.
@@ -64,10 +122,14 @@ class ProxyConfig:
                 raise ClusterError(f"The proxy of {pod} refuses its listener {listener['name']}: {details}")
         secrets = sections.get("SecretsConfigDump", {}).get("dynamic_active_secrets", [])
         routes = sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", [])
+        clusters = sections.get("ClustersConfigDump", {}).get("dynamic_active_clusters", [])
         return cls(
             listeners={each["name"]: each["active_state"]["listener"] for each in listeners if "active_state" in each},
             secrets={each["name"]: each["secret"] for each in secrets},
             routes={each["route_config"]["name"]: each["route_config"] for each in routes},
+            clusters={each["cluster"]["name"]: each["cluster"] for each in clusters},
+            namespace=pod.partition("/")[0],
+            labels=labels or {},
         )
 
     def chains(self, port: int, server_name: str | None = None) -> list[dict[str, Any]]:
@@ -94,24 +156,42 @@ class ProxyConfig:
         trusted = secret.get("validation_context", {}).get("trusted_ca", {}).get("inline_bytes", "")
         return base64.b64decode(trusted) == authority
 
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it is the proxy of an application, and no gateway."""
+        return _INBOUND in self.listeners
+
     def policies(self) -> list[set[tuple[str, str]]]:
         """Return for each chain that takes requests its policies, each with its action.
 
         Of a sidecar only the chains of the application's ports count.
         """
-        names = [_INBOUND] if _INBOUND in self.listeners else list(self.listeners)
-        chains = [chain for name in names for chain in self._chains(name) if chain.get("name", "")[:14] != _INBOUND]
-        managers = [each["typed_config"] for chain in chains for each in chain["filters"] if each["name"] == _HTTP]
         return [
             {
                 (rules.get("action", "ALLOW"), name)
-                for each in manager.get("http_filters", [])
-                if each["name"] == _RBAC
-                for rules in [each["typed_config"].get("rules", {})]
+                for rules in (each.get("rules", {}) for each in filters)
                 for name in rules.get("policies", {})
             }
-            for manager in managers
+            for filters in self._http_filters(_RBAC)
         ]
+
+    def token_providers(self) -> list[list[dict[str, Any]]]:
+        """Return for each chain that takes requests whose tokens (JWT) it knows, each with its settings.
+
+        Of a sidecar only the chains of the application's ports count.
+        """
+        return [
+            [provider for each in filters for provider in each.get("providers", {}).values()]
+            for filters in self._http_filters(_JWT)
+        ]
+
+    def _http_filters(self, kind: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield for each chain that takes requests the settings of its HTTP filters of a kind."""
+        names = [_INBOUND] if self.is_sidecar else list(self.listeners)
+        chains = [chain for name in names for chain in self._chains(name) if chain.get("name", "")[:14] != _INBOUND]
+        managers = [each["typed_config"] for chain in chains for each in chain["filters"] if each["name"] == _HTTP]
+        for manager in managers:
+            yield [each["typed_config"] for each in manager.get("http_filters", []) if each["name"] == kind]
 
     def takes_plaintext(self, port: int | None = None) -> bool | None:
         """Return whether a sidecar lets plaintext in; None if it is no sidecar, or not yet ready.

@@ -169,7 +169,8 @@ class Kube:
             kinds: Where to look: kinds, each with its API versions. Of each group the first that is served counts, and
                 a group that the cluster does not have is left out: its kinds may not be installed.
         """
-        groups, objects = {"", *self._connection.groups()}, list[Document]()
+        of_groups = any("/" in version for versions in kinds.values() for version in versions)
+        groups, objects = {"", *(self._connection.groups() if of_groups else ())}, list[Document]()
         for kind, versions in kinds.items():
             looked_in = set[str]()
             for version in versions:

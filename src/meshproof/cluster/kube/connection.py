@@ -57,8 +57,8 @@ class Connection:
         return document
 
     def groups(self) -> set[str]:
-        """Return the groups of kinds that the cluster has now, such as ``apps``, but for the core, which has no name."""
-        return set(self.dynamic.resources.api_groups)
+        """Return the groups of kinds that the cluster has now, such as ``apps``; not the core, which has no name."""
+        return {group.name for group in client.ApisApi(self._api).get_api_versions().groups}
 
     def version(self) -> str:
         """Return the API server's version."""

@@ -1,4 +1,4 @@
-"""An effect: what a document does to the proxies of an application, and how they show it."""
+"""An effect: what a document does to proxies, and how they show it."""
 
 from __future__ import annotations
 
@@ -7,41 +7,55 @@ from dataclasses import dataclass, field
 
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
-from meshproof.mesh.envoy import ProxyConfig
+from meshproof.mesh.envoy import Proxies, ProxyConfig
+from meshproof.mesh.manifests import GATEWAY_API, group_of
 
-INGRESS = (istio.NAMESPACE, "istio-ingressgateway")
-Gateways = Mapping[tuple[str, str], Document]
-"""The Gateways that are in force, by namespace and name."""
+INGRESS = Proxies(istio.NAMESPACE, (("app", "istio-ingressgateway"),))
+Documents = Sequence[Document]
+"""The documents that are in force together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a document does to the proxies of an application. Two that are worded alike are the same.
+    """What a document does to some proxies. Two that are worded alike are the same.
 
     Attributes:
-        proxy: The namespace and the ``app`` label of the pods.
+        proxies: Which have to show it.
         what: In words, with the content that is asked for.
         places: Gives for each part of one proxy's configuration that has to show it whether it does.
         outlasts: Whether a proxy may show it without the document, too: then its end can't be waited for.
+        where_it_can: Whether a proxy without any such part need not show it, as long as another does.
     """
 
-    proxy: tuple[str, str]
+    proxies: Proxies
     what: str
     places: Callable[[ProxyConfig], Iterable[bool]] = field(compare=False)
     outlasts: bool = False
+    where_it_can: bool = False
 
     def everywhere(self, configs: Sequence[ProxyConfig]) -> bool:
-        """Tell whether every proxy shows it, in all the parts that have to."""
-        return all(seen and all(seen) for seen in self._seen(configs))
+        """Return whether every proxy shows it, in all the parts that have to."""
+        shown = [parts for parts in self._shown(configs) if parts or not self.where_it_can]
+        return bool(shown) and all(parts and all(parts) for parts in shown)
 
     def nowhere(self, configs: Sequence[ProxyConfig]) -> bool:
-        """Tell whether no proxy shows it, in any part."""
-        return not any(any(seen) for seen in self._seen(configs))
+        """Return whether no proxy shows it, in any part."""
+        return not any(any(parts) for parts in self._shown(configs))
 
-    def _seen(self, configs: Sequence[ProxyConfig]) -> Iterator[list[bool]]:
+    def _shown(self, configs: Sequence[ProxyConfig]) -> Iterator[list[bool]]:
         return (list(self.places(config)) for config in configs)
 
 
 def key_of(document: Document) -> tuple[str, str]:
     """Return the namespace and the name of a document."""
     return document["metadata"].get("namespace", ""), document["metadata"]["name"]
+
+
+def of_istio(kind: str, documents: Documents) -> list[Document]:
+    """Return the documents of a kind of Istio's."""
+    return [each for each in documents if each["kind"] == kind and group_of(each) != GATEWAY_API]
+
+
+def has_labels(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Return whether labels have all of those that a selector wants; it may want none."""
+    return wanted.items() <= labels.items()

@@ -6,8 +6,10 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from meshproof.cluster.objects import Document
 from meshproof.cluster.ports import TARGETS
-from meshproof.mesh.effects.effect import INGRESS, Effect, Gateways
+from meshproof.mesh import istio
+from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, of_istio
 from meshproof.mesh.effects.hosts import bare
 from meshproof.mesh.effects.tls_settings import CLIENT_CA, settings, settings_in_force
 from meshproof.mesh.envoy import ProxyConfig
@@ -16,7 +18,13 @@ PLAIN = ("HTTP", "HTTP2", "GRPC")
 """Protocols of a server that ends no TLS."""
 
 
-def effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
+def effects_of_gateway(document: Document, _: Documents) -> Iterator[Effect]:
+    """Return what a Gateway does."""
+    for server in document["spec"]["servers"]:
+        yield from _effects_of_server(server)
+
+
+def _effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
     """Return what a server of a Gateway does; that of one that passes TLS on comes with its VirtualService."""
     port, tls = TARGETS[server["port"]["number"]], server.get("tls", {})
     hosts = [bare(host) for host in server["hosts"]]
@@ -28,9 +36,13 @@ def effects_of_server(server: Mapping[str, Any]) -> Iterator[Effect]:
         yield from (_ends_tls(port, host, settings(tls)) for host in hosts)
 
 
-def effects_of_credential(name: str, data: Mapping[str, str], gateways: Gateways) -> Iterator[Effect]:
+def effects_of_secret(document: Document, together: Documents) -> Iterator[Effect]:
     """Return what a Secret does: nothing, unless a server names it; its authority counts if that asks for clients."""
-    servers = [server.get("tls", {}) for gateway in gateways.values() for server in gateway["spec"]["servers"]]
+    if document["metadata"]["namespace"] != istio.NAMESPACE:
+        return
+    name, data = document["metadata"]["name"], document["data"]
+    gateways = of_istio("Gateway", together)
+    servers = [server.get("tls", {}) for gateway in gateways for server in gateway["spec"]["servers"]]
     modes = {tls.get("mode", "SIMPLE") for tls in servers if tls.get("credentialName") == name}
     if modes:
         yield _credential("certificate", name, data["tls.crt"], ProxyConfig.shows)

@@ -16,3 +16,8 @@ def hosts_meet(one: str, other: str) -> bool:
     return (
         one == other or (one != one_end and other.endswith(one_end)) or (other != other_end and one.endswith(other_end))
     )
+
+
+def whole_host(host: str, namespace: str) -> str:
+    """Return the whole name of a host: one without a dot is a Service in the namespace of the document."""
+    return host if "." in host or host == "*" else f"{host}.{namespace}.svc.cluster.local"

@@ -1,49 +1,100 @@
-"""What policies do to the proxies that they select."""
+"""What policies do to the proxies that they select: to those of an application, of a namespace or of the mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from meshproof.cluster.objects import Document, name_of
-from meshproof.errors import ClusterError
-from meshproof.mesh.effects.effect import Effect, key_of
-from meshproof.mesh.envoy import ProxyConfig
+from meshproof.cluster.objects import Document
+from meshproof.mesh import istio
+from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, has_labels, key_of, of_istio
+from meshproof.mesh.envoy import Proxies, ProxyConfig
 
 
-def effects_of_policy(document: Document) -> Iterator[Effect]:
+def effects_of_authorization(document: Document, _: Documents) -> Iterator[Effect]:
     """Return what an AuthorizationPolicy does; one without a rule has one that nobody meets."""
-    (namespace, name), spec = key_of(document), document["spec"]
+    (namespace, name), spec = key_of(document), document.get("spec", {})
+    action, proxies = spec.get("action", "ALLOW"), _selected(document)
     for number in range(len(spec.get("rules", [])) or 1):
-        rule = f"ns[{namespace}]-policy[{name}]-rule[{number}]"
-        yield _rule(selected(document), spec.get("action", "ALLOW"), rule)
+        yield _rule(proxies, action, f"ns[{namespace}]-policy[{name}]-rule[{number}]", wide=_is_wide(document))
 
 
-def _rule(proxy: tuple[str, str], action: str, rule: str) -> Effect:
+def effects_of_tokens(document: Document, _: Documents) -> Iterator[Effect]:
+    """Return what a RequestAuthentication does: each of its rules is one whose tokens the proxies know."""
+    for rule in document["spec"]["jwtRules"]:
+        wanted = {"issuer": rule["issuer"]}
+        wanted |= {"audiences": rule["audiences"]} if "audiences" in rule else {}
+        wanted |= {"local_jwks": {"inline_string": rule["jwks"]}} if "jwks" in rule else {}
+
+        def places(config: ProxyConfig, wanted: Mapping[str, Any] = wanted) -> Iterator[bool]:
+            for providers in config.token_providers():
+                yield any(wanted.items() <= provider.items() for provider in providers)
+
+        what = f"tokens of {rule['issuer']} as {'/'.join(key_of(document))} has them"
+        yield Effect(_selected(document), what, places, where_it_can=_is_wide(document))
+
+
+def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect]:
+    """Return what a PeerAuthentication does; without one a mesh is PERMISSIVE.
+
+    Of several that are for a proxy, the one for its application counts, then that of its namespace, then the mesh's.
+    """
+    spec, (namespace, _) = document["spec"], key_of(document)
+    mode = spec["mtls"]["mode"]
+    ports = {int(port): setting["mode"] for port, setting in spec.get("portLevelMtls", {}).items()}
+    nearer = [each for each in of_istio("PeerAuthentication", together) if _rank(each) > _rank(document)]
+    permissive, wide = "PERMISSIVE" in (mode, *ports.values()), _is_wide(document)
+
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        if wide and (not config.is_sidecar or any(_is_for(each, config) for each in nearer)):
+            return
+        yield config.takes_plaintext() is permissive
+        yield from (config.takes_plaintext(port) is (wanted == "PERMISSIVE") for port, wanted in ports.items())
+
+    proxies = Proxies() if wide and namespace == istio.NAMESPACE else Proxies(namespace, _labels(document))
+    words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in ports.items())])
+    yield Effect(proxies, words, places, outlasts=permissive, where_it_can=wide)
+
+
+def _rule(proxies: Proxies, action: str, rule: str, *, wide: bool) -> Effect:
     def places(config: ProxyConfig) -> Iterator[bool]:
         return ((action, rule) in policies for policies in config.policies())
 
-    return Effect(proxy, f"{action} {rule}", places)
+    return Effect(proxies, f"{action} {rule}", places, where_it_can=wide)
 
 
-def plaintext(proxy: tuple[str, str], mode: str, ports: Mapping[int, Mapping[str, str]]) -> Effect:
-    """Return the effect of a PeerAuthentication; without one a mesh is PERMISSIVE."""
-    modes = {int(port): setting["mode"] for port, setting in ports.items()}
-    permissive = "PERMISSIVE" in (mode, *modes.values())
+def _selected(document: Document) -> Proxies:
+    """Return the proxies that a policy is for; in ``istio-system`` it is for all namespaces.
 
-    def places(config: ProxyConfig) -> Iterator[bool]:
-        yield config.takes_plaintext() is permissive
-        yield from (config.takes_plaintext(port) is (wanted == "PERMISSIVE") for port, wanted in modes.items())
-
-    words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in modes.items())])
-    return Effect(proxy, words, places, outlasts=permissive)
+    Source: https://istio.io/latest/docs/reference/config/type/workload-selector/ and the pages of the kinds.
+    """
+    proxies = Proxies(document["metadata"]["namespace"], _labels(document))
+    if proxies.namespace != istio.NAMESPACE:
+        return proxies
+    return INGRESS if proxies.labels == (("istio", "ingressgateway"),) else Proxies(labels=proxies.labels)
 
 
-def selected(document: Document) -> tuple[str, str]:
-    """Return the application that a document selects, by its ``app`` label; a gateway's is ``istio-`` and its name."""
-    labels = document["spec"].get("selector", {}).get("matchLabels", {})
-    if not {"app", "istio"} & set(labels):
-        raise ClusterError(
-            f"{name_of(document)} can't be waited for: it selects no application by the label `app` or `istio`. "
-            "Give it a selector, or add to mesh/effects/ how to tell that every proxy has loaded it."
-        )
-    return document["metadata"]["namespace"], labels.get("app") or f"istio-{labels['istio']}"
+def _labels(document: Document) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(_selector(document).items()))
+
+
+def _selector(document: Document) -> dict[str, str]:
+    labels: dict[str, str] = (document.get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+    return labels
+
+
+def _is_wide(document: Document) -> bool:
+    """Return whether a policy is for a namespace, or for the mesh, and not for an application."""
+    return not _selector(document)
+
+
+def _rank(document: Document) -> int:
+    """Return how near a PeerAuthentication is: 0 for one of the mesh, 1 for a namespace's, 2 for an application's."""
+    if _selector(document):
+        return 2
+    return 0 if document["metadata"]["namespace"] == istio.NAMESPACE else 1
+
+
+def _is_for(document: Document, config: ProxyConfig) -> bool:
+    """Return whether a proxy is one of those that a PeerAuthentication is for; none of the mesh's."""
+    return document["metadata"]["namespace"] == config.namespace and has_labels(_selector(document), config.labels)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from meshproof.cluster.kube import Kube
 from meshproof.machine.wait import Patience
 from meshproof.mesh.effects.effect import Effect
-from meshproof.mesh.envoy import ProxyConfig
+from meshproof.mesh.envoy import Proxies, ProxyConfig
 from meshproof.settings import TIMEOUTS
 
 _LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
@@ -22,19 +22,19 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
     """
     asked = "as the manifests ask"
     gone = [effect for effect in before if effect not in effects and not effect.outlasts]
-    for proxy in dict.fromkeys(effect.proxy for effect in (*effects, *gone)):
+    for proxies in dict.fromkeys(effect.proxies for effect in (*effects, *gone)):
 
-        def observe(proxy: tuple[str, str] = proxy) -> str:
-            configs = ProxyConfig.of(kube, *proxy)
-            missing = [each.what for each in effects if each.proxy == proxy and not each.everywhere(configs)]
-            left = [each.what for each in gone if each.proxy == proxy and not each.nowhere(configs)]
+        def observe(proxies: Proxies = proxies) -> str:
+            configs = ProxyConfig.of(kube, proxies)
+            missing = [each.what for each in effects if each.proxies == proxies and not each.everywhere(configs)]
+            left = [each.what for each in gone if each.proxies == proxies and not each.nowhere(configs)]
             wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
             return "; ".join(wrong) or asked
 
         patience.until(
             observe,
             asked,
-            what=f"The configuration of {'/'.join(proxy)}",
+            what=f"The configuration of {proxies}",
             timeout=TIMEOUTS.configuration,
             least=_LEAST,
             interval=0.2,

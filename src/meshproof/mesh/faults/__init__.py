@@ -16,10 +16,12 @@ from pathlib import Path
 from meshproof.certificates.tree import Certificates
 from meshproof.errors import FaultyManifests, Unreadable
 from meshproof.input_files import nearest
+from meshproof.mesh.effects.refusals import INSTEAD, why_unwaited
+from meshproof.mesh.faults.destinations import destination_rule, gateway_api_route, service_entry, sidecar
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.gateways import gateway
 from meshproof.mesh.faults.parts import at
-from meshproof.mesh.faults.policies import authorization_policy, peer_authentication
+from meshproof.mesh.faults.policies import authorization_policy, peer_authentication, request_authentication, telemetry
 from meshproof.mesh.faults.routes import virtual_service
 from meshproof.mesh.faults.workloads import deployment, secret, service
 from meshproof.mesh.faults.world import World, read
@@ -31,8 +33,14 @@ __all__ = ["check"]
 _CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
     "Gateway": gateway,
     "VirtualService": virtual_service,
+    "DestinationRule": destination_rule,
+    "ServiceEntry": service_entry,
+    "Sidecar": sidecar,
     "AuthorizationPolicy": authorization_policy,
     "PeerAuthentication": peer_authentication,
+    "RequestAuthentication": request_authentication,
+    "Telemetry": telemetry,
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"), gateway_api_route),
     "Service": service,
     "Secret": secret,
     "Deployment": deployment,
@@ -60,7 +68,7 @@ def check(
             world = World(shared.certificates, list(shared.documents))
             unreadable = list(read([file], world))
             own = world.documents[len(shared.documents) :]
-            sentences += unreadable or _faults_of(world, own)
+            sentences += unreadable or _faults_of(world, own) or _unwaited(own)
             sentences += () if unreadable or steps is None else _steps_of_nobody(file, steps, own)
     if sentences:
         raise FaultyManifests("\n".join(dict.fromkeys(sentences)))
@@ -90,11 +98,22 @@ def _checked(world: World, documents: Sequence[Written]) -> list[str]:
     sentences: list[str] = []
     for document in documents:
         try:
-            if document.kind in _CHECKS:
+            if document.kind in _CHECKS and not (document.kind == "Gateway" and document.is_of_gateway_api):
                 sentences += _CHECKS[document.kind](document, world)
         except Unreadable as error:
             shapeless.append(str(error))
     return shapeless or sentences
+
+
+def _unwaited(documents: Sequence[Written]) -> Iterator[str]:
+    """Say which documents can't be waited for, each beside those that are in force with it, step by step."""
+    always = {str(document): document for document in documents if document.step is None}
+    for step in dict.fromkeys(document.step for document in documents):
+        together = {**always, **{str(document): document for document in documents if document.step == step}}
+        contents = [document.content for document in together.values()]
+        for document in together.values():
+            if why := why_unwaited(document.content, contents):
+                yield document.fault(f"can't be waited for: {why}. {INSTEAD}".rstrip("."))
 
 
 def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[Written]) -> Iterator[str]:

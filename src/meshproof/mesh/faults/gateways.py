@@ -7,25 +7,27 @@ from collections.abc import Iterator
 from meshproof.cluster.ports import FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh import istio
+from meshproof.mesh.effects.refusals import PROTOCOLS
 from meshproof.mesh.faults.document import Written
-from meshproof.mesh.faults.parts import at, need
+from meshproof.mesh.faults.parts import at, need, value_at
 from meshproof.mesh.faults.world import GATEWAY, World
 from meshproof.mesh.manifests import CLIENT_CA
 
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
-_PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
 
 
 def gateway(document: Written, world: World) -> Iterator[str]:
-    """Look at the servers of a Gateway."""
+    """Look at the servers of a Gateway; of one of another gateway, whose test waits itself, nothing is known."""
+    if not document.is_waited_for and value_at(document.node, "spec", "selector") != GATEWAY:
+        return
     if (selector := need(document.node, "spec", "selector")).value != GATEWAY:
         yield document.fault("should select the ingress gateway, by `istio: ingressgateway`", selector)
     for server in need(document.node, "spec", "servers").items():
         protocol = need(server, "port", "protocol")
-        if protocol.text().upper() not in _PROTOCOLS:
+        if protocol.text().upper() not in PROTOCOLS and document.is_waited_for:
             yield document.fault(
-                f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(_PROTOCOLS)}",
+                f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(PROTOCOLS)}",
                 protocol,
             )
         yield from _port(document, server)

@@ -7,32 +7,30 @@ from collections.abc import Iterator, Sequence
 from meshproof.cluster.ports import FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.effects.hosts import hosts_meet
+from meshproof.mesh.effects.routes import MESH
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, list_at, need, value_at
-from meshproof.mesh.faults.world import World
-
-_OF_THE_CLUSTER = ".svc.cluster.local"
+from meshproof.mesh.faults.world import World, service_of
 
 
 def virtual_service(document: Written, world: World) -> Iterator[str]:
     """Look at the gateways that a VirtualService binds to, and at its routes."""
     hosts = [host.text() for host in need(document.node, "spec", "hosts").items()]
     bound = at(document.node, "spec", "gateways")
-    if bound is None:
-        yield document.fault(
-            "names no `gateways`: it would be for the sidecars only, and meshproof waits for the ingress gateway"
-        )
-    for gateway in bound.items() if bound else []:
+    gateways = [gateway for gateway in (bound.items() if bound else []) if gateway.value != MESH]
+    for gateway in gateways:
         yield from _binding(document, world, gateway, hosts)
-    routes = [route for kind in ("http", "tls") for route in list_at(document.node, "spec", kind)]
+    routes = [route for kind in ("http", "tls", "tcp") for route in list_at(document.node, "spec", kind)]
     if not routes:
-        yield document.fault("has no route under `http` or `tls`, which is what meshproof knows how to wait for")
+        yield document.fault("has no route under `http`, `tls` or `tcp`")
     for route in routes:
         for target in list_at(route, "route"):
             yield from _destination(document, world, need(target, "destination"))
     for match in (match for route in list_at(document.node, "spec", "tls") for match in list_at(route, "match")):
-        port, fixed = need(match, "port"), [port.number for port in FIXED]
         need(match, "sniHosts").items()
+        if not gateways or not document.is_waited_for:
+            continue
+        port, fixed = need(match, "port"), [port.number for port in FIXED]
         if port.number() not in fixed:
             yield document.fault(
                 f"is about port {port.value}, which the ingress gateway does not have: "
@@ -44,9 +42,6 @@ def virtual_service(document: Written, world: World) -> Iterator[str]:
 def _binding(document: Written, world: World, bound: Node, hosts: Sequence[str]) -> Iterator[str]:
     """Look at a gateway that a VirtualService names: whether it is there, and serves one of the hosts."""
     namespace, _, name = bound.text().rpartition("/")
-    if bound.value == "mesh":
-        yield document.fault("binds to `mesh`, the sidecars, and meshproof does not know how to wait for them", bound)
-        return
     gateways = world.of("Gateway", namespace or document.namespace)
     if name not in gateways:
         yield document.fault(
@@ -67,11 +62,10 @@ def _binding(document: Written, world: World, bound: Node, hosts: Sequence[str])
 def _destination(document: Written, world: World, destination: Node) -> Iterator[str]:
     """Look at where a route leads: whether there is such a Service, with such a port."""
     host = need(destination, "host")
-    name = host.text().removesuffix(_OF_THE_CLUSTER)
-    if "." in name and not host.text().endswith(_OF_THE_CLUSTER):
+    name, namespace = service_of(host.text(), document.namespace)
+    if not name:
         return  # a host that may be anywhere
-    name, _, namespace = name.partition(".")
-    services = world.of("Service", namespace or document.namespace)
+    services = world.of("Service", namespace)
     if name not in services:
         yield document.fault(
             f"leads to the Service {host.value}, which no manifest has: {nearest(name, services)}", host

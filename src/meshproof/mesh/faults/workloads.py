@@ -16,6 +16,8 @@ from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA
 
 def service(document: Written, world: World) -> Iterator[str]:
     """Look at the pods of a Service, and at its ports."""
+    if at(document.node, "spec", "selector") is None:
+        yield document.fault("has no spec.selector: it would have no pods")
     yield from selects(document, world, "spec", "selector")
     for port in need(document.node, "spec", "ports").items():
         need(port, "port").number()

@@ -17,6 +17,7 @@ from meshproof.project import as_typed_here
 
 GATEWAY = {"istio": "ingressgateway"}
 """What selects the ingress gateway."""
+_OF_THE_CLUSTER = ".svc.cluster.local"
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
 
 
@@ -27,9 +28,13 @@ class World:
     certificates: Certificates
     documents: list[Written] = field(default_factory=list)
 
-    def of(self, kind: str, namespace: str) -> dict[str, Written]:
-        """Return the documents of a kind in a namespace, by name."""
-        return {each.name: each for each in self.documents if (each.kind, each.namespace) == (kind, namespace)}
+    def of(self, kind: str, namespace: str, *, gateway_api: bool = False) -> dict[str, Written]:
+        """Return the documents of a kind in a namespace, by name: those of Kubernetes' Gateway API, or the others."""
+        return {
+            each.name: each
+            for each in self.documents
+            if (each.kind, each.namespace, each.is_of_gateway_api) == (kind, namespace, gateway_api)
+        }
 
     def namespaces(self) -> list[str]:
         """Return the namespaces that there are."""
@@ -69,4 +74,17 @@ def read(files: Sequence[Path], world: World) -> Iterator[str]:
 def _same(one: Written, other: Written, file: Path) -> bool:
     """Return whether two documents are one object; a step may replace what the same manifest has, and nothing else."""
     by_a_step = one.step != other.step and one.node.file == as_typed_here(file)
-    return (one.kind, one.namespace, one.name) == (other.kind, other.namespace, other.name) and not by_a_step
+    return str(one) == str(other) and not by_a_step
+
+
+def service_of(host: str, namespace: str) -> tuple[str, str]:
+    """Return the name and the namespace of the Service that a host is; empty names for another host.
+
+    Args:
+        host: The host: a name without a dot, or one of the cluster.
+        namespace: Where the document is that names it.
+    """
+    name, _, where = host.removesuffix(_OF_THE_CLUSTER).partition(".")
+    if where and not host.endswith(_OF_THE_CLUSTER):
+        return "", ""
+    return name, where or namespace
