@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from meshproof.project import project
+from meshproof.project import current_project
 
 
 def main() -> None:
     """Print a table of the versions, one of the promises, and the rows that failed."""
-    file = project().artifacts / "promises.json"
+    file = current_project().artifacts / "promises.json"
     if not file.exists():
         print("There is no result: the run ended before its first test. Its log says why.")
         return

@@ -39,7 +39,15 @@ class Answer:
 
 
 def get(
-    address: Address, path: str, *, host: str, trust: bytes, client: Leaf | None = None, method: str = "GET"
+    address: Address,
+    path: str,
+    *,
+    host: str,
+    trust: bytes,
+    client: Leaf | None = None,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: str | bytes = b"",
 ) -> Answer:
     """Send one request, with HTTP/2 if the server wants to.
 
@@ -50,6 +58,8 @@ def get(
         trust: The authorities to trust, in PEM.
         client: The certificate to show when asked.
         method: The request's method.
+        headers: Those to send beside the usual ones; a ``Host`` among them is sent in place of the server name.
+        body: What to send; text is sent as UTF-8.
 
     Returns:
         The answer; a connection that fails is one too.
@@ -57,17 +67,31 @@ def get(
     context = ssl.create_default_context(cadata=trust.decode())
     if client is not None:
         client.load_into(context)
-    return _send(f"https://{address}{path}", host, method, context)
+    return _send(f"https://{address}{path}", context, host=host, method=method, headers=headers, body=body)
 
 
-def get_in_the_clear(address: Address, path: str, *, host: str) -> Answer:
+def get_in_the_clear(
+    address: Address,
+    path: str,
+    *,
+    host: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: str | bytes = b"",
+) -> Answer:
     """Send one request without TLS; as for ``get``."""
-    return _send(f"http://{address}{path}", host, "GET", ssl.create_default_context())
+    context = ssl.create_default_context()
+    return _send(f"http://{address}{path}", context, host=host, method=method, headers=headers, body=body)
 
 
-def _send(url: str, host: str, method: str, context: ssl.SSLContext) -> Answer:
+def _send(
+    url: str, context: ssl.SSLContext, *, host: str, method: str, headers: Mapping[str, str] | None, body: str | bytes
+) -> Answer:
     with httpx.Client(http2=True, verify=context, timeout=TIMEOUTS.request, trust_env=False) as session:
-        request = session.build_request(method, url, headers={"Host": host}, extensions={"sni_hostname": host})
+        sent = httpx.Headers({"Host": host})
+        sent.update(headers)
+        extensions = {"sni_hostname": host}
+        request = session.build_request(method, url, headers=sent, content=body or None, extensions=extensions)
         try:
             response = session.send(request)
         except httpx.TransportError as error:

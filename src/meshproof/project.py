@@ -106,6 +106,6 @@ def _tool(file: Path) -> Mapping[str, Any] | None:
 
 
 @cache
-def project() -> Project:
+def current_project() -> Project:
     """Return the project of the current directory, as it was when this was first asked."""
     return Project.of(Path.cwd())

@@ -15,7 +15,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from meshproof.errors import BadName, UnknownVersion
-from meshproof.project import project
+from meshproof.project import current_project
 
 VERSIONS = Path(__file__).parent / "images" / "versions.toml"
 """The versions that can be asked for."""
@@ -153,7 +153,7 @@ def cache_directory() -> Path:
 
 def default_cluster_name() -> str:
     """Name the cluster after the project's directory, so that two on a machine don't meet."""
-    return f"meshproof-{hashlib.sha256(str(project().root).encode()).hexdigest()[:6]}"
+    return f"meshproof-{hashlib.sha256(str(current_project().root).encode()).hexdigest()[:6]}"
 
 
 def check_cluster_name(name: str) -> None:
@@ -176,7 +176,7 @@ def check_cluster_name(name: str) -> None:
 @cache
 def configuration() -> dict[str, Any]:
     """Return the versions that there are, and the defaults, of which the project may have others."""
-    return {**tomllib.loads(VERSIONS.read_text()), **project().versions}
+    return {**tomllib.loads(VERSIONS.read_text()), **current_project().versions}
 
 
 def known_versions(source: ImageSource) -> dict[str, list[str]]:

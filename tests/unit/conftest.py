@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.project import project
+from meshproof.project import current_project
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def own_project(pytester: pytest.Pytester) -> Iterator[Path]:
     for directory in ("tests/e2e/gateway", "tests/unit", "manifests/scenarios/gateway"):
         pytester.path.joinpath(directory).mkdir(parents=True)
     pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").touch()
-    project.cache_clear()
+    current_project.cache_clear()
     yield pytester.path
-    project.cache_clear()
+    current_project.cache_clear()

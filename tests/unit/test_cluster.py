@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from meshproof.cli.cluster import program
+from meshproof.cli.output import program
 from meshproof.cluster.kind import Cluster, Record, delete_cluster
 from meshproof.cluster.ports import NODES
 from meshproof.docker import Docker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshproof.pytest_plugin.scenario import Eventually
+from meshproof.pytest_plugin.scenarios import Eventually
 from meshproof.settings import Timeouts
 from meshproof.tls import WORDLESS, Outcome
 
@@ -19,7 +19,7 @@ def test_any_expected_value_will_do(eventually: Eventually) -> None:
 
 def test_the_expected_values_are_told(eventually: Eventually, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names each expected value, before what was seen."""
-    monkeypatch.setattr("meshproof.pytest_plugin.scenario.TIMEOUTS", FEW_SECONDS)
+    monkeypatch.setattr("meshproof.pytest_plugin.scenarios.TIMEOUTS", FEW_SECONDS)
     with pytest.raises(
         pytest.fail.Exception, match=r"^The answer was to be CLOSED_WITHOUT_ALERT or RESET and was not .* only off"
     ):

@@ -88,12 +88,6 @@ WITHIN_A_PROBE = {  # a probe reports it as an outcome
 NAMED_AS_THEIR_MODULE = {
     "cli.main.main",  # as every program's is
     "cli.scan.command.command",  # as every command is
-    # To be renamed:
-    "mesh.scenario.scenario",
-    "mesh.testbed.testbed",
-    "project.project",
-    "pytest_plugin.scenario.scenario",
-    "pytest_plugin.testbed.testbed",
 }
 FOR_ANYTHING = {"utils", "util", "helpers", "common", "constants", "misc"}
 KEY = b"PRIVATE KEY" + b"-----"

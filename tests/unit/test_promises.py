@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from meshproof.project import project
+from meshproof.project import current_project
 from tools.summary import main as print_summary
 
 pytest_plugins = ["pytester"]
@@ -68,7 +68,7 @@ def counts_of(result: pytest.RunResult) -> list[int]:
     counts = [int(count) for count in re.findall(r"\b\d+\b", row)]
     (area,) = (line for line in result.outlines if line.startswith("│ gateway "))
     assert [int(count) for count in re.findall(r"\b\d+\b", area)] == counts
-    (promise,) = json.loads((project().artifacts / "promises.json").read_text())["promises"]
+    (promise,) = json.loads((current_project().artifacts / "promises.json").read_text())["promises"]
     assert promise["rows"] == dict(zip(COLUMNS, counts, strict=True))
     assert f"| gateway | {promise['promise']} | {' | '.join(map(str, counts))} |" in summary()
     return counts

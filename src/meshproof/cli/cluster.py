@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from meshproof.cli.options import which_images
-from meshproof.cli.output import report
+from meshproof.cli.output import program, report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.cluster.ports import FIXED, NODES
 from meshproof.docker import daemon
 from meshproof.machine.console import console
-from meshproof.mesh.testbed import testbed
-from meshproof.project import as_typed_here
+from meshproof.mesh.testbed import brought_up
 from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
 from meshproof.tls import Address
 
@@ -43,7 +40,7 @@ def up(
 ) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
     settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
-    with testbed(settings) as bed:
+    with brought_up(settings) as bed:
         _print(name, bed.describe(), bed.cluster.kubeconfig_path, bed.gateway)
 
 
@@ -113,11 +110,3 @@ def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iter
         yield from (("gateway", f"port {port.number} is {gateway[port.number]}") for port in FIXED)
         yield "test it", f"{program('pytest')} tests/e2e --cluster-name {name}"
     yield "delete it", f"{program('meshproof')} down --cluster-name {name}"
-
-
-def program(name: str) -> str:
-    """Return how a program of our environment is called from here: by its name, if the shell would find it."""
-    ours = Path(sys.executable).with_name(name)
-    if shutil.which(name) or not ours.exists():
-        return name
-    return str(as_typed_here(ours))

@@ -26,6 +26,10 @@ COMMANDS = {
     ),
     "diff": ("diff:command", "Tell what changed between two scans, row by row."),
     "clients": ("clients:command", "The named clients that a scan simulates."),
+    "init": (
+        "init:command",
+        "Write the smallest project: one manifest, one test, and what pyproject.toml has to say of them.",
+    ),
     "doctor": ("doctor:command", "Tell whether this machine can run a cluster, and what to do where it can't."),
     "up": ("cluster:up", "Bring up a cluster with Istio and the applications, and leave it running."),
     "down": (
@@ -37,7 +41,6 @@ COMMANDS = {
 }
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its
 help, said once more here, so that the list of the commands needs none of the modules."""
-
 
 
 class Commands(InOrder):

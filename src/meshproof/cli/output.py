@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from meshproof.errors import BadOutput, ExitCode, MachineError
+from meshproof.project import as_typed_here
 
 STANDARD_OUTPUT = Path("-")
 
@@ -90,3 +92,11 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         nothing = " Nothing was written." if replaceable else ""
         raise MachineError(f"Tried to write {path}: {error.strerror}.{nothing}") from error
+
+
+def program(name: str) -> str:
+    """Return how a program of our environment is called from here: by its name, if the shell would find it."""
+    ours = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not ours.exists():
+        return name
+    return str(as_typed_here(ours))

@@ -32,7 +32,7 @@ from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet
 from meshproof.input_files import Node
-from meshproof.project import project
+from meshproof.project import current_project
 
 Thing = TypeVar("Thing")
 
@@ -74,7 +74,11 @@ def application_files() -> list[Path]:
 
     A file of the project's replaces that of ours that has its name.
     """
-    files = [file for directory in (_APPLICATIONS, project().applications) for file in sorted(directory.glob("*.yaml"))]
+    files = [
+        file
+        for directory in (_APPLICATIONS, current_project().applications)
+        for file in sorted(directory.glob("*.yaml"))
+    ]
     return list({file.name: file for file in files}.values())
 
 

@@ -13,7 +13,7 @@ from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.testbed import Testbed
-from meshproof.project import project
+from meshproof.project import current_project
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
@@ -124,12 +124,12 @@ def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[D
 
 def name_of_scenario(manifest: Path) -> str:
     """Return what a scenario is called: its area, if it is in one, and the stem of its manifest."""
-    scenarios = project().scenarios
+    scenarios = current_project().scenarios
     return str((manifest.relative_to(scenarios) if manifest.is_relative_to(scenarios) else manifest).with_suffix(""))
 
 
 @contextmanager
-def scenario(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
+def in_force(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[Scenario]:
     """Have a scenario in force, without its steps, for as long as the context lasts."""
     mine = Scenario(manifest, testbed, patience)
     with afterwards(mine.remove):

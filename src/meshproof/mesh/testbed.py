@@ -1,6 +1,6 @@
 """The testbed: Docker, images, a cluster, Istio and the applications, one on top of the other.
 
-`testbed` is what a test session, `meshproof up` and the benchmarks share.
+`brought_up` is what a test session, `meshproof up` and the benchmarks share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from meshproof.images.choice import provider
 from meshproof.machine import cache, process
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
-from meshproof.project import project
+from meshproof.project import current_project
 from meshproof.settings import TIMEOUTS, Settings, Versions
 from meshproof.tls import Address
 
@@ -77,13 +77,13 @@ class Testbed:
 
 
 @contextmanager
-def testbed(settings: Settings) -> Iterator[Testbed]:
+def brought_up(settings: Settings) -> Iterator[Testbed]:
     """Bring everything up, and take down what was not there before and is not to be kept.
 
     Raises:
         MeshproofError: Says what could not be had, and what to do.
     """
-    certificates = read(project().certificates)
+    certificates = read(current_project().certificates)
     faults.check(manifests.application_files(), {}, certificates)
     chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
@@ -96,8 +96,8 @@ def testbed(settings: Settings) -> Iterator[Testbed]:
             except MeshproofError as error:
                 if not docker.answers():
                     raise docker.gone("the installation of the mesh") from error
-                cache.mark(project().artifacts / "bring-up")
-                diagnostics.collect(kube, project().artifacts / "bring-up")
+                cache.mark(current_project().artifacts / "bring-up")
+                diagnostics.collect(kube, current_project().artifacts / "bring-up")
                 raise
             if settings.keep_cluster and ours.created:
                 ours.keep()

@@ -7,6 +7,7 @@ settings   (session)  what the options ask for
    ├─ certificates (session)  what servers and clients show, by role
    ├─ meshed, unmeshed (session)  clients inside the cluster, with a sidecar and without
    └─ manifest     (module)   the manifest of the test module's name, in force
+      ├─ step      (test)     puts a step of it in force within a test
       ├─ reached   (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with
          └─ postures (module) what a scan of the module's SERVERS finds
@@ -24,7 +25,7 @@ from importlib import import_module
 
 import pytest
 
-_PARTS = ("promises", "options", "testbed", "scenario", "order", "scans", "evidence", "faults", "one_process")
+_PARTS = ("promises", "options", "mesh", "scenarios", "order", "scans", "evidence", "faults", "one_process")
 """`promises` is the first: it forgets the result of the last run before an option can end this one."""
 
 
@@ -42,10 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Load the rest where there is a project."""
     from meshproof.errors import BadProject  # noqa: PLC0415 - nobody pays for it who does not use it
-    from meshproof.project import project  # noqa: PLC0415 - as above
+    from meshproof.project import current_project  # noqa: PLC0415 - as above
 
     try:
-        used = project().declared
+        used = current_project().declared
     except BadProject as error:
         raise pytest.UsageError(str(error)) from error
     if used:

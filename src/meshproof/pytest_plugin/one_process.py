@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from meshproof.errors import ExitCode
-from meshproof.pytest_plugin.scenario import is_row
+from meshproof.pytest_plugin.scenarios import is_row
 
 _REFUSED = (
     "Tests of the mesh can't be distributed (-n, --dist, --tx of pytest-xdist): their scenarios share one cluster. "

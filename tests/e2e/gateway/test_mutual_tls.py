@@ -13,7 +13,7 @@ from meshproof.certificates.tree import Certificates
 from meshproof.http import Answer
 from meshproof.mesh.scenario import Scenario
 from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenario import Eventually
+from meshproof.pytest_plugin.scenarios import Eventually
 from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import SERVER_NAME

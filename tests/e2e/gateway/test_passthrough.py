@@ -15,7 +15,7 @@ from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
 from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenario import Eventually
+from meshproof.pytest_plugin.scenarios import Eventually
 from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.gateway.seed import WORDLESS_END, end_of

@@ -13,7 +13,7 @@ from meshproof import http, tls
 from meshproof.certificates.tree import Certificates
 from meshproof.mesh.scenario import Scenario
 from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenario import Eventually
+from meshproof.pytest_plugin.scenarios import Eventually
 from meshproof.tls import WORDLESS, Offered, Outcome, Posture, ProtocolVersion
 from tests.e2e.gateway.seed import Row, seed_rows
 

@@ -9,7 +9,7 @@ import pytest
 from meshproof.mesh.scenario import Scenario
 from meshproof.mesh.workload import CurlEnd, Transfer, Workload
 from meshproof.pytest_plugin.controls import between, held
-from meshproof.pytest_plugin.scenario import Eventually
+from meshproof.pytest_plugin.scenarios import Eventually
 
 URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"
