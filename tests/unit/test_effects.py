@@ -10,6 +10,7 @@ import pytest
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.mesh.effects import Effect, effects_of
+from meshproof.mesh.effects.hosts import is_within
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 
 Json = dict[str, Any]
@@ -208,6 +209,23 @@ def test_hosts_meet(ours: str, theirs: str, *, meets: bool) -> None:
     """A VirtualService binds to the servers that have a name in common with it."""
     effects = effects_of([gateway(SERVER | {"hosts": [theirs]}), virtual_service("a", hosts=(ours,))])
     assert any("virtual-service" in effect.what for effect in effects) is meets
+
+
+@pytest.mark.parametrize(
+    ("host", "other", "within"),
+    [
+        ("a.test", "a.test", True),
+        ("a.test", "*.test", True),
+        ("*.a.test", "*.test", True),
+        ("*.test", "*", True),
+        ("*.test", "a.test", False),
+        ("*.test", "*.a.test", False),
+        ("a.test", "b.test", False),
+    ],
+)
+def test_a_host_within_another(host: str, other: str, *, within: bool) -> None:
+    """A rule for all names of a domain counts for each of them, and one for a name not for all."""
+    assert is_within(host, other) is within
 
 
 def test_a_gateway_that_is_not_there_is_named() -> None:

@@ -14,7 +14,11 @@ def document(kind: str, **spec: object) -> Document:
 
 
 @pytest.mark.parametrize(
-    ("kind", "unseen"), [("AuthorizationPolicy", True), ("VirtualService", True), ("Gateway", False)]
+    ("kind", "unseen"),
+    [
+        *((kind, True) for kind in ("AuthorizationPolicy", "VirtualService", "DestinationRule", "ServiceEntry")),
+        *((kind, False) for kind in ("Gateway", "PeerAuthentication")),
+    ],
 )
 def test_what_a_proxy_knows_by_name_only_has_to_go_first(kind: str, *, unseen: bool) -> None:
     """A policy of the same name looks the same to the wait, whatever it says: the old one must not be taken for it."""

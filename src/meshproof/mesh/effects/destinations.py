@@ -9,13 +9,12 @@ from typing import Any
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import Documents, Effect, key_of, of_istio
-from meshproof.mesh.effects.hosts import hosts_meet, whole_host
+from meshproof.mesh.effects.hosts import is_within, whole_host
 from meshproof.mesh.effects.visibility import is_exported, is_known
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 
 _HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")  # protocols of a port whose requests are routed by their host
-
-_NAMELESS = ("TCP", "MONGO", "MYSQL", "REDIS")
+_NAMELESS = ("TCP", "MONGO", "MYSQL", "REDIS")  # protocols whose connections tell no host
 
 
 def effects_of_destination_rule(document: Document, _: Documents) -> Iterator[Effect]:
@@ -36,7 +35,7 @@ def effects_of_destination_rule(document: Document, _: Documents) -> Iterator[Ef
             _, port, subset, its_host = cluster["name"].split("|")
             if (
                 subset
-                or not hosts_meet(host, its_host)
+                or not is_within(its_host, host)
                 or not {namespace} & {istio.NAMESPACE, config.namespace, namespace_of(cluster)}
             ):
                 continue

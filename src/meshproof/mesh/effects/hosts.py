@@ -21,3 +21,9 @@ def hosts_meet(one: str, other: str) -> bool:
 def whole_host(host: str, namespace: str) -> str:
     """Return the whole name of a host: one without a dot is a Service in the namespace of the document."""
     return host if "." in host or host == "*" else f"{host}.{namespace}.svc.cluster.local"
+
+
+def is_within(host: str, other: str) -> bool:
+    """Return whether all names of a host are names of another one, too."""
+    end = other.removeprefix("*")
+    return host == other or (end != other and host.removeprefix("*").endswith(end))

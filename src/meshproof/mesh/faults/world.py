@@ -41,12 +41,13 @@ class World:
         return [*_ALWAYS_THERE, *(each.name for each in self.documents if each.kind == "Namespace")]
 
     def labels(self, namespace: str) -> list[Mapping[str, Any]]:
-        """Return the labels of the pods in a namespace, those of the gateway among them."""
+        """Return the labels of the pods in a namespace, those of the gateways among them."""
         pods: list[Mapping[str, Any]] = [
             labels if isinstance(labels := value_at(each.node, "spec", "template", "metadata", "labels"), dict) else {}
             for each in self.of("Deployment", namespace).values()
         ]
-        return [*pods, {**GATEWAY, "app": "istio-ingressgateway"}] if namespace == istio.NAMESPACE else pods
+        gateways = [{"istio": f"{which}gateway", "app": f"istio-{which}gateway"} for which in ("ingress", "egress")]
+        return [*pods, *gateways] if namespace == istio.NAMESPACE else pods
 
 
 def read(files: Sequence[Path], world: World) -> Iterator[str]:
