@@ -337,6 +337,18 @@ def test_what_nobody_can_wait_for_is_refused(document: Document, why: str) -> No
     assert effects_of([document]) == []
 
 
+def test_routes_of_a_gateway_that_can_not_be_waited_for_are_refused() -> None:
+    """The ingress gateway does not show what is for another one; and a Secret that only that one names does nothing."""
+    metadata = {"name": "a", "namespace": "b", "annotations": {"meshproof/wait": "none"}}
+    other = networking("Gateway", {"selector": {"istio": "egressgateway"}, "servers": [SERVER]}, "a")
+    other["metadata"] = metadata
+    with pytest.raises(ClusterError, match="it binds to the gateway a, which can't be waited for: it selects another"):
+        effects_of([other, virtual_service("a")])
+    data = {"tls.crt": ""}
+    secret = {"metadata": {"name": "test", "namespace": "istio-system"}, "data": data}
+    assert effects_of([other, {"apiVersion": "v1", "kind": "Secret", **secret}]) == []
+
+
 def test_two_rules_for_one_host_are_refused() -> None:
     """Of two DestinationRules for a host a proxy names only one: nobody could wait for the other."""
     one, other = (networking("DestinationRule", {"host": host}, host[0]) for host in ("a", "*.b.svc.cluster.local"))

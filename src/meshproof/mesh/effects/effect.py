@@ -10,6 +10,8 @@ from meshproof.mesh import istio
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 from meshproof.mesh.manifests import GATEWAY_API, group_of
 
+SELECTOR = {"istio": "ingressgateway"}
+"""What selects the ingress gateway."""
 INGRESS = Proxies(istio.NAMESPACE, (("app", "istio-ingressgateway"),))
 Documents = Sequence[Document]
 """The documents that are in force together."""

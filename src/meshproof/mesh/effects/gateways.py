@@ -9,7 +9,7 @@ from typing import Any
 from meshproof.cluster.objects import Document
 from meshproof.cluster.ports import TARGETS
 from meshproof.mesh import istio
-from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, of_istio
+from meshproof.mesh.effects.effect import INGRESS, SELECTOR, Documents, Effect, of_istio
 from meshproof.mesh.effects.hosts import bare
 from meshproof.mesh.effects.tls_settings import CLIENT_CA, settings, settings_in_force
 from meshproof.mesh.envoy import ProxyConfig
@@ -41,7 +41,7 @@ def effects_of_secret(document: Document, together: Documents) -> Iterator[Effec
     if document["metadata"]["namespace"] != istio.NAMESPACE:
         return
     name, data = document["metadata"]["name"], document["data"]
-    gateways = of_istio("Gateway", together)
+    gateways = [each for each in of_istio("Gateway", together) if each["spec"].get("selector") == SELECTOR]
     servers = [server.get("tls", {}) for gateway in gateways for server in gateway["spec"]["servers"]]
     modes = {tls.get("mode", "SIMPLE") for tls in servers if tls.get("credentialName") == name}
     if modes:

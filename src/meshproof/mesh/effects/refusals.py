@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from meshproof.cluster.objects import Document, name_of
-from meshproof.mesh.effects.effect import Documents, key_of, of_istio
+from meshproof.mesh.effects.effect import SELECTOR, Documents, key_of, of_istio
 from meshproof.mesh.effects.hosts import hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH, matches_for
 from meshproof.mesh.manifests import GATEWAY_API, WAIT, group_of, is_waited_for
@@ -34,7 +34,7 @@ def why_unwaited(document: Document, together: Documents) -> str | None:
 
 
 def _gateway(document: Document, _: Documents) -> str | None:
-    if document["spec"].get("selector") != {"istio": "ingressgateway"}:
+    if document["spec"].get("selector") != SELECTOR:
         return "it selects another gateway than the ingress gateway, `istio: ingressgateway`"
     protocols = [server["port"]["protocol"] for server in document["spec"]["servers"]]
     unknown = [protocol for protocol in protocols if protocol.upper() not in PROTOCOLS]
@@ -42,7 +42,7 @@ def _gateway(document: Document, _: Documents) -> str | None:
 
 
 def _virtual_service(document: Document, together: Documents) -> str | None:
-    spec, gateways = document["spec"], {key_of(each) for each in of_istio("Gateway", together)}
+    spec, gateways = document["spec"], {key_of(each): each for each in of_istio("Gateway", together)}
     for bound in spec.get("gateways") or [MESH]:
         where, _, name = bound.rpartition("/")
         if bound == MESH:
@@ -50,8 +50,10 @@ def _virtual_service(document: Document, together: Documents) -> str | None:
                 matches = matches_for(MESH, spec.get(kind, []))
                 if matches and all(_SOURCES & match.keys() for match in matches):
                     return f"its `{kind}` routes are for clients by their labels or their namespace"
-        elif (where or key_of(document)[0], name) not in gateways:
+        elif (gateway := gateways.get((where or key_of(document)[0], name))) is None:
             return f"it binds to the gateway {bound}, and its manifest has no such Gateway"
+        elif why := _gateway(gateway, together):
+            return f"it binds to the gateway {bound}, which can't be waited for: {why}"
         elif matches_for(bound, spec.get("tcp", [])):
             return "it has routes under `tcp` for a gateway"
     return None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from meshproof.cluster.ports import FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh import istio
+from meshproof.mesh.effects.effect import SELECTOR
 from meshproof.mesh.effects.refusals import PROTOCOLS
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need, value_at
-from meshproof.mesh.faults.world import GATEWAY, World
+from meshproof.mesh.faults.world import World
 from meshproof.mesh.manifests import CLIENT_CA
 
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH")
@@ -19,9 +20,9 @@ _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
 def gateway(document: Written, world: World) -> Iterator[str]:
     """Look at the servers of a Gateway; of one of another gateway, whose test waits itself, nothing is known."""
-    if not document.is_waited_for and value_at(document.node, "spec", "selector") != GATEWAY:
+    if not document.is_waited_for and value_at(document.node, "spec", "selector") != SELECTOR:
         return
-    if (selector := need(document.node, "spec", "selector")).value != GATEWAY:
+    if (selector := need(document.node, "spec", "selector")).value != SELECTOR:
         yield document.fault("should select the ingress gateway, by `istio: ingressgateway`", selector)
     for server in need(document.node, "spec", "servers").items():
         protocol = need(server, "port", "protocol")

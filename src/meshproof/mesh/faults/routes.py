@@ -28,7 +28,7 @@ def virtual_service(document: Written, world: World) -> Iterator[str]:
             yield from _destination(document, world, need(target, "destination"))
     for match in (match for route in list_at(document.node, "spec", "tls") for match in list_at(route, "match")):
         need(match, "sniHosts").items()
-        if not gateways or not document.is_waited_for:
+        if not gateways or not document.is_waited_for or value_at(match, "gateways") == [MESH]:
             continue
         port, fixed = need(match, "port"), [port.number for port in FIXED]
         if port.number() not in fixed:

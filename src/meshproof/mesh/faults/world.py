@@ -15,8 +15,6 @@ from meshproof.mesh.faults.document import Written, read_document
 from meshproof.mesh.faults.parts import value_at
 from meshproof.project import as_typed_here
 
-GATEWAY = {"istio": "ingressgateway"}
-"""What selects the ingress gateway."""
 _OF_THE_CLUSTER = ".svc.cluster.local"
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
 
