@@ -139,18 +139,18 @@ def yaml_documents(path: Path, *, keep_empty: bool = False) -> list[Node]:
     """
     import yaml  # noqa: PLC0415 - most scans read no YAML
 
-    text, found = _text(path), []
+    text, documents = _text(path), []
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         while root := _next(loader):
-            found.append(Node(path, "", _Values(path, loader).of(root), _line(root)))
+            documents.append(Node(path, "", _Values(path, loader).of(root), _line(root)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(filter(None, (error.context, error.problem))) + _hint(text, mark)
         raise Unreadable(f"{_place(path, mark.line + 1 if mark else None)}: this is not YAML: {what}.") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise Unreadable(f"{path}: this is not YAML: {' '.join(str(error).split())}.") from error
-    return [node for node in found if keep_empty or node.value is not None]
+    return [node for node in documents if keep_empty or node.value is not None]
 
 
 def _hint(text: str, mark: yaml.Mark | None) -> str:
@@ -218,20 +218,20 @@ class _Values:
                 )
             lines[name] = _line(key)
         self._loader.flatten_mapping(node)  # puts what is merged in front, where it gives way to the mapping's own
-        found = Fields()
-        found.lines = {}
+        fields = Fields()
+        fields.lines = {}
         for key, value in node.value:
             word = self.of(key)
             if not _is_scalar(word):
                 raise Unreadable(f"{_place(self._path, _line(key))}: a key should be text, and is {_shown(word)}.")
-            found[word] = self.of(value)
-            found.lines[word] = _line(key)
-        return found
+            fields[word] = self.of(value)
+            fields.lines[word] = _line(key)
+        return fields
 
     def _items(self, node: yaml.Node) -> Items:
-        found = Items(map(self.of, node.value))
-        found.lines = list(map(_line, node.value))
-        return found
+        items = Items(map(self.of, node.value))
+        items.lines = list(map(_line, node.value))
+        return items
 
 
 def _line(node: yaml.Node) -> int:

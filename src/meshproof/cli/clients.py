@@ -99,8 +99,8 @@ def capture(*, name: str, argv: Sequence[str], file: Path | None, timeout: float
     add(profile, file)
     versions = ", ".join(map(str, profile.accepted_versions))
     where = escape(str(file))
-    told = f"{escape(name)} speaks {versions}; it is in {where}. Try: meshproof scan --clients user …"
-    report.print(f"[green]✓[/] {told}", soft_wrap=True)
+    sentence = f"{escape(name)} speaks {versions}; it is in {where}. Try: meshproof scan --clients user …"
+    report.print(f"[green]✓[/] {sentence}", soft_wrap=True)
 
 
 @command.command()

@@ -68,21 +68,21 @@ def status() -> None:
     with daemon(cache) as docker:
         answering = docker.identity()
         for name in names:
-            found = Cluster(
+            cluster = Cluster(
                 name, image="", kind_path=kind_program(cache), docker=docker, directory=cache / "clusters" / name
             )
-            record, bound = found.record(), found.ports() if found.exists() else {}
+            record, bound = cluster.record(), cluster.ports() if cluster.exists() else {}
             if record is None:  # deleted while we looked
                 continue
             ours = {port: Address("127.0.0.1", bound[node]) for port, node in NODES.items() if node in bound}
             state = _state(record, answering, running=bool(bound))
             mesh = record.mesh.partition(" ")[0] or "none yet"
             facts = {"state": state, "node image": record.image, "mesh": mesh}
-            _print(name, facts, found.kubeconfig_path, ours)
+            _print(name, facts, cluster.kubeconfig_path, ours)
 
 
 def _state(record: Record, daemon: str, *, running: bool) -> str:
-    """Say what became of a cluster.
+    """Return what became of a cluster, in words.
 
     Args:
         record: What was written down of it.
@@ -104,7 +104,7 @@ def _print(name: str, facts: Mapping[str, str], kubeconfig: Path, gateway: Mappi
 
 
 def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iterator[tuple[str, str]]:
-    """Say how a cluster is reached, if it has a gateway, and deleted."""
+    """Give how a cluster is reached, if it has a gateway, and how it is deleted, each with its label."""
     if gateway:
         yield "kubeconfig", str(kubeconfig)
         yield from (("gateway", f"port {port.number} is {gateway[port.number]}") for port in FIXED)

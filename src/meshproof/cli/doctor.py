@@ -13,14 +13,14 @@ from meshproof.errors import ExitCode
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Install what is missing, where we may.")
 def command(*, fix: bool) -> None:
-    """Tell whether this machine can run a cluster, and what to do where it can't."""
+    """Check whether this machine can run a cluster, and say what to do where it can't."""
     findings = machine.examine()
     if fix:
         machine.fix(findings)
         findings = machine.examine()
     for finding in findings:
         mark = "[green]✓[/]" if finding.good else "[red]✗[/]" if finding.required else "[yellow]-[/]"
-        told = finding.what if finding.good else f"{finding.what}: {finding.remedy}"
-        report.print(f"{mark} {escape(told)}", soft_wrap=True)
+        sentence = finding.what if finding.good else f"{finding.what}: {finding.remedy}"
+        report.print(f"{mark} {escape(sentence)}", soft_wrap=True)
     if not all(finding.good or not finding.required for finding in findings):
         raise click.exceptions.Exit(ExitCode.MACHINE)

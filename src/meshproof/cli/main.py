@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 COMMANDS = {
     "scan": (
         "scan.command:command",
-        "Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.",
+        "Show what TLS an endpoint offers, which clients get in, why others do not, and what is weak.",
     ),
-    "diff": ("diff:command", "Tell what changed between two scans, row by row."),
+    "diff": ("diff:command", "Show what changed between two scans, row by row."),
     "clients": ("clients:command", "The named clients that a scan simulates."),
     "init": (
         "init:command",
         "Write the smallest project: one manifest, one test, and what pyproject.toml has to say of them.",
     ),
-    "doctor": ("doctor:command", "Tell whether this machine can run a cluster, and what to do where it can't."),
+    "doctor": ("doctor:command", "Check whether this machine can run a cluster, and say what to do where it can't."),
     "up": ("cluster:up", "Bring up a cluster with Istio and the applications, and leave it running."),
     "down": (
         "cluster:down",
@@ -65,13 +65,13 @@ def real(name: str) -> click.Command:
     """
     module, _, attribute = COMMANDS[name][0].partition(":")
     try:
-        found = getattr(import_module(f"meshproof.cli.{module}"), attribute)
+        command = getattr(import_module(f"meshproof.cli.{module}"), attribute)
     except ModuleNotFoundError as error:
         raise MachineError(
             f"`meshproof {name}` needs {error.name}, which is not installed: run `pip install 'meshproof[cluster]'`."
         ) from error
-    assert isinstance(found, click.Command)
-    return found
+    assert isinstance(command, click.Command)
+    return command
 
 
 @click.group(

@@ -58,12 +58,12 @@ def add(profile: Profile, file: Path) -> None:
         ClientsUnreadable: The file is not what it should be.
         MachineError: It can't be written.
     """
-    found = own_clients(file).with_own(Clients("", (profile,)))
+    clients = own_clients(file).with_own(Clients("", (profile,)))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"Tried to make {file.parent}: {error.strerror}.") from error
-    _write(file, found.profiles)
+    _write(file, clients.profiles)
 
 
 def remove(name: str, file: Path) -> str:

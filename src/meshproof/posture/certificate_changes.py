@@ -27,12 +27,12 @@ def changes_of_certificates(before: Posture, after: Posture) -> Iterator[Change]
 
 def _by_kind(certificates: Iterable[Certificate]) -> dict[str, Certificate]:
     """Return the certificates by the row that each has; those after the first of a kind have a number."""
-    found: dict[str, Certificate] = {}
+    by_kind: dict[str, Certificate] = {}
     for each in sorted(certificates, key=lambda each: (each.subject, each.names, each.fingerprint, each.chain)):
         kind = f"{each.key.partition(' ')[0]} certificate"
-        number = sum(name.startswith(kind) for name in found) + 1
-        found[kind if number == 1 else f"{kind} {number}"] = each
-    return found
+        number = sum(name.startswith(kind) for name in by_kind) + 1
+        by_kind[kind if number == 1 else f"{kind} {number}"] = each
+    return by_kind
 
 
 def _certificate(certificate: Certificate | None) -> str:

@@ -81,7 +81,7 @@ class Change(NamedTuple):
 
 
 def was_read(field: str | datetime) -> bool:
-    """Say whether a field of a certificate is known; of a key the kind may be, and its size not."""
+    """Return whether a field of a certificate is known; of a key the kind may be, and its size not."""
     if isinstance(field, datetime):
         return field not in _NO_MOMENT
     return not _NOT_READ & {field, field.removeprefix("RSA "), field.removeprefix("DSA "), field.removeprefix("EC ")}
@@ -110,7 +110,7 @@ def unreachable(posture: Posture) -> Row | None:
 
 
 def verdict_of_certificate(credential: Outcome) -> str | None:
-    """Say what a server made of our client certificate: ACCEPTED, REFUSED, NOT_ASKED_FOR, or None when not known.
+    """Return what a server made of our client certificate: ACCEPTED, REFUSED, NOT_ASKED_FOR, or None when not known.
 
     An end without a word, or in order where an answer was due, may have other reasons than the certificate.
     """
@@ -130,9 +130,9 @@ def let_in(posture: Posture, expected: str = ACCEPTED) -> Row:
     """
     if posture.credential is None:
         return Row(CLIENT_CERTIFICATE, expected, NOT_GIVEN, unknown=True)
-    seen = verdict_of_certificate(posture.credential)
-    words = f"{seen}: {posture.credential.value}" if seen == REFUSED else posture.credential.value
-    return row(CLIENT_CERTIFICATE, expected, words, met=seen == expected, known=seen is not None)
+    verdict = verdict_of_certificate(posture.credential)
+    words = f"{verdict}: {posture.credential.value}" if verdict == REFUSED else posture.credential.value
+    return row(CLIENT_CERTIFICATE, expected, words, met=verdict == expected, known=verdict is not None)
 
 
 def not_refused(posture: Posture) -> Row:
@@ -143,14 +143,14 @@ def not_refused(posture: Posture) -> Row:
 
 
 def concluded(client: ClientResult) -> bool:
-    """Say whether it is known what a client would get."""
+    """Return whether it is known what a client would get."""
     answer = client.answer
     known = not client.unknown and answer.outcome not in UNDECIDED
     return known and (not answer.negotiated or connection(answer) is not None)
 
 
 def fallback(posture: Posture) -> str | None:
-    """Say whether a downgrade is noticed (RFC 7507): HONOURED, IGNORED, NO_FALLBACK, or None when not known."""
+    """Return whether a downgrade is noticed (RFC 7507): HONOURED, IGNORED, NO_FALLBACK, or None when not known."""
     if posture.fallback_scsv is not None:
         return HONOURED if posture.fallback_scsv else IGNORED
     could = [version for version in ProtocolVersion if version.code >= ProtocolVersion.TLS_1_0.code]
@@ -159,7 +159,7 @@ def fallback(posture: Posture) -> str | None:
 
 
 def offered(posture: Posture, version: ProtocolVersion) -> Offered:
-    """Say whether a version is offered; one that was not asked for is unknown."""
+    """Return whether a version is offered; one that was not asked for is unknown."""
     offer = posture.versions.get(version)
     return offer.offered if offer else Offered.UNKNOWN
 
@@ -177,7 +177,7 @@ def group_order(posture: Posture, version: ProtocolVersion) -> GroupOrder:
 
 
 def all_groups_known(posture: Posture) -> bool:
-    """Say whether there can be no group that a scan has not seen."""
+    """Return whether there can be no group that a scan has not seen."""
     with_curves = [version for version in _WITH_CURVES if version in posture.offered][:1] or _WITH_CURVES
     return all(group_order(posture, version).complete for version in (ProtocolVersion.TLS_1_3, *with_curves))
 

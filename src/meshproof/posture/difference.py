@@ -62,8 +62,8 @@ def _consistency(before: Posture, after: Posture) -> Iterator[Change]:
 
 
 def _offered(posture: Posture, version: ProtocolVersion) -> str | None:
-    seen = offered(posture, version)
-    return None if seen is Offered.UNKNOWN else seen.value
+    offer = offered(posture, version)
+    return None if offer is Offered.UNKNOWN else offer.value
 
 
 def _versions(before: Posture, after: Posture) -> Iterator[Change]:
@@ -99,11 +99,11 @@ def _lists(what: str, before: _List, after: _List) -> Iterator[Change]:
         gone, new = (", ".join(name for name in changed if name in side.names) or "none" for side in (before, after))
         yield Change(what if complete else f"{what}, as far as known", f"removed: {gone}", f"added: {new}")
     if not complete:
-        seen = (
+        lists = (
             f"{', '.join(each.names) or 'none'}{'' if each.complete else ', and perhaps more'}"
             for each in (before, after)
         )
-        yield Change(what, before.text, after.text, "Seen: {}. Now: {}.".format(*seen))
+        yield Change(what, before.text, after.text, "Seen: {}. Now: {}.".format(*lists))
 
 
 def _then_now(before: str, after: str) -> str:
@@ -115,8 +115,8 @@ def _then_now(before: str, after: str) -> str:
 def _suites_of(posture: Posture, version: ProtocolVersion, certificate: str | None) -> SuiteOrder:
     """Return the suites of a version; none when it is not offered, none and not complete when that is unknown."""
     orders = [order for order in posture.ciphers if order.version is version]
-    seen = offered(posture, version)
-    complete = seen is Offered.NOT_OFFERED or (seen is Offered.OFFERED and bool(orders))
+    offer = offered(posture, version)
+    complete = offer is Offered.NOT_OFFERED or (offer is Offered.OFFERED and bool(orders))
     nothing = SuiteOrder(version=version, certificate=certificate, preference=(), complete=complete)
     return next((order for order in orders if order.certificate == certificate), nothing)
 
@@ -176,8 +176,8 @@ def _rest(before: Posture, after: Posture) -> Iterator[Change]:
 
 
 def _authentication(posture: Posture) -> str | None:
-    seen = posture.client_authentication
-    return None if seen is ClientAuthentication.UNKNOWN else str(seen)
+    authentication = posture.client_authentication
+    return None if authentication is ClientAuthentication.UNKNOWN else str(authentication)
 
 
 def _credential(outcome: Outcome | None) -> str | None:

@@ -119,10 +119,10 @@ def _contradictions(wanted: Expectations, top: Mapping[str, Node], ciphers: Mapp
 
 def _filled(node: Node, known: Iterable[str]) -> dict[str, Node]:
     """Return what is in a mapping that must not be empty."""
-    found = node.fields(known)
-    if not found:
+    fields = node.fields(known)
+    if not fields:
         raise node.wrong("is empty, so that nothing is expected")
-    return found
+    return fields
 
 
 def _protocol(node: Node) -> str:
@@ -139,13 +139,13 @@ _SPELLINGS = {_without_signs(name): name for name in PROTOCOLS}
 
 def _by_version(node: Node) -> dict[str, Node]:
     """Return what is in a mapping by version; it must not be empty."""
-    found: dict[str, Node] = {}
+    by_version: dict[str, Node] = {}
     for key, value in node.fields().items():
         name = _protocol(Node(node.file, node.where, key, value.line))
-        if name in found:
-            raise value.wrong(f"says the same as {found[name].where}: keep one of them")
-        found[name] = value
-    return found or _filled(node, PROTOCOLS)
+        if name in by_version:
+            raise value.wrong(f"says the same as {by_version[name].where}: keep one of them")
+        by_version[name] = value
+    return by_version or _filled(node, PROTOCOLS)
 
 
 def _end(node: Node) -> Outcome:
@@ -257,10 +257,10 @@ def _clients(people: Mapping[str, Node], known: Mapping[str, str]) -> tuple[dict
 
 
 def _not_empty(node: Node) -> list[Node]:
-    found = node.items()
-    if not found:
+    items = node.items()
+    if not items:
         raise node.wrong("is empty, so that nothing is expected")
-    return found
+    return items
 
 
 def _gets(node: Node) -> dict[str, str]:

@@ -60,36 +60,36 @@ def _ciphers(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     for name, listing in expectations.ciphers.items():
         version = PROTOCOLS[name]
         orders = [order for order in posture.ciphers if order.version is version]
-        seen = [
+        lists = [
             (f"{order} ciphers", tuple(frozenset(map(str, alike)) for alike in order.preference)) for order in orders
         ]
         listed = bool(orders) and all(order.complete and (order.ordered or not listing.order) for order in orders)
         complete = offered(posture, version) is (Offered.OFFERED if listed else Offered.NOT_OFFERED)
-        yield from _listings(f"{version} ciphers", listing, seen, complete=complete)
+        yield from _listings(f"{version} ciphers", listing, lists, complete=complete)
 
 
 def _groups(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     if expectations.groups is None:
         return
-    seen = []
+    lists = []
     for order in posture.groups:
         names = [frozenset([group(each)]) for each in order.groups]
         ranks = tuple(names) if order.server_decides else (_union(tuple(names)),)
-        seen.append((f"{order.version} groups", ranks))
+        lists.append((f"{order.version} groups", ranks))
     complete = all_groups_known(posture) and not (
         expectations.groups.order and any(order.server_decides is None and order.groups[1:] for order in posture.groups)
     )
-    yield from _listings("groups", expectations.groups, seen, complete=complete)
+    yield from _listings("groups", expectations.groups, lists, complete=complete)
 
 
-def _listings(what: str, wanted: Listing, seen: Sequence[tuple[str, Ranks]], *, complete: bool) -> Iterator[Row]:
+def _listings(what: str, wanted: Listing, lists: Sequence[tuple[str, Ranks]], *, complete: bool) -> Iterator[Row]:
     """Compare the names in all lists together, then, where it counts, the order of each list."""
     all_wanted = _union(wanted.ranks)
-    yield _names_row(what, all_wanted, _union(*(ranks for _, ranks in seen)), complete=complete)
-    for name, ranks in seen if wanted.order and complete else ():
+    yield _names_row(what, all_wanted, _union(*(ranks for _, ranks in lists)), complete=complete)
+    for name, ranks in lists if wanted.order and complete else ():
         expected = tuple(rank & _union(ranks) for rank in wanted.ranks if rank & _union(ranks))
-        found = tuple(rank & all_wanted for rank in ranks if rank & all_wanted)
-        yield row(f"{name}, order", _ranked(expected), _ranked(found), met=expected == found)
+        ranked = tuple(rank & all_wanted for rank in ranks if rank & all_wanted)
+        yield row(f"{name}, order", _ranked(expected), _ranked(ranked), met=expected == ranked)
 
 
 def _names_row(what: str, wanted: frozenset[str], seen: frozenset[str], *, complete: bool) -> Row:
@@ -115,10 +115,10 @@ def _rest(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     if expectations.alpn is not None:
         complete = posture.listed and posture.alpn_complete
         yield _names_row("ALPN", expectations.alpn, frozenset(posture.alpn), complete=complete)
-    wanted, seen = expectations.client_authentication, posture.client_authentication
+    wanted, authentication = expectations.client_authentication, posture.client_authentication
     if wanted is not None:
-        known = seen is not ClientAuthentication.UNKNOWN
-        yield row(AUTHENTICATION, wanted, str(seen), met=wanted == str(seen), known=known)
+        known = authentication is not ClientAuthentication.UNKNOWN
+        yield row(AUTHENTICATION, wanted, str(authentication), met=wanted == str(authentication), known=known)
     if expectations.fallback_scsv is not None:
         supported = fallback(posture)
         met = (supported != IGNORED) is expectations.fallback_scsv
@@ -134,10 +134,10 @@ def _certificates(expectations: Expectations, posture: Posture) -> Iterator[Row]
     for each in posture.certificates:
         yield from _one_certificate(wanted, each, posture)
     if wanted.keys is not None:
-        seen = frozenset(each.key for each in posture.certificates)
-        read_all = all(map(was_read, seen))
+        keys = frozenset(each.key for each in posture.certificates)
+        read_all = all(map(was_read, keys))
         yield _names_row(
-            "certificate keys", wanted.keys, frozenset(filter(was_read, seen)), complete=complete and read_all
+            "certificate keys", wanted.keys, frozenset(filter(was_read, keys)), complete=complete and read_all
         )
     elif not posture.certificates or not complete:
         seen_ones = _listed(each.subject for each in posture.certificates)
@@ -157,30 +157,30 @@ def _one_certificate(wanted: ExpectedCertificate, certificate: Certificate, post
     if wanted.days_left is not None:
         left = certificate.not_after - posture.began
         met, known = left >= timedelta(days=wanted.days_left), was_read(certificate.not_after)
-        seen = f"{left.days}, until {certificate.not_after:%Y-%m-%d %H:%M}" if known else UNREADABLE
-        yield row(f"{what}, days left", f"{wanted.days_left} or more", seen, met=met, known=known)
+        days = f"{left.days}, until {certificate.not_after:%Y-%m-%d %H:%M}" if known else UNREADABLE
+        yield row(f"{what}, days left", f"{wanted.days_left} or more", days, met=met, known=known)
 
 
 def _our_certificate(expectations: Expectations, posture: Posture) -> Iterator[Row]:
     if expectations.client_certificate is not None:
         yield let_in(posture, expectations.client_certificate)
     if expectations.credential is not None:
-        seen = posture.credential
+        outcome = posture.credential
         yield row(
             f"{CLIENT_CERTIFICATE}, handshake",
             expectations.credential.value,
-            seen.value if seen else NOT_GIVEN,
-            met=seen is expectations.credential,
-            known=seen is not None and seen not in UNDECIDED,
+            outcome.value if outcome else NOT_GIVEN,
+            met=outcome is expectations.credential,
+            known=outcome is not None and outcome not in UNDECIDED,
         )
 
 
 def _connections(expectations: Expectations, posture: Posture) -> Iterator[Row]:
-    found = {client.name: client for client in posture.clients}
+    clients = {client.name: client for client in posture.clients}
     for name, connects in expectations.clients.items():
         wanted = expectations.exactly.get(name, {})
         expected = "  ".join(wanted.values()) or ("a connection" if connects else "no connection")
-        client = found.get(name)
+        client = clients.get(name)
         if client is None or not concluded(client):
             yield row(name, expected, client.reason if client else "not simulated", met=False, known=False)
             continue

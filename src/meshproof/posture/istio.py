@@ -74,7 +74,7 @@ class Dropped(NamedTuple):
 
 
 def accepted(name: str) -> bool:
-    """Say whether Istio hands a name on to Envoy; it lets BoringSSL's operators, as in ``[A|B]``, pass unread."""
+    """Return whether Istio hands a name on to Envoy; it lets BoringSSL's operators, as in ``[A|B]``, pass unread."""
     return name in ("", "ALL", *CIPHERS) or not name[0].isalnum()
 
 

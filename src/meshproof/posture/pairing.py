@@ -52,11 +52,11 @@ def pairs(before: Sequence[Posture], after: Sequence[Posture]) -> list[Pair]:
                 how = _how(name, other, why, several=several) if several or name != other else ""
                 partners[first] = Pair(name, posture, partner, how)
     alone = "There is no such target in the {} scan."
-    found = [
+    of_the_first = [
         partners.get(place) or Pair(name, posture, None, alone.format("second"))
         for place, (name, posture) in enumerate(old)
     ]
-    return [*found, *(Pair(name, None, posture, alone.format("first")) for name, posture in left.values())]
+    return [*of_the_first, *(Pair(name, None, posture, alone.format("first")) for name, posture in left.values())]
 
 
 def _port(posture: Posture) -> tuple[int]:

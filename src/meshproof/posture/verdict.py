@@ -124,10 +124,10 @@ def finding(name: str, what: Iterable[str], remedy: str | None = None, **facts: 
 def judge(posture: Posture) -> tuple[Finding, ...]:
     """Return what is weak about a posture, the worst first."""
     parts = (_versions, _suites, _groups, _certificates)
-    found = dict.fromkeys(finding for part in parts for finding in part(posture))
+    findings = dict.fromkeys(finding for part in parts for finding in part(posture))
     if other_server(posture):
-        found = dict.fromkeys(finding._replace(remedy=_texts()[finding.id][3]) for finding in found)
-    return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+        findings = dict.fromkeys(finding._replace(remedy=_texts()[finding.id][3]) for finding in findings)
+    return tuple(sorted(findings, key=lambda finding: list(Severity).index(finding.severity)))
 
 
 @cache
@@ -177,12 +177,12 @@ def _suites(posture: Posture) -> Iterator[Finding]:
     good = [str(s) for _, s in offered if s.openssl in CIPHERS and not any(weak(s) for weak in _WEAK_SUITES.values())]
     wanted = f"servers[].tls.cipherSuites: [{', '.join(dict.fromkeys(good or ENVOY_DEFAULTS))}]"
     for name, weak in _WEAK_SUITES.items():
-        found: dict[ProtocolVersion, dict[CipherSuite, None]] = {}
+        weak_suites: dict[ProtocolVersion, dict[CipherSuite, None]] = {}
         for version, suite in offered:
             if weak(suite):
-                found.setdefault(version, {})[suite] = None
-        if found:
-            what = [f"{version}: {', '.join(map(str, suites))}" for version, suites in found.items()]
+                weak_suites.setdefault(version, {})[suite] = None
+        if weak_suites:
+            what = [f"{version}: {', '.join(map(str, suites))}" for version, suites in weak_suites.items()]
             yield finding(name, what, wanted)
 
 
@@ -226,8 +226,10 @@ def _chain(leaf: Certificate, name: str) -> Iterator[Finding]:
             wrong.append(f"{sent.subject} is sent twice")
         elif not _may_certify(sent, before):
             others = [each for each in chain if each.fingerprint != sent.fingerprint]
-            found = any(_may_certify(sent, each) for each in others)
-            wrong.append(f"{sent.subject} is out of order" if found else f"{sent.subject} certifies none of the others")
+            out_of_order = any(_may_certify(sent, each) for each in others)
+            wrong.append(
+                f"{sent.subject} is out of order" if out_of_order else f"{sent.subject} certifies none of the others"
+            )
         elif _is_self_signed(sent):
             roots.append(sent.subject)
     if wrong:
@@ -237,7 +239,7 @@ def _chain(leaf: Certificate, name: str) -> Iterator[Finding]:
 
 
 def _may_certify(issuer: Certificate, certificate: Certificate) -> bool:
-    """Say whether one may have issued the other: by their names, of which one that is not known may be any."""
+    """Return whether one may have issued the other: by their names, of which one that is not known may be any."""
     names = (issuer.subject, certificate.issuer)
     return bool({UNREADABLE, UNKNOWN}.intersection(names)) or _same_name(*names)
 
@@ -283,7 +285,7 @@ def _faults(certificate: Certificate, posture: Posture) -> Iterator[str]:
 
 
 def _covers(name: str, host: str) -> bool:
-    """Say whether a name of a certificate is that of the host; a wildcard stands for one label (RFC 9525 6.3)."""
+    """Return whether a name of a certificate is that of the host; a wildcard stands for one label (RFC 9525 6.3)."""
     name, host = name.lower(), host.lower().rstrip(".")
     return name == host or (name.startswith("*.") and "." in host and name[1:] == host[host.index(".") :])
 

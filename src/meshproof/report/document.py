@@ -75,7 +75,7 @@ def rows_to_json(target: str, rows: Iterable[Row]) -> list[Json]:
 
 
 def machine_has_aes(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Say whether this machine computes AES in hardware: BoringSSL's choice of a TLS 1.3 suite depends on it."""
+    """Return whether this machine computes AES in hardware: BoringSSL's choice of a TLS 1.3 suite depends on it."""
     try:
         flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)
     except OSError:

@@ -93,7 +93,7 @@ def _has_type(node: Node, rules: Rules) -> None:
 
 
 def _is(text: str, kind: str) -> bool:
-    """Say whether a text is of a format: an outcome, or a moment with its zone (RFC 3339)."""
+    """Return whether a text is of a format: an outcome, or a moment with its zone (RFC 3339)."""
     if kind == "outcome":
         return text in Outcome.__members__
     try:

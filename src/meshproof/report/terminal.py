@@ -47,12 +47,12 @@ def picture(posture: Posture) -> RenderableType:
     parts += ["", _protocols(posture), "", _facts(posture), ""]
     if posture.clients:
         parts += [clients(posture.clients), ""]
-    found = judge(posture)
-    parts.append(verdict(found, unknown=posture.unknown, other_server=other_server(posture)))
+    findings = judge(posture)
+    parts.append(verdict(findings, unknown=posture.unknown, other_server=other_server(posture)))
     if posture.gaps and posture.unreachable is None:
         parts.append(_text("\n  ".join(("Could not be found out:", *first_of(posture.gaps))), _UNSURE))
-    if found:
-        parts += ["", Text(_by_severity(found), _SEVERITIES[found[0].severity])]
+    if findings:
+        parts += ["", Text(_by_severity(findings), _SEVERITIES[findings[0].severity])]
     return Group(*parts)
 
 
@@ -144,8 +144,8 @@ def summary(postures: Iterable[Posture]) -> Table:
     for posture in postures:
         offers = (_offer(version, posture.versions.get(version), ("yes", "no", "?")) for version in ProtocolVersion)
         connected = sum(connection(client.answer) is not None for client in posture.clients)
-        found = judge(posture)
-        worst = Text(_by_severity(found) or "good", _SEVERITIES[found[0].severity] if found else _GOOD)
+        findings = judge(posture)
+        worst = Text(_by_severity(findings) or "good", _SEVERITIES[findings[0].severity] if findings else _GOOD)
         if posture.unknown:
             worst = Text(
                 f"unknown: {posture.unreachable.value}" if posture.unreachable else f"{worst}, part unknown", _UNSURE
@@ -211,16 +211,16 @@ def _count(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
 
 
-def changes(found: Sequence[Change]) -> RenderableType:
+def changes(rows: Sequence[Change]) -> RenderableType:
     """Return what changed; below it, where nothing but certificates was renewed, that nothing else did."""
-    if not found:
+    if not rows:
         return Text("Nothing changed.", _GOOD)
     table = _table("What", "Before", "After", "Reason")
-    for each in found:
+    for each in rows:
         style = _UNSURE if each.unknown else _DIM if each.renewed else ""
         sides = (_text(side if side is not None else "unknown", style) for side in (each.before, each.after))
         table.add_row(_text(each.what), *sides, _text(each.reason, _DIM))
-    return Group(table, Text("Nothing else changed.", _GOOD)) if all(each.renewed for each in found) else table
+    return Group(table, Text("Nothing else changed.", _GOOD)) if all(each.renewed for each in rows) else table
 
 
 def _protocols(posture: Posture) -> Table:

@@ -86,7 +86,7 @@ def command(
     fail_on: str | None,
     gateway: str | None,
 ) -> None:
-    """Tell what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
+    """Show what TLS an endpoint offers, which clients get in, why others do not, and what is weak.
 
     Exit codes: 0; 1 where --expect, --fail-on or --cert deviates; 4 for what can't be understood; 14 when something
     that was asked for could not be found out; 130 when interrupted, with what was scanned until then. --fail-on counts
@@ -140,19 +140,19 @@ def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], s
     The text says how far the scan came if it was interrupted, and is empty if it was not.
     """
     places = {target: place for place, target in enumerate(dict.fromkeys(targets))}
-    found: list[Posture] = []
+    postures: list[Posture] = []
     with console.status("") if len(places) > 1 else nullcontext() as status:
 
         def so_far() -> str:
-            return f"{len(found)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}"
+            return f"{len(postures)} of {len(places)} {'names or more' if options.all_addresses else 'targets'}"
 
         def take(posture: Posture) -> None:
-            found.append(posture)
+            postures.append(posture)
             if status:
                 status.update(so_far())
 
         complete = scan(places, options, take, interruptible=True)
-    ordered = sorted(found, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+    ordered = sorted(postures, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
     return ordered, "" if complete else f"Interrupted: {so_far()} were scanned."
 
 

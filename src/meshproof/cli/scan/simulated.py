@@ -13,10 +13,10 @@ from meshproof.tls.protocol.profile import Profile
 
 def each_once(*clients: Iterable[Profile]) -> tuple[Profile, ...]:
     """Return clients in their order, each by its name once; the first of a name counts."""
-    found: dict[str, Profile] = {}
+    by_name: dict[str, Profile] = {}
     for profile in (profile for some in clients for profile in some):
-        found.setdefault(profile.name, profile)
-    return tuple(found.values())
+        by_name.setdefault(profile.name, profile)
+    return tuple(by_name.values())
 
 
 def simulated_clients(wanted: str, known: Clients) -> tuple[Profile, ...]:
@@ -33,7 +33,7 @@ def simulated_clients(wanted: str, known: Clients) -> tuple[Profile, ...]:
     if wanted == NONE:
         return ()
     names = {profile.name.lower(): profile for profile in known.profiles}
-    words, found = wanted.split(","), list[Profile]()
+    words, chosen = wanted.split(","), list[Profile]()
     while words:
         # A name may have a comma itself: the longest one counts.
         heads = [",".join(words[:end]).strip() for end in range(len(words), 0, -1)]
@@ -42,8 +42,8 @@ def simulated_clients(wanted: str, known: Clients) -> tuple[Profile, ...]:
             return _of_a_file(wanted, heads[-1], names.values())
         words = words[head.count(",") + 1 :]
         own = names.get(head.lower())
-        found += [own] if own else known.profiles if head.lower() == ALL else known.of(head.lower())
-    return each_once(found)
+        chosen += [own] if own else known.profiles if head.lower() == ALL else known.of(head.lower())
+    return each_once(chosen)
 
 
 def _of_a_file(wanted: str, word: str, clients: Iterable[Profile]) -> tuple[Profile, ...]:

@@ -35,10 +35,10 @@ def chosen_targets(words: Iterable[str], sni: str | None, *, no_sni: bool) -> li
         raise BadTarget("--sni sends a server name and --no-sni sends none: give one of them.")
     if sni is not None and (not sni or any(letter.isspace() for letter in sni)):
         raise BadTarget(f"--sni {sni!r} is no server name: write a name without blanks, or --no-sni to send none.")
-    found = [target_of(word, sni, no_sni=no_sni) for word in words]
-    if not found:
+    targets = [target_of(word, sni, no_sni=no_sni) for word in words]
+    if not targets:
         raise BadTarget("Nothing is to be scanned: name a HOST:PORT, a file of them with --targets, or -.")
-    return found
+    return targets
 
 
 def target_words(targets: Iterable[str], file: str | None) -> Iterator[str]:

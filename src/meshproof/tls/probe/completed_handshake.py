@@ -123,16 +123,16 @@ def handshake(
         return Observation(outcome=ended.outcome, phase=Phase.CONNECT, detail=ended.detail)
     with stream:
         session = _Session(stream, context, sni)
-        seen = Observation(outcome=Outcome.ESTABLISHED, phase=Phase.HANDSHAKE)
+        observation = Observation(outcome=Outcome.ESTABLISHED, phase=Phase.HANDSHAKE)
         try:
             session.drive(session.tls.do_handshake)
-            seen = _agreed(session.tls)
+            observation = _agreed(session.tls)
             session.drive(lambda: session.tls.write(session.request(sni or address.host)))
             if not session.drive(lambda: session.tls.read(_ANSWER)):
-                seen = replace(seen, outcome=Outcome.CLOSED_IN_ORDER, alert=Alert.CLOSE_NOTIFY)
+                observation = replace(observation, outcome=Outcome.CLOSED_IN_ORDER, alert=Alert.CLOSE_NOTIFY)
         except (Ended, ssl.SSLError) as end:
-            seen = _ended(seen, end, stream.received, showed_none=client is None)
-        return _with_first_flight(seen, stream.received)
+            observation = _ended(observation, end, stream.received, showed_none=client is None)
+        return _with_first_flight(observation, stream.received)
 
 
 class _Session:
@@ -186,7 +186,7 @@ def _context(
 
 
 def _agreed(tls: ssl.SSLObject) -> Observation:
-    """Say what a complete handshake has settled; OpenSSL forgets it when an alert comes later."""
+    """Return what a complete handshake has settled; OpenSSL forgets it when an alert comes later."""
     cipher, der = tls.cipher(), tls.getpeercert(binary_form=True)
     return Observation(
         outcome=Outcome.ESTABLISHED,
@@ -204,9 +204,9 @@ def _peer(der: bytes) -> PeerCertificate:
     return PeerCertificate(certificate.serial_number, common_name_of(certificate), names_of(certificate))
 
 
-def _ended(seen: Observation, end: Ended | ssl.SSLError, received: bytes, *, showed_none: bool) -> Observation:
+def _ended(observation: Observation, end: Ended | ssl.SSLError, received: bytes, *, showed_none: bool) -> Observation:
     outcome, alert = _judge(end, received, showed_none=showed_none)
-    return replace(seen, outcome=outcome, alert=alert, detail=_detail(end))
+    return replace(observation, outcome=outcome, alert=alert, detail=_detail(end))
 
 
 def _first_flight(received: bytes) -> tuple[Flight, Malformed | None]:
@@ -219,15 +219,15 @@ def _first_flight(received: bytes) -> tuple[Flight, Malformed | None]:
     return flight, None
 
 
-def _with_first_flight(seen: Observation, received: bytes) -> Observation:
+def _with_first_flight(observation: Observation, received: bytes) -> Observation:
     """Add what the server said in the clear."""
     flight, _ = _first_flight(received)
     version = flight.hello.version if flight.hello else None
     return replace(
-        seen,
-        phase=None if seen.outcome is Outcome.ESTABLISHED else seen.phase,
+        observation,
+        phase=None if observation.outcome is Outcome.ESTABLISHED else observation.phase,
         version=_VERSIONS.get(version) if version else None,
-        client_cert_requested=True if seen.alert == Alert.CERTIFICATE_REQUIRED else flight.client_cert_requested,
+        client_cert_requested=True if observation.alert == Alert.CERTIFICATE_REQUIRED else flight.client_cert_requested,
     )
 
 

@@ -146,8 +146,8 @@ class Reader:
     def _message(self, kind: int, body: Cursor) -> None:
         self._kinds.add(kind)
         if kind == Message.ENCRYPTED_EXTENSIONS:
-            found = dict(extensions(body.vector(2)))
-            alpn = Cursor(found[ALPN][2:]).vector(1).decode("latin-1") if ALPN in found else None
+            bodies = dict(extensions(body.vector(2)))
+            alpn = Cursor(bodies[ALPN][2:]).vector(1).decode("latin-1") if ALPN in bodies else None
             self._seen = self._seen._replace(alpn=alpn)
         elif kind == Message.CERTIFICATE_REQUEST:
             self._seen = self._seen._replace(client_cert_requested=True)

@@ -179,7 +179,7 @@ def _judge(flight: Flight, profile: Profile, *, follow: bool) -> Answer | Retry 
 
 
 def _fault(flight: Flight, profile: Profile) -> Outcome | None:
-    """Say why the client would refuse what the server chose; None when it would not (RFC 8446 4.1.3 and 4.1.4)."""
+    """Return why the client would refuse what the server chose; None when it would not (RFC 8446 4.1.3 and 4.1.4)."""
     assert flight.hello is not None
     chosen, asked = flight.hello, flight.retry
     tls13 = chosen.version is ProtocolVersion.TLS_1_3
@@ -196,7 +196,7 @@ def _fault(flight: Flight, profile: Profile) -> Outcome | None:
 
 
 def _fault_of_key(flight: Flight, profile: Profile) -> Outcome | None:
-    """Say what is wrong with the server's half of the key exchange (RFC 8446 4.2.8, RFC 8422 5.4)."""
+    """Return what is wrong with the server's half of the key exchange (RFC 8446 4.2.8, RFC 8422 5.4)."""
     if flight.group is None:
         if _lacks_key(flight):
             return Outcome.UNACCEPTABLE_ANSWER
@@ -223,7 +223,7 @@ def _is_among(code: int, offered: Collection[int]) -> bool:
 
 
 def _lacks_key(flight: Flight) -> bool:
-    """Say whether the server named no group where it must (RFC 8446 4.1.4 and 4.2.8, RFC 5246 7.4.3)."""
+    """Return whether the server named no group where it must (RFC 8446 4.1.4 and 4.2.8, RFC 5246 7.4.3)."""
     assert flight.hello is not None
     if flight.hello.version is ProtocolVersion.TLS_1_3:
         return flight.hello.cookie is None if flight.hello.retry else True

@@ -136,11 +136,11 @@ class Stream:
 
 def _connect(address: Address, deadline: Deadline) -> socket.socket:
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise Ended(Outcome.NAME_NOT_RESOLVED, str(error)) from error
     failure: OSError | None = None
-    for family, kind, protocol, _, target in found:
+    for family, kind, protocol, _, target in addresses:
         try:
             connection = socket.socket(family, kind, protocol)
         except OSError as error:

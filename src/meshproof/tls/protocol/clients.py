@@ -60,12 +60,12 @@ class Clients(NamedTuple):
         Raises:
             ClientsUnreadable: There is none of this name.
         """
-        found = next((profile for profile in self.profiles if profile.name.lower() == name.lower()), None)
-        if found is None:
+        profile = next((profile for profile in self.profiles if profile.name.lower() == name.lower()), None)
+        if profile is None:
             near = difflib.get_close_matches(name, [profile.name for profile in self.profiles], n=3, cutoff=0.4)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise ClientsUnreadable(f"There is no client {name}.{hint} `meshproof clients list` lists them.")
-        return found
+        return profile
 
     def with_own(self, own: Clients) -> Clients:
         """Return these and a user's own, which replace ours of the same name."""
@@ -111,7 +111,7 @@ def read(path: Path) -> Clients:
 
 
 def is_set(name: str) -> bool:
-    """Say whether a name is that of a set of clients, in capitals or not."""
+    """Return whether a name is that of a set of clients, in capitals or not."""
     return name.lower() in (*SETS, ALL, NONE)
 
 
@@ -129,7 +129,7 @@ def write(clients: Clients) -> str:
 
 def facts(profile: Profile) -> dict[str, Any]:
     """Return a client as it stands in a file: names for codes, and no field that does not apply."""
-    found = {
+    fields = {
         "name": profile.name,
         "set": profile.group,
         "provenance": profile.provenance,
@@ -153,7 +153,7 @@ def facts(profile: Profile) -> dict[str, Any]:
         "dh_bits": list(profile.dh_bits or ()),
         "bodies": {extension_name(code): body.hex() for code, body in profile.bodies.items()},
     }
-    return {key: value for key, value in found.items() if value or key in _NEEDED}
+    return {key: value for key, value in fields.items() if value or key in _NEEDED}
 
 
 def profile_of(facts: Mapping[str, Any]) -> Profile:

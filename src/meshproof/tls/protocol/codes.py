@@ -84,8 +84,8 @@ def suite_named(name: str) -> CipherSuite:
     Raises:
         ValueError: There is none.
     """
-    found = _suite_names().get(name) or _suite_names().get(name.replace("EDH-", "DHE-"))
-    return found or suite(_code(name, "cipher suite", _suite_names()))
+    known = _suite_names().get(name) or _suite_names().get(name.replace("EDH-", "DHE-"))
+    return known or suite(_code(name, "cipher suite", _suite_names()))
 
 
 def group(code: int) -> Group:
@@ -99,8 +99,8 @@ def group_named(name: str) -> Group:
     Raises:
         ValueError: There is none.
     """
-    found = _group_names().get(name.lower())
-    return found or group(_code(name, "group", [group.name for group in groups()]))
+    known = _group_names().get(name.lower())
+    return known or group(_code(name, "group", [group.name for group in groups()]))
 
 
 def signature_name(code: int) -> str:
@@ -114,8 +114,8 @@ def signature_code(name: str) -> int:
     Raises:
         ValueError: There is none of this name.
     """
-    found = _signature_codes().get(name)
-    return _code(name, "signature scheme", _signature_codes()) if found is None else found
+    code = _signature_codes().get(name)
+    return _code(name, "signature scheme", _signature_codes()) if code is None else code
 
 
 def extension_name(code: int) -> str:
@@ -129,15 +129,15 @@ def extension_code(name: str) -> int:
     Raises:
         ValueError: There is none of this name.
     """
-    found = _extension_codes().get(name)
-    return _code(name, "extension", _extension_codes()) if found is None else found
+    code = _extension_codes().get(name)
+    return _code(name, "extension", _extension_codes()) if code is None else code
 
 
 @cache
 def tls12_suites() -> tuple[CipherSuite, ...]:
     """Return every suite for TLS 1.2 and before, the strongest first."""
-    found = [suite for suite in _suites().values() if suite.code <= _TWO_OCTETS and not suite.signalling]
-    return tuple(sorted((suite for suite in found if not suite.tls13), key=weakness))
+    suites = [suite for suite in _suites().values() if suite.code <= _TWO_OCTETS and not suite.signalling]
+    return tuple(sorted((suite for suite in suites if not suite.tls13), key=weakness))
 
 
 @cache
@@ -157,7 +157,7 @@ def groups() -> tuple[Group, ...]:
 
 
 def is_grease(code: int) -> bool:
-    """Say whether a client sent this value only so that servers keep ignoring what they do not know (RFC 8701)."""
+    """Return whether a client sent this value only so that servers keep ignoring what they do not know (RFC 8701)."""
     return code <= _TWO_OCTETS and code & 0x0F0F == 0x0A0A and code >> 8 == code & 0xFF  # noqa: PLR2004 - the RFC's
 
 
@@ -186,9 +186,9 @@ def _groups() -> Mapping[int, Group]:
 
 @cache
 def _group_names() -> Mapping[str, Group]:
-    found = {group.shown.lower(): group for group in groups() if group.shown}
-    found |= {group.name.lower(): group for group in groups()}
-    return found | {"prime192v1": found["secp192r1"], "prime256v1": found["secp256r1"]}  # ANSI X9.62, in OpenSSL
+    by_name = {group.shown.lower(): group for group in groups() if group.shown}
+    by_name |= {group.name.lower(): group for group in groups()}
+    return by_name | {"prime192v1": by_name["secp192r1"], "prime256v1": by_name["secp256r1"]}  # ANSI X9.62, in OpenSSL
 
 
 @cache
@@ -208,8 +208,8 @@ def _extensions() -> Mapping[int, str]:
 
 @cache
 def _extension_codes() -> Mapping[str, int]:
-    found = {name: code for code, name in _extensions().items()}
-    return found | {"delegated_credentials": found["delegated_credential"]}
+    by_name = {name: code for code, name in _extensions().items()}
+    return by_name | {"delegated_credentials": by_name["delegated_credential"]}
 
 
 def _number(code: int) -> str:

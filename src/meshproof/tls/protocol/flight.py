@@ -135,10 +135,10 @@ class Flight:
             self.ended = self.hello.version in (ProtocolVersion.TLS_1_3, None)
         elif kind == Message.CERTIFICATE:
             chain = Cursor(Cursor(body).vector(3))
-            found = []
+            certificates = []
             while chain.left:
-                found.append(chain.vector(3))
-            self.certificates = tuple(found)
+                certificates.append(chain.vector(3))
+            self.certificates = tuple(certificates)
         elif kind == Message.SERVER_KEY_EXCHANGE:
             self._server_key_exchange(body)
         elif kind == Message.CERTIFICATE_REQUEST:

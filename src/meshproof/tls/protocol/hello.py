@@ -144,25 +144,25 @@ class Hello:
         return bytes([CLIENT_HELLO]) + vector(3, body)
 
     def _extensions(self, retry: Retry | None, before: int) -> bytes:
-        found = list(self._bodies)
+        bodies = list(self._bodies)
         if retry:
-            found = [
+            bodies = [
                 (code, vector(2, _share(retry.group, self._public_key)) if code == KEY_SHARE and retry.group else body)
-                for code, body in found
+                for code, body in bodies
             ]
             if retry.cookie is not None:
-                at = next((at for at, (code, _) in enumerate(found) if code == KEY_SHARE), len(found))
-                found.insert(at, (COOKIE, vector(2, retry.cookie)))
+                at = next((at for at, (code, _) in enumerate(bodies) if code == KEY_SHARE), len(bodies))
+                bodies.insert(at, (COOKIE, vector(2, retry.cookie)))
         parts = []
         grease = struct.pack("!HH", self._grease[0], 0)
-        for code, body in found:
+        for code, body in bodies:
             if code == GREASE:
                 parts.append(grease)
                 grease = struct.pack("!H", self._grease[1]) + vector(2, b"\0")  # BoringSSL's second has one octet
             else:
                 parts.append(b"" if code == PADDING else struct.pack("!H", code) + vector(2, body))
         padding = self._padding(before + 4 + 2 + sum(map(len, parts)))
-        return b"".join(padding if code == PADDING else part for (code, _), part in zip(found, parts, strict=True))
+        return b"".join(padding if code == PADDING else part for (code, _), part in zip(bodies, parts, strict=True))
 
     def _padding(self, length: int) -> bytes:
         """Build the extension for a message of so many octets without it; nothing when none is due or fits."""

@@ -56,10 +56,10 @@ def extensions(data: bytes) -> list[tuple[int, bytes]]:
         ValueError: A length is wrong.
     """
     cursor = Cursor(data)
-    found = []
+    pairs = []
     while cursor.left:
-        found.append((cursor.uint(2), cursor.vector(2)))
-    return found
+        pairs.append((cursor.uint(2), cursor.vector(2)))
+    return pairs
 
 
 def vector(length_octets: int, body: bytes) -> bytes:

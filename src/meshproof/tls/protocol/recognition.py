@@ -49,9 +49,9 @@ def profile_of(record: bytes, name: str, *, provenance: str = "", group: str = "
     session_id = len(hello.vector(1))
     suites = _codes(hello.vector(2))
     hello.vector(1)  # compression: none of ours
-    found = extensions(hello.vector(2)) if hello.left else []
-    bodies = dict(found)
-    kept = [(code, body) for code, body in found if code not in _RESUMPTION]
+    pairs = extensions(hello.vector(2)) if hello.left else []
+    bodies = dict(pairs)
+    kept = [(code, body) for code, body in pairs if code not in _RESUMPTION]
     profile = Profile(
         name=name,
         group=group,
@@ -109,18 +109,18 @@ def _list(bodies: Mapping[int, bytes], code: int) -> tuple[int, ...]:
 
 
 def _protocols(body: bytes) -> tuple[str, ...]:
-    found = []
+    protocols = []
     cursor = Cursor(Cursor(body).vector(2) if body else b"")
     while cursor.left:
-        found.append(cursor.vector(1).decode("latin-1"))
-    return tuple(found)
+        protocols.append(cursor.vector(1).decode("latin-1"))
+    return tuple(protocols)
 
 
 def _shares(body: bytes) -> tuple[int, ...]:
-    found = []
+    groups = []
     cursor = Cursor(Cursor(body).vector(2) if body else b"")
     while cursor.left:
         group = cursor.uint(2)
         cursor.vector(2)
-        found.append(GREASE if is_grease(group) else group)
-    return tuple(found)
+        groups.append(GREASE if is_grease(group) else group)
+    return tuple(groups)

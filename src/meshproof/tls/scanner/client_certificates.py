@@ -38,14 +38,14 @@ async def client_authentication(
         contradict: Takes a sentence where it contradicts itself.
     """
     requests = [prober.requests.get(version, set()) for version in offered if version in _COMPLETABLE]
-    others = [seen for version, seen in prober.requests.items() if version not in _COMPLETABLE]
-    seen = set().union(*requests, *others)
-    if len(seen) > 1:
+    others = [answers for version, answers in prober.requests.items() if version not in _COMPLETABLE]
+    answers = set().union(*requests, *others)
+    if len(answers) > 1:
         contradict("it asks some clients for a certificate and others not")
         return ClientAuthentication.UNKNOWN
-    if not seen or not all(requests):
+    if not answers or not all(requests):
         return ClientAuthentication.UNKNOWN
-    if seen == {False}:
+    if answers == {False}:
         return ClientAuthentication.NOT_REQUESTED
     versions = [_COMPLETABLE[version] for version in offered if version in _COMPLETABLE]
     outcomes = {await _completed(prober, timeout, None, version) for version in versions}

@@ -134,7 +134,7 @@ def _with_missing_groups(posture: Posture) -> Posture:
 
 
 def should_connect(profile: Profile, posture: Posture) -> bool:
-    """Say whether a client has a version, a cipher suite and a group in common with what the posture lists.
+    """Return whether a client has a version, a cipher suite and a group in common with what the posture lists.
 
     Whoever is refused all the same was refused for another reason, or by another server than the one that was listed.
     """

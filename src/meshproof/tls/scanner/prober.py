@@ -105,7 +105,7 @@ class Prober(Connections):
         return answer, flight
 
     async def answers(self) -> bool:
-        """Say whether the target still answers what it is known to answer, after some patience."""
+        """Return whether the target still answers what it is known to answer, after some patience."""
         async with self._court, self._alone():
             return await self._answers_again()
 
@@ -163,7 +163,7 @@ class Prober(Connections):
                 suspect.settle(Answer(outcome=Outcome.UNSTABLE, remark=remark))
 
     async def _is_control(self, control: Control, length: int | None) -> bool:
-        """Say whether a control is answered while the witness is."""
+        """Return whether a control is answered while the witness is."""
         if (control, length) == (self.witness, None):
             return True
         before = self._limit, self._pause, self.slowed

@@ -218,7 +218,7 @@ def nameless(hello: Profile) -> Profile:
 
 
 def names_the_server(hello: Profile, sni: str | None) -> bool:
-    """Say whether a hello sends the server name, where there is one: an answer to one without may be another host's.
+    """Return whether a hello sends the server name, where there is one: an answer to one without may be another host's.
 
     Hellos of SSL can't send any.
     """

@@ -82,7 +82,7 @@ def _no_version(profile: Profile, found: Posture) -> str:
 
 
 def _talks(found: Posture) -> bool:
-    """Say whether the server refuses a version of TLS with an alert, where it refuses one."""
+    """Return whether the server refuses a version of TLS with an alert, where it refuses one."""
     return not any(
         offer.refusal in WORDLESS
         for version, offer in found.versions.items()

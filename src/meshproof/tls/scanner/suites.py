@@ -90,7 +90,7 @@ async def _merged(choose: Choose[Item], parts: Sequence[list[Item]]) -> list[Ite
 
 
 async def _top_wins(choose: Choose[CipherSuite], classes: Sequence[Sequence[CipherSuite]]) -> bool:
-    """Say whether the best class is chosen also when a client puts one of the others first.
+    """Return whether the best class is chosen also when a client puts one of the others first.
 
     Some servers take ChaCha20 from a client that puts it first, and keep to their own order for all others (OpenSSL's
     SSL_OP_PRIORITIZE_CHACHA): then there is no single order.

@@ -76,7 +76,7 @@ async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: An
 
 
 def _same_end(confirmed: Answer, other: Answer) -> bool:
-    """Say whether another hello ended as one whose end was confirmed."""
+    """Return whether another hello ended as one whose end was confirmed."""
     if confirmed.outcome in WORDLESS:
         return other.outcome in WORDLESS
     return other.outcome is confirmed.outcome and other.alert == confirmed.alert
@@ -122,7 +122,7 @@ def _parts(hello: Profile, wanted: ProtocolVersion, sni: str | None) -> list[Pro
 
 
 def _just_ended(answer: Answer) -> bool:
-    """Say whether the server ended the connection, and that proves nothing: it may not bear extensions."""
+    """Return whether the server ended the connection, and that proves nothing: it may not bear extensions."""
     return not answer.conclusive and (answer.outcome in WORDLESS or answer.alert is not None)
 
 
@@ -153,7 +153,7 @@ async def without_key_share(asker: Asker, hello: Profile) -> Profile:
 
 
 async def fallback_scsv(asker: Asker, versions: Sequence[Version]) -> bool | None:
-    """Say whether the server notices a client that was talked into an older version (RFC 7507).
+    """Return whether the server notices a client that was talked into an older version (RFC 7507).
 
     Args:
         asker: Sends a hello to the target.

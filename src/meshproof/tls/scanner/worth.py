@@ -32,7 +32,7 @@ class Control(NamedTuple):
     alert: int | None = None
 
     def holds(self, answer: Answer) -> bool:
-        """Say whether it was answered as it is known to be."""
+        """Return whether it was answered as it is known to be."""
         return answer.negotiated if self.alert is None else answer.alert == self.alert
 
 
@@ -89,11 +89,11 @@ class Suspect:
 
 
 def proves_nothing(answer: Answer) -> bool:
-    """Say whether an answer needs controls; the refusal of a name does where the same name is known to be answered."""
+    """Return whether an answer needs controls; refusing a name that is known to be answered does, too."""
     return answer.doubtful or answer.alert == Alert.UNRECOGNIZED_NAME
 
 
 def _alike(one: Answer, other: Answer) -> bool:
-    """Say whether two ends are of the same kind; a proxy in between may turn a reset into a close."""
+    """Return whether two ends are of the same kind; a proxy in between may turn a reset into a close."""
     both_wordless = one.outcome in WORDLESS and other.outcome in WORDLESS
     return both_wordless or (one.outcome is other.outcome and one.alert == other.alert)
