@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from meshproof.posture.advice import NOT_ABSENT, nothing_known
@@ -23,6 +22,9 @@ from meshproof.tls.probe.answer import Offer, Offered
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture
 from meshproof.tls.scanner.reason import FIRST_HELLO
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Secrecy")
 _SHORT_NAME = 12  # columns; a client's name has no room in fewer
@@ -111,7 +113,7 @@ def _beside(
     A table of rich's measures and renders each cell by itself, which takes ten times as long.
     """
     columns = [
-        cell.wrap(console, width, overflow="fold") if cell.cell_len > width else [cell]
+        cell.wrap(console, width, overflow="fold") if cell.cell_len > width or "\n" in cell.plain else [cell]
         for cell, width in zip(cells, widths, strict=True)
     ]
     for parts in zip_longest(*columns, fillvalue=Text()):
@@ -121,6 +123,27 @@ def _beside(
                 line.append(" " * (end - line.cell_len)).append_text(part)
             end += width + len(between)
         yield line
+
+
+class _TwoColumns:
+    """Rows of two cells: the first as wide as it has to be, the second folded where it is wider than the rest."""
+
+    def __init__(self, rows: Sequence[tuple[Text, Text]], head: tuple[str, str] | None = None) -> None:
+        self._rows = rows
+        self._head = head
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        head = [tuple(Text(word, "bold") for word in self._head)] if self._head else []
+        lengths = [
+            [max(line.cell_len for line in cell.split(allow_blank=True)) for cell in row]
+            for row in (*head, *self._rows)
+        ]
+        first, second = map(max, zip(*lengths, strict=True)) if lengths else (0, 0)
+        widths = [first, min(second, max(options.max_width - first - len(_BESIDE), 1))]
+        for row in (*head, *self._rows):
+            yield from _beside(row, widths, console)
+            if row in head:
+                yield Text("─" * (sum(widths) + len(_BESIDE)))
 
 
 def _got(client: ClientResult) -> tuple[Text, Text, Text]:
@@ -182,16 +205,16 @@ def gateway(file: str, findings: Sequence[Finding]) -> RenderableType:
     return _findings(findings)
 
 
-def _findings(findings: Iterable[Finding]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+def _findings(findings: Iterable[Finding]) -> RenderableType:
+    rows = []
     for each in findings:
         lines = (
             _text("; ".join(each.what), "bold"),
             _text(each.why).append(f" [{each.source}]", _DIM),
             Text("fix: ", _DIM).append_text(_text(each.remedy)),
         )
-        table.add_row(Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines))
-    return table
+        rows.append((Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines)))
+    return _TwoColumns(rows)
 
 
 def deviations(rows: Sequence[Row]) -> RenderableType:
@@ -223,9 +246,8 @@ def changes(rows: Sequence[Change]) -> RenderableType:
     return Group(table, Text("Nothing else changed.", _GOOD)) if all(each.renewed for each in rows) else table
 
 
-def _protocols(posture: Posture) -> Table:
-    table = _table("Protocol", "Offered, and its suites, best first; [ a | b ]: equal preference")
-    table.columns[0].no_wrap = True
+def _protocols(posture: Posture) -> RenderableType:
+    rows = []
     for version, offer in posture.versions.items():
         orders = [order for order in posture.ciphers if order.version is version]
         cell = _offer(version, offer, (spelled(offer),) * 3)
@@ -235,8 +257,8 @@ def _protocols(posture: Posture) -> Table:
             suites = preference(order)
             more = "" if order.complete else f"{', ' if suites else ''}and perhaps more"
             cell.append(plain(f"{kind}{suites}{more}"), "default")
-        table.add_row(str(version), cell)
-    return table
+        rows.append((Text(str(version)), cell))
+    return _TwoColumns(rows, head=("Protocol", "Offered, and its suites, best first; [ a | b ]: equal preference"))
 
 
 def _offer(version: ProtocolVersion, offer: Offer | None, words: tuple[str, str, str]) -> Text:
@@ -249,35 +271,35 @@ def _offer(version: ProtocolVersion, offer: Offer | None, words: tuple[str, str,
     )
 
 
-def _facts(posture: Posture) -> Table:
-    table = Table.grid("", "", padding=(0, 2), collapse_padding=True)
+def _facts(posture: Posture) -> RenderableType:
+    rows: list[tuple[str, Text]] = []
     for order in posture.groups:
         chooser = {True: "the server's order", False: "the client's first", None: ""}[order.server_decides]
         more = "" if order.complete else "and perhaps more"
         names = ", ".join(filter(None, (*map(group, order.groups), more)))
-        table.add_row(f"Groups, {order.version}", _text(f"{names}  ({chooser})" if chooser else names))
+        rows.append((f"Groups, {order.version}", _text(f"{names}  ({chooser})" if chooser else names)))
     if posture.dh_bits:
-        table.add_row("DH", ", ".join(f"{bits} bits" for bits in posture.dh_bits))
+        rows.append(("DH", Text(", ".join(f"{bits} bits" for bits in posture.dh_bits))))
     if posture.listed:
-        table.add_row("ALPN", _text(*_listed(posture.alpn, complete=posture.alpn_complete)))
+        rows.append(("ALPN", _text(*_listed(posture.alpn, complete=posture.alpn_complete))))
     for each in posture.certificates:
         until = f"{each.not_before:%Y-%m-%d} to {each.not_after:%Y-%m-%d}"
         lines = [f"{each.subject}, {each.key}, {each.signature}, {until}", f"names: {', '.join(each.names) or 'none'}"]
         lines.append(f"issuer: {each.issuer}")
         lines += [f"then: {sent.subject}, {sent.key}, until {sent.not_after:%Y-%m-%d}" for sent in each.intermediates]
-        table.add_row("Certificate", Text("\n").join(_text(line) for line in lines))
+        rows.append(("Certificate", Text("\n").join(_text(line) for line in lines)))
     if posture.listed and not (posture.certificates and posture.certificates_complete):
         more = "perhaps another" if posture.certificates else "none" if posture.certificates_complete else "unknown"
-        table.add_row("Certificate", Text(more, "" if posture.certificates_complete else _UNSURE))
+        rows.append(("Certificate", Text(more, "" if posture.certificates_complete else _UNSURE)))
     if posture.listed or posture.client_authentication is not ClientAuthentication.UNKNOWN:
         unsure = posture.client_authentication is ClientAuthentication.UNKNOWN
-        table.add_row("Client certificate", Text(str(posture.client_authentication), _UNSURE if unsure else ""))
+        rows.append(("Client certificate", Text(str(posture.client_authentication), _UNSURE if unsure else "")))
     if posture.credential is not None:
-        table.add_row("Client certificate given", posture.credential.value)
+        rows.append(("Client certificate given", Text(posture.credential.value)))
     honoured = fallback_scsv(posture.fallback_scsv)
     if posture.fallback_scsv is not None or "TLS_FALLBACK_SCSV" in posture.gaps:
-        table.add_row("TLS_FALLBACK_SCSV", Text(honoured, "" if posture.fallback_scsv else _UNSURE))
-    return table
+        rows.append(("TLS_FALLBACK_SCSV", Text(honoured, "" if posture.fallback_scsv else _UNSURE)))
+    return _TwoColumns([(Text(label), fact) for label, fact in rows])
 
 
 def _listed(names: Sequence[str], *, complete: bool) -> tuple[str, str]:
@@ -288,6 +310,9 @@ def _listed(names: Sequence[str], *, complete: bool) -> tuple[str, str]:
 
 
 def _table(*columns: str) -> Table:
+    from rich import box  # noqa: PLC0415 - what is printed of one target needs none of its tables
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for column in table.columns:
         column.overflow = "fold"
