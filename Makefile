@@ -38,6 +38,10 @@ test: $(READY) ## Run the project's own tests: no Docker, no cluster
 	@$(BIN)/pytest tests/unit
 	@$(BIN)/pytest -n 4 tests/misbehaviour
 
+.PHONY: own
+own: doctor ## Prove that the package works in a repository of one's own, on a kept cluster
+	@$(BIN)/pytest tests/own
+
 .PHONY: parity
 parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on this machine
 	@./tools/peers

@@ -1,0 +1,55 @@
+"""meshproof in a repository of one's own: from the package, in an empty directory, to a row that is proven."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import CommandFailed
+from meshproof.machine.process import run
+from meshproof.settings import TIMEOUTS
+
+
+@pytest.fixture
+def shop(programs: Path, tmp_path: Path) -> Path:
+    """A project that `meshproof init` has just made."""
+    run([programs / "meshproof", "init"], cwd=tmp_path, timeout=TIMEOUTS.program)
+    return tmp_path
+
+
+def test_it_is_collected(programs: Path, shop: Path) -> None:
+    """Its manifest is without fault and its test is found; that takes no cluster."""
+    command = [str(programs / "pytest"), "--collect-only", "-q"]
+    lines = run(command, cwd=shop, timeout=TIMEOUTS.program).splitlines()
+    assert [line for line in lines if "::" in line] == ["tests/test_shop.py::test_it_is_the_shop"]
+
+
+def test_it_is_kept(programs: Path, shop: Path, kept_cluster: str) -> None:
+    """Its promise is kept on a cluster that was kept, which has just its applications then."""
+    run([programs / "pytest", f"--cluster-name={kept_cluster}"], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    result = json.loads((shop / "artifacts" / "promises.json").read_text())
+    assert [(promise["rows"]["kept"], sum(promise["rows"].values())) for promise in result["promises"]] == [(1, 1)]
+
+
+def test_a_broken_promise_is_noticed(programs: Path, shop: Path, kept_cluster: str) -> None:
+    """With another path in its manifest the same test fails, for what it says."""
+    manifest = shop / "manifests" / "scenarios" / "shop.yaml"
+    manifest.write_text(manifest.read_text().replace("prefix: /anything", "prefix: /nothing"))
+    lines: list[str] = []
+    command = [str(programs / "pytest"), f"--cluster-name={kept_cluster}", "--mesh-shuffle=1"]
+    with pytest.raises(CommandFailed, match="ended with status 1"):
+        run(command, cwd=shop, timeout=TIMEOUTS.mesh_install, on_line=lines.append)
+    assert any("The answer was to be 200 and was not" in line for line in lines)
+
+
+def test_elsewhere_the_plugin_is_silent(programs: Path, tmp_path: Path) -> None:
+    """In a repository that is no project of meshproof's, a test may have fixtures and marks of the same names."""
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["--strict-markers"]\n')
+    (tmp_path / "test_other.py").write_text(
+        "import pytest\n@pytest.fixture\ndef gateway(): return 1\ndef test_it(gateway): assert gateway == 1\n"
+    )
+    run([programs / "pytest", "-q", "-W", "error"], cwd=tmp_path, timeout=TIMEOUTS.program)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there <= {"pyproject.toml", "test_other.py", ".pytest_cache", "__pycache__"}
