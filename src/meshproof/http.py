@@ -93,11 +93,12 @@ def _send(
         extensions = {"sni_hostname": host}
         request = session.build_request(method, url, headers=sent, content=body or None, extensions=extensions)
         try:
-            response = session.send(request)
+            response = session.send(request, stream=True)
+            tls: ssl.SSLObject | None = response.extensions["network_stream"].get_extra_info("ssl_object")
+            shown = tls.getpeercert(True) if tls else None  # while the connection is there: a server may close it
+            response.read()
         except httpx.TransportError as error:
             return Answer(status=None, failure=f"{type(error).__name__}: {error}")
-        tls: ssl.SSLObject | None = response.extensions["network_stream"].get_extra_info("ssl_object")
-        shown = tls.getpeercert(True) if tls else None
         return Answer(
             status=response.status_code,
             version=response.http_version,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from meshproof import http
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS
+from meshproof.tls import Address
 
 
 @pytest.fixture
@@ -42,6 +46,24 @@ def test_a_broken_promise_is_noticed(programs: Path, shop: Path, kept_cluster: s
     with pytest.raises(CommandFailed, match="ended with status 1"):
         run(command, cwd=shop, timeout=TIMEOUTS.mesh_install, on_line=lines.append)
     assert any("The answer was to be 200 and was not" in line for line in lines)
+
+
+def test_a_scenario_by_hand(programs: Path, shop: Path, kept_cluster: str) -> None:
+    """`apply` has it in force, with files for whoever asks; `remove` has neither; another name is told."""
+    meshproof, named = str(programs / "meshproof"), f"--cluster-name={kept_cluster}"
+    printed = run([meshproof, "apply", "shop", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    (where,) = re.findall(r"^gateway +shop\.example at port 443 is (.*)$", printed, re.MULTILINE)
+    files = shop / "artifacts" / "applied" / "shop"
+    trust = (files / "meshproof.ca.pem").read_bytes()
+    assert {file.stat().st_mode & 0o077 for file in files.glob("*.key")} == {0}
+    host, _, port = where.partition(":")
+    address = Address(host, int(port))
+    assert http.get(address, "/anything", host="shop.example", trust=trust).status == HTTPStatus.OK
+    with pytest.raises(CommandFailed, match=r"The scenario shops is not in force .* the nearest is 'shop'"):
+        run([meshproof, "remove", "shops", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    run([meshproof, "remove", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    assert http.get(address, "/anything", host="shop.example", trust=trust).status is None
+    assert not files.exists()
 
 
 def test_elsewhere_the_plugin_is_silent(programs: Path, tmp_path: Path) -> None:

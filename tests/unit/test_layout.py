@@ -16,8 +16,13 @@ from meshproof import errors
 from tests.support.checkout import ROOT, SCENARIOS
 
 SOURCE = ROOT / "src" / "meshproof"
+TEMPLATE = SOURCE / "template"  # what `meshproof init` writes: a user's files, not modules of ours
 MODULES = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
-MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items() if name != "__init__"}
+MODULES = {
+    name.removesuffix(".__init__"): path
+    for name, path in MODULES.items()
+    if name != "__init__" and TEMPLATE not in path.parents
+}
 
 LAYERS = [
     {"errors"},
@@ -30,6 +35,7 @@ LAYERS = [
     {"cluster"},
     {"mesh"},
     {"cli", "pytest_plugin"},
+    {"testing"},
     {"__main__"},
 ]
 """The parts, lowest first: each may import from its own layer and from those below."""
@@ -50,10 +56,12 @@ OPEN = {
     "images.golang",
     "machine",  # each module stands for itself: a command starts with few of them
     "mesh.diagnostics",
+    "mesh.footprint",
     "mesh.faults",
     "mesh.manifests",
     "mesh.scenario",
     "mesh.testbed",
+    "pytest_plugin",  # each module is a plugin of pytest's; what tests import is in `testing`
     "posture.istio",  # needs nothing of a scan
     "tls.protocol.clients",
     "tls.scanner.sslyze",

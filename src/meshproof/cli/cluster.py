@@ -7,28 +7,20 @@ from pathlib import Path
 
 import click
 
-from meshproof.cli.options import which_images
+from meshproof.cli.options import cluster_name, which_images
 from meshproof.cli.output import program, report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.cluster.ports import FIXED, NODES
 from meshproof.docker import daemon
 from meshproof.machine.console import console
+from meshproof.mesh.scenario import on_the_cluster
 from meshproof.mesh.testbed import brought_up
-from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name, default_cluster_name
+from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name
 from meshproof.tls import Address
-
-_named = click.option(
-    "--cluster-name",
-    "name",
-    metavar="NAME",
-    default=default_cluster_name,
-    show_default="this checkout's own",
-    help="Name of the kind cluster.",
-)
 
 
 @click.command()
-@_named
+@cluster_name
 @which_images
 def up(
     *,
@@ -41,11 +33,15 @@ def up(
     """Bring up a cluster with Istio and the applications, and leave it running."""
     settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
     with brought_up(settings) as bed:
-        _print(name, bed.describe(), bed.cluster.kubeconfig_path, bed.gateway)
+        scenarios = (
+            ", ".join(on_the_cluster(bed.kube)) or f"no scenario; `{program('meshproof')} apply NAME` changes that"
+        )
+        facts = {**bed.describe(), "in force": scenarios}
+        _print(name, facts, bed.cluster.kubeconfig_path, bed.gateway)
 
 
 @click.command()
-@_named
+@cluster_name
 def down(*, name: str) -> None:
     """Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it."""
     check_cluster_name(name)

@@ -37,6 +37,11 @@ COMMANDS = {
         "Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it.",
     ),
     "status": ("cluster:status", "List the clusters that were left running, and where their gateways are."),
+    "apply": ("scenarios:apply", "Have a scenario in force on the kept cluster, and say how to reach it."),
+    "remove": (
+        "scenarios:remove",
+        "Remove scenarios that `apply` has put in force; all of them if none is named.",
+    ),
     "images": ("images:command", "The images that a cluster is made of."),
 }
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its

@@ -11,6 +11,22 @@ import click
 FILE = click.Path(path_type=Path)
 
 
+def _own_cluster() -> str:
+    from meshproof.settings import default_cluster_name  # noqa: PLC0415 - what needs no cluster needs no settings
+
+    return default_cluster_name()
+
+
+cluster_name = click.option(
+    "--cluster-name",
+    "name",
+    metavar="NAME",
+    default=_own_cluster,
+    show_default="this project's own",
+    help="Name of the kind cluster.",
+)
+
+
 class InOrder(click.Group):
     """Commands that are listed in the order of their definition, as a reader would go through them."""
 

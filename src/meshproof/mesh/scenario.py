@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
+from meshproof.input_files import nearest
 from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
@@ -17,6 +19,7 @@ from meshproof.project import current_project
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
+_SLASH = ".."  # a slash in the value of a label, which can have none
 
 
 class Scenario:
@@ -35,7 +38,7 @@ class Scenario:
         self._patience = patience
         self._documents = manifests.load([manifest], images=testbed.images, certificates=testbed.certificates)
         for document in self._documents:
-            document["metadata"].setdefault("labels", {})[LABEL] = self.name.replace("/", ".")
+            document["metadata"].setdefault("labels", {})[LABEL] = self.name.replace("/", _SLASH)
         self.ports = manifests.lease(self._documents, testbed.leased)
         self._in_force: list[Document] = []
         self._effects: list[effects.Effect] = []
@@ -55,19 +58,20 @@ class Scenario:
             yield
             return
         documents = self._of(name)
-        if not documents:
-            raise ClusterError(
-                f"The scenario {self.name} has no step {name}: label a document of its manifest with it."
-            )
         before = self._in_force
         with afterwards(lambda: self._have(before)):
-            self._have({name_of(each): each for each in (*before, *documents)}.values())
+            self._have(_with(before, documents))
             yield
 
-    def begin(self) -> None:
-        """Have the documents of no step in force, if the API takes all of the manifest; raises what ``step`` does."""
+    def begin(self, *steps: str) -> None:
+        """Have the documents of some steps in force, and those of none, if the API takes all of the manifest.
+
+        Raises:
+            ClusterError: As for ``step``.
+            NotSettled: As for ``step``.
+        """
         self._kube.check(self._documents)
-        self._have(self._of(None))
+        self._have(self.documents(*steps))
 
     def remove(self) -> None:
         """Delete all that is in force, and wait until the proxies have forgotten it."""
@@ -89,8 +93,23 @@ class Scenario:
             raise ClusterError(f"The gateway has no port {port} for the scenario {self.name}: choose from {known}.")
         return self._testbed.gateway[number]
 
-    def _of(self, step: str | None) -> list[Document]:
-        return [document for document in self._documents if manifests.step_of(document) == step]
+    def documents(self, *steps: str) -> list[Document]:
+        """Return the documents that are in force with some steps.
+
+        Raises:
+            ClusterError: The manifest has no such step.
+        """
+        documents = [document for document in self._documents if manifests.step_of(document) is None]
+        for step in steps:
+            documents = _with(documents, self._of(step))
+        return documents
+
+    def _of(self, step: str) -> list[Document]:
+        documents = [document for document in self._documents if manifests.step_of(document) == step]
+        if not documents:
+            there = {name for document in self._documents if (name := manifests.step_of(document))}
+            raise ClusterError(f"The scenario {self.name} has no step {step}: {nearest(step, there)}.")
+        return documents
 
     def _have(self, wanted: Iterable[Document]) -> None:
         """Have exactly these documents in force, and wait until the proxies show just what they ask for."""
@@ -107,6 +126,11 @@ class Scenario:
         self._kube.apply([document for document in documents if document not in old])
         self._in_force, self._effects = documents, wanted_effects
         effects.wait_for(self._kube, wanted_effects, before, self._patience)
+
+
+def _with(before: Iterable[Document], documents: Iterable[Document]) -> list[Document]:
+    """Return documents with others added, each in the place of the one of its kind and name."""
+    return list({name_of(document): document for document in (*before, *documents)}.values())
 
 
 def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[Document]:
@@ -137,18 +161,24 @@ def in_force(manifest: Path, testbed: Testbed, patience: Patience) -> Iterator[S
         yield mine
 
 
-def clear(testbed: Testbed, patience: Patience) -> None:
-    """Remove what a killed run has left of its scenarios, and wait until the proxies have forgotten it.
+def on_the_cluster(kube: Kube) -> dict[str, list[Document]]:
+    """Return what a cluster has of scenarios, by their names: applied by hand, or left by a killed run."""
+    scenarios: dict[str, list[Document]] = {}
+    for document in kube.labelled(LABEL, manifests.KINDS):
+        scenarios.setdefault(document["metadata"]["labels"][LABEL].replace(_SLASH, "/"), []).append(document)
+    return scenarios
+
+
+def clear(kube: Kube, scenarios: Mapping[str, list[Document]], patience: Patience) -> None:
+    """Remove what a cluster has of scenarios, and wait until the proxies have forgotten it.
 
     Raises:
         NotSettled: A proxy did not forget something.
     """
-    left = testbed.kube.labelled(LABEL, manifests.KINDS)
-    if not left:
-        return
-    with stage(f"{len(left)} documents of a killed run removed"):
-        old: list[effects.Effect] = []
-        with suppress(ClusterError):  # what can't be waited for is removed all the same
-            old = effects.effects_of(left)
-        testbed.kube.delete(left)
-        effects.wait_for(testbed.kube, [], old, patience)
+    for name, documents in scenarios.items():
+        with stage(f"{name} removed, which was in force"):
+            old: list[effects.Effect] = []
+            with suppress(ClusterError):  # what can't be waited for is removed all the same
+                old = effects.effects_of(documents)
+            kube.delete(documents)
+            effects.wait_for(kube, [], old, patience)

@@ -9,6 +9,7 @@ from pathlib import Path
 from meshproof.cluster.kind.kind_cluster import Cluster
 from meshproof.cluster.kind.record import used_by_us
 from meshproof.docker import Docker
+from meshproof.errors import ClusterError
 from meshproof.images import ImageSet, golang
 from meshproof.machine.console import console, stage
 from meshproof.machine.undoing import afterwards
@@ -42,6 +43,22 @@ def cluster_of_run(settings: Settings, images: ImageSet, docker: Docker) -> Iter
             with stage(f"cluster {mine.name}"):
                 mine.create()
             yield mine
+
+
+@contextmanager
+def kept_cluster(name: str, cache: Path, docker: Docker) -> Iterator[Cluster]:
+    """Give a cluster that was kept, for as long as the block lasts.
+
+    Raises:
+        ClusterError: There is none of that name that runs, or another run uses it.
+    """
+    directory = cache / "clusters" / name
+    cluster = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
+    if cluster.record() is None or not cluster.nodes():
+        raise ClusterError(f"There is no kept cluster called {name!r}. `meshproof status` lists those that are.")
+    with used_by_us(name, directory):
+        cluster.look_for_it_here()
+        yield cluster
 
 
 def kind_program(cache: Path) -> Path:
