@@ -1,6 +1,6 @@
 """How results are shown and written. What they are worth is decided in ``posture``, which knows nothing of this.
 
-terminal       tables
+terminal       tables; columns has cells beside each other
 page           a page for a browser, of the template ``page.html.j2``
 wording        what both write in the same words
 junit          rows as JUnit's XML, for a build server

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -17,6 +16,7 @@ from meshproof.posture.comparison import Change, Row
 from meshproof.posture.spelling import connection, group
 from meshproof.posture.spelling import offer as spelled
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, Finding, Severity, judge, other_server
+from meshproof.report.columns import BETWEEN, TwoColumns, beside
 from meshproof.report.wording import fallback_scsv, first_of, plain, preference
 from meshproof.tls.probe.answer import Offer, Offered
 from meshproof.tls.protocol.version import ProtocolVersion
@@ -30,7 +30,6 @@ _OF_A_CLIENT = ("Client", "Protocol", "Cipher Suite Name (OpenSSL)", "Forward Se
 _SHORT_NAME = 12  # columns; a client's name has no room in fewer
 _REASON = 60  # columns; in so many a reason can be read
 _WHY = "Reason"
-_BESIDE = "  "  # between two columns
 _GOOD, _BAD, _UNSURE, _DIM = "green", "red", "yellow", "dim"
 _MODERN = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3)
 _SEVERITIES = {Severity.BROKEN: "bold red", Severity.WEAK: "red", Severity.NOTE: "yellow"}
@@ -75,15 +74,15 @@ class _Clients:
         columns = zip(_OF_A_CLIENT, *named, strict=True)
         widths = [max(cell_len(head), *(cell.cell_len for cell in cells)) for head, *cells in columns]
         reasons = max((reason.cell_len for *_, reason in self._rows), default=0)
-        left = room - sum(widths) - len(_BESIDE) * len(widths)
+        left = room - sum(widths) - len(BETWEEN) * len(widths)
         if left < max(min(reasons, _REASON), len(_WHY)):
             yield from self._narrow(console, room)
             return
         widths.append(max(min(reasons, left), len(_WHY)))
-        yield from _beside([Text(word, "bold") for word in (*_OF_A_CLIENT, _WHY)], widths, console)
-        yield Text("─" * (sum(widths) + len(_BESIDE) * (len(widths) - 1)))
+        yield from beside([Text(word, "bold") for word in (*_OF_A_CLIENT, _WHY)], widths, console)
+        yield Text("─" * (sum(widths) + len(BETWEEN) * (len(widths) - 1)))
         for name, cells, reason in self._rows:
-            yield from _beside([name, *cells, reason], widths, console)
+            yield from beside([name, *cells, reason], widths, console)
 
     def _narrow(self, console: Console, room: int) -> Iterator[RenderableType]:
         """Give a row for each client, and below it its reason; only names of clients are folded, between words."""
@@ -98,52 +97,11 @@ class _Clients:
                 yield from (name, Padding(Text(" ").join(cells), (0, 0, 0, 2)))
             else:
                 row, wide = (cells, widths) if cells[1] else (cells[:1], [rest])
-                yield from _beside([name, *row], [first, *wide], console, between=" ")
+                yield from beside([name, *row], [first, *wide], console, between=" ")
             if name is head[0]:
                 yield Text("─" * min(room, first + 1 + rest))
             if reason:
                 yield Padding(reason, (0, 0, 0, 2))
-
-
-def _beside(
-    cells: Sequence[Text], widths: Sequence[int], console: Console, *, between: str = _BESIDE
-) -> Iterator[Text]:
-    """Give the lines of cells beside each other; one that is wider than its column is folded, between words.
-
-    A table of rich's measures and renders each cell by itself, which takes ten times as long.
-    """
-    columns = [
-        cell.wrap(console, width, overflow="fold") if cell.cell_len > width or "\n" in cell.plain else [cell]
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    for parts in zip_longest(*columns, fillvalue=Text()):
-        line, end = Text(no_wrap=True, overflow="ignore"), 0
-        for part, width in zip(parts, widths, strict=True):
-            if part:
-                line.append(" " * (end - line.cell_len)).append_text(part)
-            end += width + len(between)
-        yield line
-
-
-class _TwoColumns:
-    """Rows of two cells: the first as wide as it has to be, the second folded where it is wider than the rest."""
-
-    def __init__(self, rows: Sequence[tuple[Text, Text]], head: tuple[str, str] | None = None) -> None:
-        self._rows = rows
-        self._head = head
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        head = [tuple(Text(word, "bold") for word in self._head)] if self._head else []
-        lengths = [
-            [max(line.cell_len for line in cell.split(allow_blank=True)) for cell in row]
-            for row in (*head, *self._rows)
-        ]
-        first, second = map(max, zip(*lengths, strict=True)) if lengths else (0, 0)
-        widths = [first, min(second, max(options.max_width - first - len(_BESIDE), 1))]
-        for row in (*head, *self._rows):
-            yield from _beside(row, widths, console)
-            if row in head:
-                yield Text("─" * (sum(widths) + len(_BESIDE)))
 
 
 def _got(client: ClientResult) -> tuple[Text, Text, Text]:
@@ -214,7 +172,7 @@ def _findings(findings: Iterable[Finding]) -> RenderableType:
             Text("fix: ", _DIM).append_text(_text(each.remedy)),
         )
         rows.append((Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines)))
-    return _TwoColumns(rows)
+    return TwoColumns(rows)
 
 
 def deviations(rows: Sequence[Row]) -> RenderableType:
@@ -258,7 +216,7 @@ def _protocols(posture: Posture) -> RenderableType:
             more = "" if order.complete else f"{', ' if suites else ''}and perhaps more"
             cell.append(plain(f"{kind}{suites}{more}"), "default")
         rows.append((Text(str(version)), cell))
-    return _TwoColumns(rows, head=("Protocol", "Offered, and its suites, best first; [ a | b ]: equal preference"))
+    return TwoColumns(rows, head=("Protocol", "Offered, and its suites, best first; [ a | b ]: equal preference"))
 
 
 def _offer(version: ProtocolVersion, offer: Offer | None, words: tuple[str, str, str]) -> Text:
@@ -299,7 +257,7 @@ def _facts(posture: Posture) -> RenderableType:
     honoured = fallback_scsv(posture.fallback_scsv)
     if posture.fallback_scsv is not None or "TLS_FALLBACK_SCSV" in posture.gaps:
         rows.append(("TLS_FALLBACK_SCSV", Text(honoured, "" if posture.fallback_scsv else _UNSURE)))
-    return _TwoColumns([(Text(label), fact) for label, fact in rows])
+    return TwoColumns([(Text(label), fact) for label, fact in rows])
 
 
 def _listed(names: Sequence[str], *, complete: bool) -> tuple[str, str]:
