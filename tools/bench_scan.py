@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from tests.unit.servers import say, serving, stay_silent
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATED = 7
+PAIRS = 21
+START = [sys.executable, "-c", "import ssl, asyncio, json, rich.console"]
+"""What the start of a scan is compared with."""
 TARGETS = (125, 500)
 
 
@@ -42,6 +45,31 @@ def median(what: Callable[[], object]) -> float:
     return statistics.median(seconds(what) for _ in range(REPEATED))
 
 
+def cost(command: Sequence[str]) -> tuple[float, float]:
+    """Return the seconds that a command takes, on the clock and of the processors."""
+
+    def of_processors() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = of_processors()
+    return seconds(lambda: process.run(command, timeout=60)), of_processors() - before
+
+
+def ratios(command: Sequence[str], other: Sequence[str]) -> tuple[float, float]:
+    """Return how many times as long a command takes as another one: of medians, run in turn, so that both are held up.
+
+    Returns:
+        The ratio on the clock and that of the processors.
+    """
+    costs = [(cost(command), cost(other)) for _ in range(PAIRS)]
+    clock, processors = (
+        statistics.median(one[kind] for one, _ in costs) / statistics.median(two[kind] for _, two in costs)
+        for kind in (0, 1)
+    )
+    return clock, processors
+
+
 def measure(address: Address) -> dict[str, float]:
     """Measure everything on one server."""
     target, clients = Target(address, HOST), built_in().of("seed")
@@ -51,6 +79,8 @@ def measure(address: Address) -> dict[str, float]:
     found["ratio to testssl.sh"] = found["testssl.sh -p -c, s"] / found["6 versions and 35 clients, s"]
     command = [sys.executable, "-m", "meshproof", "scan", str(address), "--sni", HOST]
     found["meshproof scan with 35 clients, s"] = median(lambda: process.run(command, timeout=60))
+    clock, processors = ratios(command, START)
+    found["ratio to the imports of START, clock"], found["ratio to them, processors"] = clock, processors
     bare = [*command, "--clients", "none"]
     found["meshproof scan without clients, s"] = median(lambda: process.run(bare, timeout=60))
     found["sslyze, s"] = seconds(lambda: sslyze.scan([sslyze.Target(address, HOST)]))
