@@ -51,7 +51,7 @@ def command(*, before: str, after: str, json_file: Path | None, junit_file: Path
         write(json_file, json.dumps(_document(before, after, compared), indent=1) + "\n")
     if junit_file:
         _save_junit(junit_file, compared)
-    rows = [change for _, each in compared for change in each]
+    rows = [change for _, changed in compared for change in changed]
     code = exit_code(deviates=any(row.known for row in rows), unknown=any(row.unknown for row in rows))
     if code:
         raise click.exceptions.Exit(code)

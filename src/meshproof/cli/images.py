@@ -70,5 +70,5 @@ def list_versions() -> None:
 def matrix() -> None:
     """Print the pairs of versions that continuous integration runs, as JSON."""
     tried = configuration()["registry"]["istio"]
-    pairs = [{"istio": istio, "kubernetes": each} for istio, versions in tried.items() for each in versions]
+    pairs = [{"istio": istio, "kubernetes": version} for istio, versions in tried.items() for version in versions]
     print(json.dumps({"include": pairs}))  # noqa: T201 - it is read by a program

@@ -28,10 +28,13 @@ def changes_of_certificates(before: Posture, after: Posture) -> Iterator[Change]
 def _by_kind(certificates: Iterable[Certificate]) -> dict[str, Certificate]:
     """Return the certificates by the row that each has; those after the first of a kind have a number."""
     by_kind: dict[str, Certificate] = {}
-    for each in sorted(certificates, key=lambda each: (each.subject, each.names, each.fingerprint, each.chain)):
-        kind = f"{each.key.partition(' ')[0]} certificate"
+    for certificate in sorted(
+        certificates,
+        key=lambda certificate: (certificate.subject, certificate.names, certificate.fingerprint, certificate.chain),
+    ):
+        kind = f"{certificate.key.partition(' ')[0]} certificate"
         number = sum(name.startswith(kind) for name in by_kind) + 1
-        by_kind[kind if number == 1 else f"{kind} {number}"] = each
+        by_kind[kind if number == 1 else f"{kind} {number}"] = certificate
     return by_kind
 
 
@@ -50,21 +53,21 @@ def _one_certificate(
 ) -> Iterator[Change]:
     """Compare two certificates of a kind: what counts has a row each; one that is new and the same in it is renewed."""
     aspects: dict[str, Callable[[Certificate, datetime], str | None]] = {
-        "subject": lambda each, _: each.subject if was_read(each.subject) else None,
-        "names": lambda each, _: _names(each) if all(map(was_read, each.names)) else None,
-        "issuer": lambda each, _: each.issuer if was_read(each.issuer) else None,
-        "key": lambda each, _: each.key if was_read(each.key) else None,
-        "signature": lambda each, _: each.signature if was_read(each.signature) else None,
+        "subject": lambda certificate, _: certificate.subject if was_read(certificate.subject) else None,
+        "names": lambda certificate, _: _names(certificate) if all(map(was_read, certificate.names)) else None,
+        "issuer": lambda certificate, _: certificate.issuer if was_read(certificate.issuer) else None,
+        "key": lambda certificate, _: certificate.key if was_read(certificate.key) else None,
+        "signature": lambda certificate, _: certificate.signature if was_read(certificate.signature) else None,
     }
     leaves = before[0], after[0]
     same = leaves[0].fingerprint == leaves[1].fingerprint
     rows = [] if same else [Change(f"{what} {aspect}", say(*before), say(*after)) for aspect, say in aspects.items()]
     rows.append(Change(f"{what} lifetime", _lifetime(*before), _lifetime(*after)))
-    by_subject = any(not each.fingerprint for leaf in leaves for each in leaf.intermediates)  # of an older document
+    by_subject = any(not sent.fingerprint for leaf in leaves for sent in leaf.intermediates)  # of an older document
     first, last = (_chain(*side, by_subject=by_subject) for side in (before, after))
     rows.append(Change(f"{what} chain", first, last))
     yield from rows
-    if not same and all(each.before == each.after and not each.unknown for each in rows):
+    if not same and all(row.before == row.after and not row.unknown for row in rows):
         reason = "Renewed: its names, issuer, key and signature algorithm are the same."
         yield Change(what, _issue(leaves[0]), _issue(leaves[1]), reason, renewed=True)
 
@@ -85,7 +88,7 @@ def _chain(certificate: Certificate, now: datetime, *, by_subject: bool) -> str:
     """Return the intermediates without what a renewal of one changes, unless it is out of its lifetime."""
     if by_subject:
         return "; ".join(certificate.chain) or "none"
-    return "; ".join(_link(each, now) for each in certificate.intermediates) or "none"
+    return "; ".join(_link(sent, now) for sent in certificate.intermediates) or "none"
 
 
 def _link(certificate: Certificate, now: datetime) -> str:

@@ -172,7 +172,7 @@ def group_order(posture: Posture, version: ProtocolVersion) -> GroupOrder:
     for order in posture.groups:
         if order.version is version:
             return order
-    asked = posture.listed and version is next((each for each in _WITH_CURVES if each in posture.offered), None)
+    asked = posture.listed and version is next((newest for newest in _WITH_CURVES if newest in posture.offered), None)
     return GroupOrder(version=version, groups=(), complete=asked or offered(posture, version) is Offered.NOT_OFFERED)
 
 
@@ -202,9 +202,9 @@ def at_least(worst: Severity) -> tuple[Severity, ...]:
 
 def _bad(findings: Iterable[Finding], worst: Severity) -> tuple[Row, ...]:
     return tuple(
-        Row(f"{each.severity}: {each.id}", _expected(worst), "; ".join(each.what), why=each.why)
-        for each in findings
-        if each.severity in at_least(worst)
+        Row(f"{finding.severity}: {finding.id}", _expected(worst), "; ".join(finding.what), why=finding.why)
+        for finding in findings
+        if finding.severity in at_least(worst)
     )
 
 

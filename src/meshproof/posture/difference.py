@@ -100,8 +100,8 @@ def _lists(what: str, before: _List, after: _List) -> Iterator[Change]:
         yield Change(what if complete else f"{what}, as far as known", f"removed: {gone}", f"added: {new}")
     if not complete:
         lists = (
-            f"{', '.join(each.names) or 'none'}{'' if each.complete else ', and perhaps more'}"
-            for each in (before, after)
+            f"{', '.join(side.names) or 'none'}{'' if side.complete else ', and perhaps more'}"
+            for side in (before, after)
         )
         yield Change(what, before.text, after.text, "Seen: {}. Now: {}.".format(*lists))
 

@@ -59,7 +59,7 @@ _OF_A_CERTIFICATE = ("names", "issuer", "key", "days_left")
 _ALL = "all"
 _ENDS = {outcome.value: outcome for outcome in Outcome if outcome not in UNDECIDED | {Outcome.NEGOTIATED}}
 """What can become of a client certificate, as it is written."""
-_AUTHENTICATIONS = [str(each) for each in ClientAuthentication if each is not ClientAuthentication.UNKNOWN]
+_AUTHENTICATIONS = [str(kind) for kind in ClientAuthentication if kind is not ClientAuthentication.UNKNOWN]
 _KEY_KINDS = {"RSA": "RSA", "DSA": "DSA", "EC": "EC", "ECDSA": "EC"}
 _KEYS_WITHOUT_SIZE = ("Ed25519", "Ed448")
 
@@ -88,7 +88,7 @@ def read(path: Path, clients: Mapping[str, str]) -> Expectations:
         versions=frozenset(map(_protocol, _not_empty(top["versions"]))) if "versions" in top else None,
         ciphers={version: _listing(node, _suite) for version, node in ciphers.items()},
         groups=_listing(top["groups"], _group) if "groups" in top else None,
-        alpn=_words(top.get("alpn"), lambda each: each.among(APPLICATION_PROTOCOLS)),
+        alpn=_words(top.get("alpn"), lambda node: node.among(APPLICATION_PROTOCOLS)),
         client_authentication=authentication.among(_AUTHENTICATIONS) if authentication else None,
         client_certificate=accepted.among((ACCEPTED, REFUSED)) if accepted else None,
         credential=_end(end) if end else None,
@@ -231,7 +231,7 @@ def _alike(node: Node) -> list[Node]:
 def _listing(node: Node, read_one: Callable[[Node], str]) -> Listing:
     names = _names(node)
     order = node.fields()["order"].flag() if names is not node and "order" in node.fields() else False
-    ranks = tuple([read_one(each) for each in _alike(rank)] for rank in names.items())
+    ranks = tuple([read_one(node) for node in _alike(rank)] for rank in names.items())
     for name, count in Counter(name for rank in ranks for name in rank).items():
         if count > 1:
             raise node.wrong(f"has {name!r} twice")
@@ -266,7 +266,7 @@ def _not_empty(node: Node) -> list[Node]:
 def _gets(node: Node) -> dict[str, str]:
     spellings: Mapping[str, Callable[[Node], str]] = {
         "protocol": _protocol,
-        "cipher": lambda each: _negotiated(_known_suite(each)),
+        "cipher": lambda node: _negotiated(_known_suite(node)),
         "forward_secrecy": Node.text,
     }
     return {key: spellings[key](value) for key, value in _filled(node, GETS).items()}

@@ -73,7 +73,7 @@ def _groups(expectations: Expectations, posture: Posture) -> Iterator[Row]:
         return
     lists = []
     for order in posture.groups:
-        names = [frozenset([group(each)]) for each in order.groups]
+        names = [frozenset([group(one)]) for one in order.groups]
         ranks = tuple(names) if order.server_decides else (_union(tuple(names)),)
         lists.append((f"{order.version} groups", ranks))
     complete = all_groups_known(posture) and not (
@@ -131,16 +131,16 @@ def _certificates(expectations: Expectations, posture: Posture) -> Iterator[Row]
     if wanted == ExpectedCertificate():
         return
     complete = posture.listed and posture.certificates_complete
-    for each in posture.certificates:
-        yield from _one_certificate(wanted, each, posture)
+    for certificate in posture.certificates:
+        yield from _one_certificate(wanted, certificate, posture)
     if wanted.keys is not None:
-        keys = frozenset(each.key for each in posture.certificates)
+        keys = frozenset(certificate.key for certificate in posture.certificates)
         read_all = all(map(was_read, keys))
         yield _names_row(
             "certificate keys", wanted.keys, frozenset(filter(was_read, keys)), complete=complete and read_all
         )
     elif not posture.certificates or not complete:
-        seen_ones = _listed(each.subject for each in posture.certificates)
+        seen_ones = _listed(certificate.subject for certificate in posture.certificates)
         more = "" if complete else ", and perhaps more"
         yield row("certificates", "all of them as expected", f"{seen_ones}{more}", met=False, known=complete)
 

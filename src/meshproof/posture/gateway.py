@@ -159,9 +159,11 @@ def _settings(where: str, tls: Mapping[str, Node]) -> Iterator[Finding]:
         yield _warning("cipher-suites-ignored", where, "leave them out", reason=reason)
     elif names and oldest == "TLSV1_3":
         yield _warning("cipher-suites-ignored", where, "leave them out", reason="on TLS 1.3")
-    for each in dropped_by_istio(names):
-        remedy = f"servers[].tls.cipherSuites: [{each.instead}]" if each.instead else "leave it out"
-        yield _warning("dropped-by-istio", where, remedy, cipher=each.name, fault=each.why, applies=each.applies)
+    for dropped in dropped_by_istio(names):
+        remedy = f"servers[].tls.cipherSuites: [{dropped.instead}]" if dropped.instead else "leave it out"
+        yield _warning(
+            "dropped-by-istio", where, remedy, cipher=dropped.name, fault=dropped.why, applies=dropped.applies
+        )
     # An operator of BoringSSL may stand for anything.
     old_ones = any(accepted(name) and (name in LEGACY or name not in CIPHERS) for name in names)
     if oldest in _OLD and in_force and not old_ones:

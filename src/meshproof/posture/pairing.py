@@ -44,8 +44,10 @@ def pairs(before: Sequence[Posture], after: Sequence[Posture]) -> list[Pair]:
     left = dict(enumerate(new))
     for why, key in keys:
         for value in dict.fromkeys(key(posture) for _, posture in old):
-            firsts = [place for place, (_, each) in enumerate(old) if place not in partners and key(each) == value]
-            lasts = [place for place, (_, each) in left.items() if key(each) == value]
+            firsts = [
+                place for place, (_, posture) in enumerate(old) if place not in partners and key(posture) == value
+            ]
+            lasts = [place for place, (_, posture) in left.items() if key(posture) == value]
             several = len(firsts) > 1 or len(lasts) > 1
             for first, last in zip(firsts, lasts, strict=False) if value else ():
                 (name, posture), (other, partner) = old[first], left.pop(last)

@@ -221,12 +221,12 @@ def _chain(leaf: Certificate, name: str) -> Iterator[Finding]:
     chain = (leaf, *leaf.intermediates)
     wrong, roots = [], []
     for place, (before, sent) in enumerate(pairwise(chain), start=1):
-        earlier = [each.fingerprint for each in chain[:place]]
+        earlier = [certificate.fingerprint for certificate in chain[:place]]
         if sent.fingerprint and sent.fingerprint in earlier:
             wrong.append(f"{sent.subject} is sent twice")
         elif not _may_certify(sent, before):
-            others = [each for each in chain if each.fingerprint != sent.fingerprint]
-            out_of_order = any(_may_certify(sent, each) for each in others)
+            others = [certificate for certificate in chain if certificate.fingerprint != sent.fingerprint]
+            out_of_order = any(_may_certify(sent, certificate) for certificate in others)
             wrong.append(
                 f"{sent.subject} is out of order" if out_of_order else f"{sent.subject} certifies none of the others"
             )

@@ -66,7 +66,7 @@ class _Clients:
     """The table of clients, which is laid out by the room that there is: no name of a suite is ever cut."""
 
     def __init__(self, results: Sequence[ClientResult]) -> None:
-        self._rows = [(_text(each.name), _got(each), _reason(each)) for each in results]
+        self._rows = [(_text(client.name), _got(client), _reason(client)) for client in results]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         room = options.max_width
@@ -139,7 +139,11 @@ def _by_severity(findings: Iterable[Finding]) -> str:
     """Return how many there are of each severity, such as ``3 weak, 1 note``; empty when there are none."""
     count = Counter(finding.severity for finding in findings)
     words = {Severity.NOTE: ("note", "notes")}
-    return ", ".join(_count(count[each], *words.get(each, (str(each), str(each)))) for each in Severity if count[each])
+    return ", ".join(
+        _count(count[severity], *words.get(severity, (str(severity), str(severity))))
+        for severity in Severity
+        if count[severity]
+    )
 
 
 def verdict(findings: Sequence[Finding], *, unknown: bool = False, other_server: str | None = None) -> RenderableType:
@@ -165,13 +169,13 @@ def gateway(file: str, findings: Sequence[Finding]) -> RenderableType:
 
 def _findings(findings: Iterable[Finding]) -> RenderableType:
     rows = []
-    for each in findings:
+    for finding in findings:
         lines = (
-            _text("; ".join(each.what), "bold"),
-            _text(each.why).append(f" [{each.source}]", _DIM),
-            Text("fix: ", _DIM).append_text(_text(each.remedy)),
+            _text("; ".join(finding.what), "bold"),
+            _text(finding.why).append(f" [{finding.source}]", _DIM),
+            Text("fix: ", _DIM).append_text(_text(finding.remedy)),
         )
-        rows.append((Text(f"{each.severity}\n{each.id}", _SEVERITIES[each.severity]), Text("\n").join(lines)))
+        rows.append((Text(f"{finding.severity}\n{finding.id}", _SEVERITIES[finding.severity]), Text("\n").join(lines)))
     return TwoColumns(rows)
 
 
@@ -197,11 +201,11 @@ def changes(rows: Sequence[Change]) -> RenderableType:
     if not rows:
         return Text("Nothing changed.", _GOOD)
     table = _table("What", "Before", "After", "Reason")
-    for each in rows:
-        style = _UNSURE if each.unknown else _DIM if each.renewed else ""
-        sides = (_text(side if side is not None else "unknown", style) for side in (each.before, each.after))
-        table.add_row(_text(each.what), *sides, _text(each.reason, _DIM))
-    return Group(table, Text("Nothing else changed.", _GOOD)) if all(each.renewed for each in rows) else table
+    for change in rows:
+        style = _UNSURE if change.unknown else _DIM if change.renewed else ""
+        sides = (_text(side if side is not None else "unknown", style) for side in (change.before, change.after))
+        table.add_row(_text(change.what), *sides, _text(change.reason, _DIM))
+    return Group(table, Text("Nothing else changed.", _GOOD)) if all(change.renewed for change in rows) else table
 
 
 def _protocols(posture: Posture) -> RenderableType:
@@ -240,11 +244,16 @@ def _facts(posture: Posture) -> RenderableType:
         rows.append(("DH", Text(", ".join(f"{bits} bits" for bits in posture.dh_bits))))
     if posture.listed:
         rows.append(("ALPN", _text(*_listed(posture.alpn, complete=posture.alpn_complete))))
-    for each in posture.certificates:
-        until = f"{each.not_before:%Y-%m-%d} to {each.not_after:%Y-%m-%d}"
-        lines = [f"{each.subject}, {each.key}, {each.signature}, {until}", f"names: {', '.join(each.names) or 'none'}"]
-        lines.append(f"issuer: {each.issuer}")
-        lines += [f"then: {sent.subject}, {sent.key}, until {sent.not_after:%Y-%m-%d}" for sent in each.intermediates]
+    for certificate in posture.certificates:
+        until = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+        lines = [
+            f"{certificate.subject}, {certificate.key}, {certificate.signature}, {until}",
+            f"names: {', '.join(certificate.names) or 'none'}",
+        ]
+        lines.append(f"issuer: {certificate.issuer}")
+        lines += [
+            f"then: {sent.subject}, {sent.key}, until {sent.not_after:%Y-%m-%d}" for sent in certificate.intermediates
+        ]
         rows.append(("Certificate", Text("\n").join(_text(line) for line in lines)))
     if posture.listed and not (posture.certificates and posture.certificates_complete):
         more = "perhaps another" if posture.certificates else "none" if posture.certificates_complete else "unknown"

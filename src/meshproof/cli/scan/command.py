@@ -152,7 +152,7 @@ def _scan(targets: Sequence[Target], options: Options) -> tuple[list[Posture], s
                 status.update(so_far())
 
         complete = scan(places, options, take, interruptible=True)
-    ordered = sorted(postures, key=lambda each: (places.get(each.target, len(places)), each.endpoint or ""))
+    ordered = sorted(postures, key=lambda posture: (places.get(posture.target, len(places)), posture.endpoint or ""))
     return ordered, "" if complete else f"Interrupted: {so_far()} were scanned."
 
 

@@ -49,6 +49,6 @@ def save_junit(file: Path, found: Found) -> None:
     ]
     if found.manifest:
         bad = comparison.at_least(found.asked.fail_on) if found.asked.fail_on else ()
-        cases = [Case.of_finding(each, fails=each.severity in bad) for each in found.manifest.findings]
+        cases = [Case.of_finding(finding, fails=finding.severity in bad) for finding in found.manifest.findings]
         suites.append((found.manifest.file, cases or [Case("settings")]))
     write(file, junit_xml(suites))

@@ -48,7 +48,12 @@ def tell(found: Found, *, aside: bool) -> None:
 
 def _tell_of_certificate(rows: Sequence[tuple[str, Sequence[Row]]]) -> None:
     """Print what became of the client certificate, where it is not what the user had in mind."""
-    ours = [(plain(name), row) for name, each in rows for row in each if row.what == comparison.CLIENT_CERTIFICATE]
+    ours = [
+        (plain(name), row)
+        for name, rows_of_one in rows
+        for row in rows_of_one
+        if row.what == comparison.CLIENT_CERTIFICATE
+    ]
     for name, row in ours:
         if row.seen == Outcome.CLIENT_CERT_NOT_REQUESTED.value:
             complain(f"{name} asked for no client certificate, so that the one of --cert was not sent.")
