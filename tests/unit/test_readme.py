@@ -37,7 +37,7 @@ def files(tmp_path: Path) -> Path:
     """The files that the commands read, in the directory in which they are run."""
     (expectations,) = re.findall(r"^```yaml\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)
     (tmp_path / "tls.yaml").write_text(expectations)
-    shutil.copy(SCENARIOS / "passthrough.yaml", tmp_path / "gateway.yaml")
+    shutil.copy(SCENARIOS / "gateway" / "passthrough.yaml", tmp_path / "gateway.yaml")
     credential(tmp_path, TRUSTED)
     return tmp_path
 
