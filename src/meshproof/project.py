@@ -23,13 +23,15 @@ from typing import Any
 
 from meshproof.errors import BadProject
 
-_PLACES = {
+PLACES = {
     "scenarios": "manifests/scenarios",
     "applications": "manifests/apps",
     "certificates": "manifests/certificates.yaml",
     "artifacts": "artifacts",
 }
-_VERSIONS = ("istio", "kubernetes", "envoy")
+"""Where the files of a project are, if it does not say."""
+COMPONENTS = ("istio", "kubernetes", "envoy")
+"""What it can name the version of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Project:
 
     @classmethod
     def _read(cls, root: Path, tool: Mapping[str, Any], *, declared: bool) -> Project:
-        known = (*_PLACES, *_VERSIONS)
+        known = (*PLACES, *COMPONENTS)
         for name, value in tool.items():
             if name not in known:
                 raise BadProject(
@@ -80,8 +82,8 @@ class Project:
                 )
             if not isinstance(value, str):
                 raise BadProject(f"{root / 'pyproject.toml'}: {name} of [tool.meshproof] should be text.")
-        where = {name: root / tool.get(name, default) for name, default in _PLACES.items()}
-        return cls(root, **where, versions={name: tool[name] for name in _VERSIONS if name in tool}, declared=declared)
+        where = {name: root / tool.get(name, default) for name, default in PLACES.items()}
+        return cls(root, **where, versions={name: tool[name] for name in COMPONENTS if name in tool}, declared=declared)
 
 
 def as_typed_here(path: Path) -> Path:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
+import click
+import pytest
+
+from meshproof.certificates.tree import read
+from meshproof.cli.main import app
 from meshproof.machine.process import run
+from meshproof.project import COMPONENTS, PLACES
 from meshproof.settings import TIMEOUTS
 from tests.support.checkout import APPLICATIONS, ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+DOCUMENTS = {
+    str(file.relative_to(ROOT)): file.read_text()
+    for file in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))
+}
+COMMANDS = [
+    pytest.param(line, id=f"{name}: {line}")
+    for name, text in DOCUMENTS.items()
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for line in re.findall(
+        r"^(?:\$ )?((?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?(?:make|meshproof|pytest)\b[^#\n]*)", block, re.MULTILINE
+    )
+]
 
 
 def shown(document: str, name: str) -> str:
@@ -34,3 +53,56 @@ def test_the_scenario_of_contributing_is_whole(tmp_path: Path) -> None:
         "tests/e2e/gateway/test_server_name.py::test_its_name",
         "tests/e2e/gateway/test_server_name.py::test_another_name",
     ]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_link_leads_somewhere(name: str) -> None:
+    """What a document names beside itself is there."""
+    links = [link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)]+)\)", DOCUMENTS[name])]
+    assert [link for link in links if link and not ((ROOT / name).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_can_be_given_so(line: str) -> None:
+    """Each command in a document is one that there is, with options that it has.
+
+    Those of `meshproof scan`, `diff` and `clients` are run by `test_scan_document.py`, those for a repository of one's
+    own by `make own`, and the targets that continuous integration runs by it.
+    """
+    words = [word for word in shlex.split(line) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    program, *arguments = words
+    match Path(program).name:
+        case "make":
+            targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert set(arguments) <= set(targets)
+        case "pytest":
+            options = {word.partition("=")[0] for word in arguments if word.startswith("-")}
+            known = run([sys.executable, "-m", "pytest", "--help"], cwd=ROOT, timeout=TIMEOUTS.program)
+            assert [option for option in options if option not in known] == []
+        case "meshproof":
+            command: click.Command | None = app
+            context = click.Context(app)
+            while isinstance(command, click.Group):
+                name, command, arguments = command.resolve_command(context, arguments)
+                context = click.Context(command or app, parent=context, info_name=name)
+            assert command
+            command.make_parser(context).parse_args([*arguments])
+
+
+def test_the_keys_of_a_project_are_those_that_it_can_have() -> None:
+    """The table says each key once, with its default."""
+    table = re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \| (?:`([^`]+)`)? *\|", DOCUMENTS["docs/own-repository.md"], re.MULTILINE
+    )
+    keys = {key: default for names, default in table for key in re.findall(r"`(\w+)`", names)}
+    assert keys == {**PLACES, **dict.fromkeys(COMPONENTS, "")}
+
+
+def test_the_certificates_that_are_shown_can_be_had(tmp_path: Path) -> None:
+    """The file is without fault, and its certificates are as the text says."""
+    (example,) = re.findall(r"^```yaml\n(shop: .*?)^```", DOCUMENTS["docs/own-repository.md"], re.MULTILINE | re.DOTALL)
+    file = tmp_path / "certificates.yaml"
+    file.write_text(example)
+    certificates = read(file)
+    assert certificates["shop.example"].names == ("shop.example", "www.shop.example")
+    assert certificates["late buyer"].not_after < certificates["buyer"].not_after

@@ -1,4 +1,4 @@
-"""The tree of errors and the exit codes: each error has a code, and the README's table has them all."""
+"""The tree of errors and the exit codes: each error has a code, and the table in the documents has them all."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_each_code_is_of_an_error_or_of_an_end() -> None:
 
 
 def test_the_readme_has_each_code() -> None:
-    """The table of exit codes in the README has each once, in order."""
-    _, _, section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Exit codes")
+    """The table of exit codes has each once, in order."""
+    _, _, section = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("## Exit codes")
     section = section.partition("\n## ")[0]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(ExitCode)
 

@@ -46,7 +46,7 @@ def test_each_address_of_a_name_is_a_target() -> None:
 def test_the_example_in_readme(tmp_path: Path) -> None:
     """It runs as it stands there, and prints a line for each target."""
     (code,) = re.findall(
-        r"^```python\n(import asyncio\n.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```python\n(import asyncio\n.*?)^```", (ROOT / "docs" / "scan.md").read_text(), re.MULTILINE | re.DOTALL
     )
     script = tmp_path / "example.py"
     script.write_text(code)

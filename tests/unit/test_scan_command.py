@@ -137,9 +137,11 @@ def suites(path: Path) -> dict[str, dict[str, tuple[str, str] | None]]:
     return found
 
 
-def test_the_example_of_the_readme_holds_on_a_healthy_server(tmp_path: Path) -> None:
+def test_the_example_of_the_document_holds_on_a_healthy_server(tmp_path: Path) -> None:
     """Whoever copies it sees it pass: the clients that it names are simulated."""
-    example = re.search(r"^```yaml\n(versions: .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    example = re.search(
+        r"^```yaml\n(versions: .*?)^```", (ROOT / "docs" / "scan.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert example
     context = server_context(SERVER, oldest=TLS_1_2, newest=TLS_1_3)
     context.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")

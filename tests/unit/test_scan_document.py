@@ -1,4 +1,4 @@
-"""What README shows of `scan`, `diff` and `clients` is run as it stands there; only host names become a server's."""
+"""What docs/scan.md shows is run as it stands there; only the names of hosts become the address of a server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from tests.support.checkout import ROOT, SCENARIOS
 from tests.unit.certificates import OURS, TRUSTED, UNKNOWN
 from tests.unit.servers import server_context, serving, speak, tls
 
-README = (ROOT / "README.md").read_text()
-SECTION = README.partition("\n## Scanning an endpoint\n")[2].partition("\n## ")[0]
+SECTION = (ROOT / "docs" / "scan.md").read_text()
 MESHPROOF = ".venv/bin/meshproof"
 COMMANDS = [shlex.split(line, comments=True) for line in re.findall(rf"^{MESHPROOF} .*$", SECTION, re.MULTILINE)]
 WRITTEN = ("--save", "--html", "--junit")
@@ -44,7 +43,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def healthy() -> Iterator[Address]:
-    """A server with nothing weak, and as the expectations in README want it."""
+    """A server with nothing weak, and as the expectations in the document want it."""
     context = server_context(LEAF, oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_3)
     context.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")
     with serving(speak(context)) as address:
@@ -52,13 +51,13 @@ def healthy() -> Iterator[Address]:
 
 
 def credential(directory: Path, client: Leaf) -> None:
-    """Write a client certificate and its key under the names that README gives them."""
+    """Write a client certificate and its key under the names that the document gives them."""
     (directory / "client.pem").write_bytes(client.chain_pem)
     (directory / "client.key").write_bytes(client.key_pem)
 
 
 def shown(*words: str) -> list[str]:
-    """Return the one command in README that has these words."""
+    """Return the one command in the document that has these words."""
     (command,) = [command for command in COMMANDS if set(words) <= set(command)]
     return command
 
@@ -70,7 +69,7 @@ def at(command: list[str], server: Address) -> list[str]:
 
 
 def exit_code(command: list[str], directory: Path) -> int:
-    """Run a command of README; return how it ended."""
+    """Run a command of the document; return how it ended."""
     environment = {"MESHPROOF_CLIENTS": str(directory / "clients.json"), "COLUMNS": "200", "NO_COLOR": "1"}
     try:
         run(command, env=environment, cwd=directory, timeout=TIMEOUTS.program)
@@ -102,7 +101,7 @@ def test_every_command_works_in_the_order_of_readme(files: Path, healthy: Addres
 
 @pytest.mark.parametrize("option", ["--expect", "--fail-on"])
 def test_a_weak_server_ends_them_with_1(files: Path, option: str) -> None:
-    """As README says beside the command."""
+    """As the document says beside the command."""
     with serving(tls(LEAF, oldest=OLD)) as address:
         assert exit_code(at(shown(option), address), files) == 1
 
@@ -136,7 +135,7 @@ def test_every_option_in_the_table_is_in_the_help() -> None:
 
 
 def test_no_option_of_a_scan_is_left_out() -> None:
-    """Who reads README finds each option of `scan`, in the table or with an example."""
+    """Who reads it finds each option of `scan`, in the table or with an example."""
     options = re.findall(
         r"^  (--[a-z-]+)", run([sys.executable, "-m", "meshproof", "scan", "--help"], timeout=60), re.MULTILINE
     )
