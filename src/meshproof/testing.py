@@ -12,9 +12,10 @@ from meshproof.mesh import CurlEnd, Scenario, Testbed, Transfer, Workload
 from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenarios import Eventually, Step
-from meshproof.tls import Address, Outcome, Posture
+from meshproof.tls import WORDLESS, Address, Outcome, Posture
 
 __all__ = [
+    "WORDLESS",
     "Address",
     "Certificates",
     "CurlEnd",

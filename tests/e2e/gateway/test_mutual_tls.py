@@ -8,13 +8,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from meshproof import http, tls
-from meshproof.certificates.tree import Certificates
 from meshproof.http import Answer
-from meshproof.mesh.scenario import Scenario
-from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenarios import Eventually
-from meshproof.tls import Address, Options, Outcome, Phase, Posture, ProtocolVersion, Target
+from meshproof.testing import Address, Certificates, Eventually, Opinions, Outcome, Posture, Scenario, Server, http, tls
+from meshproof.tls import Options, Phase, ProtocolVersion, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.protocol.hello import SERVER_NAME
 from meshproof.tls.scanner.findings import ClientAuthentication

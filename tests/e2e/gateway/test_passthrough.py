@@ -6,17 +6,26 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from meshproof import http, tls
-from meshproof.certificates.tree import Certificates
 from meshproof.mesh.istio import PROXY
-from meshproof.mesh.scenario import Scenario
-from meshproof.mesh.testbed import Testbed
-from meshproof.mesh.workload import CurlEnd, Workload
 from meshproof.posture.istio import CIPHERS
-from meshproof.pytest_plugin.controls import between, held
-from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenarios import Eventually
-from meshproof.tls import WORDLESS, Address, Answer, Outcome, Posture, ProtocolVersion
+from meshproof.testing import (
+    Address,
+    Certificates,
+    CurlEnd,
+    Eventually,
+    Opinions,
+    Outcome,
+    Posture,
+    Scenario,
+    Server,
+    Testbed,
+    Workload,
+    between,
+    held,
+    http,
+    tls,
+)
+from meshproof.tls import WORDLESS, Answer, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.gateway.seed import WORDLESS_END, end_of
 

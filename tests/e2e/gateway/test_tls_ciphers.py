@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.certificates.tree import Certificates
 from meshproof.posture.verdict import Severity, judge
-from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.tls import Posture, ProtocolVersion
+from meshproof.testing import Certificates, Opinions, Posture, Server
+from meshproof.tls import ProtocolVersion
 from tests.e2e.gateway.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
 
 SERVERS = {

@@ -9,12 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof import http, tls
-from meshproof.certificates.tree import Certificates
-from meshproof.mesh.scenario import Scenario
-from meshproof.pytest_plugin.scans import Opinions, Server
-from meshproof.pytest_plugin.scenarios import Eventually
-from meshproof.tls import WORDLESS, Offered, Outcome, Posture, ProtocolVersion
+from meshproof.testing import Certificates, Eventually, Opinions, Outcome, Posture, Scenario, Server, http, tls
+from meshproof.tls import WORDLESS, Offered, ProtocolVersion
 from tests.e2e.gateway.seed import Row, seed_rows
 
 HOST = "aliyun.com"

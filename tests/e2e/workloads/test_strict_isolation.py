@@ -6,10 +6,7 @@ import json
 
 import pytest
 
-from meshproof.mesh.scenario import Scenario
-from meshproof.mesh.workload import CurlEnd, Transfer, Workload
-from meshproof.pytest_plugin.controls import between, held
-from meshproof.pytest_plugin.scenarios import Eventually
+from meshproof.testing import CurlEnd, Eventually, Scenario, Transfer, Workload, between, held
 
 URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"
