@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from meshproof.cli.options import cluster_name, which_images
+from meshproof.cli.options import cluster_name, cluster_to_keep
 from meshproof.cli.output import program, report
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
 from meshproof.cluster.ports import FIXED, NODES
@@ -15,29 +15,20 @@ from meshproof.docker import daemon
 from meshproof.machine.console import console
 from meshproof.mesh.scenario import on_the_cluster
 from meshproof.mesh.testbed import brought_up
-from meshproof.settings import ImageSource, Settings, cache_directory, check_cluster_name
+from meshproof.settings import Settings, cache_directory, check_cluster_name
 from meshproof.tls import Address
 
 
 @click.command()
-@cluster_name
-@which_images
-def up(
-    *,
-    name: str,
-    images: ImageSource,
-    istio_version: str | None,
-    kubernetes_version: str | None,
-    envoy_version: str | None,
-) -> None:
+@cluster_to_keep
+def up(*, settings: Settings) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
-    settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
     with brought_up(settings) as bed:
         scenarios = (
             ", ".join(on_the_cluster(bed.kube)) or f"no scenario; `{program('meshproof')} apply NAME` changes that"
         )
         facts = {**bed.describe(), "in force": scenarios}
-        _print(name, facts, bed.cluster.kubeconfig_path, bed.gateway)
+        _print(settings.cluster_name, facts, bed.cluster.kubeconfig_path, bed.gateway)
 
 
 @click.command()

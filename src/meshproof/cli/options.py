@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from meshproof.settings import ImageSource
 
 FILE = click.Path(path_type=Path)
 
@@ -54,3 +58,26 @@ def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def cluster_to_keep(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a cluster that is used and kept, as its argument ``settings``."""
+
+    @cluster_name
+    @which_images
+    @wraps(function)
+    def command(
+        *,
+        name: str,
+        images: ImageSource,
+        istio_version: str | None,
+        kubernetes_version: str | None,
+        envoy_version: str | None,
+        **others: Any,  # noqa: ANN401 - those of the command
+    ) -> Any:  # noqa: ANN401 - as above
+        from meshproof.settings import Settings, cache_directory  # noqa: PLC0415 - as above
+
+        versions = (istio_version, kubernetes_version, envoy_version)
+        return function(settings=Settings(name, True, images, *versions, cache=cache_directory()), **others)
+
+    return command

@@ -10,7 +10,7 @@ import click
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import Certificates, read
-from meshproof.cli.options import cluster_name, which_images
+from meshproof.cli.options import cluster_name, cluster_to_keep
 from meshproof.cli.output import program, report
 from meshproof.cluster.kind import kept_cluster
 from meshproof.cluster.kube import Kube
@@ -26,7 +26,7 @@ from meshproof.mesh.manifests import application_files
 from meshproof.mesh.scenario import clear, name_of_scenario, on_the_cluster
 from meshproof.mesh.testbed import brought_up
 from meshproof.project import as_typed_here, current_project
-from meshproof.settings import ImageSource, Settings, cache_directory
+from meshproof.settings import Settings, cache_directory
 
 _HTTP = 80  # the port that speaks no TLS
 _IN_VAIN = 30.0  # seconds that may be waited in vain
@@ -35,25 +35,14 @@ _IN_VAIN = 30.0  # seconds that may be waited in vain
 @click.command("apply")
 @click.argument("scenario")
 @click.option("--step", "steps", metavar="STEP", multiple=True, help="A step to have in force as well; several may be.")
-@cluster_name
-@which_images
-def apply(
-    *,
-    scenario: str,
-    steps: tuple[str, ...],
-    name: str,
-    images: ImageSource,
-    istio_version: str | None,
-    kubernetes_version: str | None,
-    envoy_version: str | None,
-) -> None:
+@cluster_to_keep
+def apply(*, scenario: str, steps: tuple[str, ...], settings: Settings) -> None:
     """Have a scenario in force on the kept cluster, and say how to reach it.
 
     SCENARIO is the way to its manifest, such as gateway/mutual_tls, or the name alone. Where no cluster was kept one is
     brought up. Scenarios that touch nothing in common can be in force at the same time.
     """
     manifest = _manifest(scenario)
-    settings = Settings(name, True, images, istio_version, kubernetes_version, envoy_version, cache=cache_directory())
     faults.check(application_files(), {manifest: None}, read(current_project().certificates))
     with brought_up(settings) as bed:
         others = on_the_cluster(bed.kube)
