@@ -203,8 +203,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             id="a document twice",
         ),
         pytest.param(
-            HTTPBIN, "image: httpbin", "image: httpbin:1",
-            "line 26: Deployment default/httpbin names the image httpbin:1, which is not there: "
+            HTTPBIN, "image: httpbin", "image: httpbn",
+            "line 26: Deployment default/httpbin names the image httpbn, which is not there: "
             "the nearest is 'httpbin'.",
             id="an image that is not there",
         ),

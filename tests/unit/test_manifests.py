@@ -25,7 +25,7 @@ from tests.support.checkout import ROOT, SCENARIOS
 MANIFESTS = ROOT / "manifests"
 APPLIED = [*application_files(), *sorted(SCENARIOS.rglob("*.yaml"))]
 ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
-IMAGES = ImageSet("node", "hub", "tag", **ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
+IMAGES = ImageSet("node", "hub", "tag", ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
 CERTIFICATES = read(MANIFESTS / "certificates.yaml")
 
 # https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/#explicit-protocol-selection
@@ -165,6 +165,13 @@ def test_every_port_declares_its_protocol() -> None:
     ports = [port for each in raw(*APPLIED) if each["kind"] == "Service" for port in each["spec"]["ports"]]
     ports += gateway_service(IMAGES)
     assert [port["name"] for port in ports if not DECLARED.fullmatch(port["name"])] == []
+
+
+def test_an_image_of_ones_own_stays_as_it_is(tmp_path: Path) -> None:
+    """What has a tag or a registry in it is no role."""
+    for image in ("shop:dev", "ghcr.io/me/shop"):
+        (document,) = loaded(tmp_path, deployment(image))
+        assert document["spec"]["template"]["spec"]["containers"][0]["image"] == image
 
 
 def test_a_server_without_a_port_is_given_a_free_one() -> None:

@@ -53,6 +53,10 @@ class Docker:
                 raise self.gone(f"`docker {args[0]}`") from error
             raise
 
+    def has_image(self, name: str) -> bool:
+        """Return whether the daemon has an image of that name."""
+        return bool(self.run("images", "--quiet", name).strip())
+
     def identity(self) -> str:
         """Return the name that the daemon has for itself; no two have the same."""
         return self.run("info", "--format={{.ID}}").strip()

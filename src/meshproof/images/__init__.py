@@ -5,15 +5,25 @@ Both give the same thing, an `ImageSet`, through the same interface, `ImageProvi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from meshproof.docker import Docker
 from meshproof.images.steps import DISK_NEEDED, Progress
+from meshproof.settings import configuration
 
-ROLES = ("httpbin", "nginx", "curl")
-"""What a container of an application can name as its image."""
+
+def roles() -> dict[str, str]:
+    """Return what a container of an application can name as its image, each with its image in a registry."""
+    applications: dict[str, str] = configuration()["applications"]
+    return applications
+
+
+def is_reference(image: str) -> bool:
+    """Return whether a container names an image of its own, such as ``shop:dev``, and not a role."""
+    return "/" in image or ":" in image
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +34,7 @@ class ImageSet:
         node: The image that kind runs as a node.
         istio_hub: Where Istio's `pilot` and `proxyv2` are, as its installer calls it.
         istio_tag: Their tag.
-        httpbin: The image of httpbin, by the name a pod gives.
-        nginx: The image of NGINX.
-        curl: The image of a client with curl and a shell.
+        applications: The images that a manifest can name, by role.
         istioctl: The program that installs that Istio.
         kind: The program that makes the cluster.
         vanilla_envoy: Whether the proxies run upstream Envoy, without the extensions of Istio's own build.
@@ -35,16 +43,10 @@ class ImageSet:
     node: str
     istio_hub: str
     istio_tag: str
-    httpbin: str
-    nginx: str
-    curl: str
+    applications: Mapping[str, str]
     istioctl: Path
     kind: Path
     vanilla_envoy: bool
-
-    def applications(self) -> dict[str, str]:
-        """Return the images that a manifest can name, by role."""
-        return dict(zip(ROLES, (self.httpbin, self.nginx, self.curl), strict=True))
 
 
 class ImageProvider(Protocol):
@@ -62,4 +64,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["DISK_NEEDED", "ROLES", "ImageProvider", "ImageSet"]
+__all__ = ["DISK_NEEDED", "ImageProvider", "ImageSet", "is_reference", "roles"]

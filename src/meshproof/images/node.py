@@ -16,6 +16,7 @@ from typing import IO
 
 from meshproof.docker import Docker
 from meshproof.errors import BuildFailed, CommandFailed, MachineError
+from meshproof.images import roles
 from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
 from meshproof.machine import process
 from meshproof.machine.wait import until
@@ -52,7 +53,7 @@ class NodeImage:
 
     def exists(self, docker: Docker) -> bool:
         """Return whether the daemon has it."""
-        return bool(docker.run("images", "--quiet", self.name).strip())
+        return docker.has_image(self.name)
 
     def build(self, docker: Docker, progress: Progress) -> None:
         """Build it unless it is there; another run that builds it is waited for.
@@ -94,7 +95,7 @@ class NodeImage:
         image("istio/Dockerfile.proxyv2", "proxyv2", *agent, self._part("envoy", "envoy"))
         for name in ("coredns", "pause"):
             image(f"{name}/Dockerfile", name, self._part(name, name))
-        for name in ("httpbin", "nginx", "curl"):
+        for name in roles():
             image(f"{name}/Dockerfile", name)
         image("node/Dockerfile", "node", kubernetes, self.sources / "node" / "rootfs")
         self._bake(docker, scratch)
@@ -131,7 +132,7 @@ class NodeImage:
         for name in process.run([kubeadm, "config", "images", "list", asked], timeout=TIMEOUTS.program).split():
             component = name.rsplit("/", 1)[1].split(":")[0]
             names[name] = component if component in ("coredns", "pause") else "kubernetes"
-        names |= {f"{HUB}/{name}:packages": name for name in ("httpbin", "nginx", "curl")}
+        names |= {f"{HUB}/{name}:packages": name for name in roles()}
         names |= {f"{HUB}/{name}:{self.versions.istio}": name for name in ("pilot", "proxyv2")}
         return names
 

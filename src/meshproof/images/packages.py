@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshproof.docker import Docker
-from meshproof.images import ImageSet, golang
+from meshproof.images import ImageSet, golang, roles
 from meshproof.images.golang import SOURCES
 from meshproof.images.node import HUB, NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
@@ -52,9 +52,7 @@ class PackagesProvider:
             node=self._node().name,
             istio_hub=HUB,
             istio_tag=self.versions.istio,
-            httpbin=f"{HUB}/httpbin:packages",
-            nginx=f"{HUB}/nginx:packages",
-            curl=f"{HUB}/curl:packages",
+            applications={role: f"{HUB}/{role}:packages" for role in roles()},
             istioctl=self._istio().directory(self.cache) / "istioctl",
             kind=golang.tool("kind", self.cache).directory(self.cache) / "kind",
             vanilla_envoy=True,

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.images import ImageSet
+from meshproof.images import ImageSet, roles
 from meshproof.images.golang import tool
 from meshproof.images.steps import Progress, build, missing
 from meshproof.settings import NODE, TIMEOUTS, Versions, configuration
@@ -48,7 +48,7 @@ class RegistryProvider:
         """Return the names of what is not there yet."""
         names = [step.name for step in missing([tool("kind", self.cache)], self.cache)]
         names += [] if self._istioctl().exists() else [f"istioctl {self.versions.istio}"]
-        return names if docker.run("images", "--quiet", self._node()).strip() else [*names, self._node()]
+        return names if docker.has_image(self._node()) else [*names, self._node()]
 
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
         """Fetch what is missing; see `ImageProvider`."""
@@ -74,9 +74,7 @@ class RegistryProvider:
             node=self._node(),
             istio_hub="docker.io/istio",
             istio_tag=self.versions.istio,
-            httpbin=_pinned("kennethreitz/httpbin"),
-            nginx=_pinned("library/nginx:1.27-alpine"),
-            curl=_pinned("curlimages/curl:8.11.1"),
+            applications={role: _pinned(image) for role, image in roles().items()},
             istioctl=istioctl,
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
             vanilla_envoy=False,

@@ -30,7 +30,7 @@ from meshproof.certificates.tree import Certificates, Definition
 from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError, MeshproofError
-from meshproof.images import ImageSet
+from meshproof.images import ImageSet, is_reference
 from meshproof.input_files import Node
 from meshproof.project import current_project
 
@@ -93,7 +93,8 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
         if document["kind"] == "Deployment":
             pod = document["spec"]["template"]["spec"]
             for container in (*pod["containers"], *pod.get("initContainers", [])):
-                container["image"] = _named(document, images.applications(), container["image"])
+                if not is_reference(container["image"]):
+                    container["image"] = _named(document, images.applications, container["image"])
         if document["kind"] == "Secret":
             try:
                 document["data"] = _secret_data(document["metadata"].get("annotations", {}), certificates)

@@ -121,15 +121,25 @@ def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certific
                         installing.result()
                         istio.renew(kube)
             with stage("gateways and applications"):
-                _have_applications(
-                    kube, manifests.load(manifests.application_files(), images=images, certificates=certificates)
-                )
+                documents = manifests.load(manifests.application_files(), images=images, certificates=certificates)
+                _load_images(ours, documents, images)
+                _have_applications(kube, documents)
                 if installing:
                     installing.result()
                     ours.write_mesh(wanted)
         except BaseException:
             process.end_all()
             raise
+
+
+def _load_images(ours: Cluster, documents: list[Document], images: ImageSet) -> None:
+    """Copy the project's own images into the node, where Docker has them; the others it pulls itself."""
+    pods = [document["spec"]["template"]["spec"] for document in documents if document["kind"] == "Deployment"]
+    named = {container["image"] for pod in pods for container in (*pod["containers"], *pod.get("initContainers", []))}
+    for image in sorted(named - {*images.applications.values()}):
+        if ours.docker.has_image(image):
+            with stage(f"image {image} copied into the cluster"):
+                ours.load_docker_image(image)
 
 
 def _have_applications(kube: Kube, documents: list[Document]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from meshproof.certificates.tree import Definition
 from meshproof.errors import ClusterError
-from meshproof.images import ROLES
+from meshproof.images import is_reference, roles
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
 from meshproof.mesh.faults.policies import selects
@@ -48,7 +48,8 @@ def deployment(document: Written, world: World) -> Iterator[str]:
         yield document.fault(f"selects pods by {', '.join(missing)}, and its own pods have other labels", template)
     for container in [*need(template, "spec", "containers").items(), *list_at(template, "spec", "initContainers")]:
         need(container, "name").text()
-        yield from named(document, need(container, "image"), "image", ROLES)
+        if not is_reference((image := need(container, "image")).text()):
+            yield from named(document, image, "image", roles())
     account = at(template, "spec", "serviceAccountName")
     accounts = {"default", *world.of("ServiceAccount", document.namespace)}
     yield from named(document, account, "ServiceAccount", accounts)
