@@ -21,8 +21,8 @@ from meshproof.tls.scanner import sslyze
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.parity import testssl
 from tests.parity.servers import SERVERS, running
-from tests.unit.certificates import HOST
-from tests.unit.servers import say, serving, stay_silent
+from tests.support.certificates import HOST
+from tests.support.servers import say, serving, stay_silent
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATED = 7

@@ -198,7 +198,8 @@ def tried(mutant: Mutant, checkout: Path, tests: dict[str, Test], *, quick: bool
     if not mutant.function or not near:  # it is in force wherever the module is imported
         near = set(tests)
 
-    own = f"tests/unit/test_{Path(mutant.file).stem}.py"
+    source = Path(mutant.file).relative_to("src/meshproof")
+    own = str(Path("tests/unit", source.parent, f"test_{source.stem}.py"))
     stages = [
         ([test for test in near if test.startswith(own)], []),
         ([test for test in near if test.startswith("tests/unit") and not test.startswith(own)], []),

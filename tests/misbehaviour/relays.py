@@ -18,7 +18,7 @@ from threading import Event, Lock, Thread
 
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.tls.protocol.codes import tls12_suites
-from tests.unit.servers import Behaviour
+from tests.support.servers import Behaviour
 
 _POLL = 0.002  # seconds; how soon a place that has become free is noticed
 _SSL2_HEADER = 2  # octets

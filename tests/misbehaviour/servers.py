@@ -37,8 +37,8 @@ from tests.misbehaviour.relays import (
     with_a_door,
 )
 from tests.misbehaviour.truth import CLIENTS, TLS_1_0, TLS_1_2, TLS_1_3, Facts, Kind, Server
-from tests.unit.certificates import HOST, OTHER, OURS, SERVER
-from tests.unit.flights import (
+from tests.support.certificates import HOST, OTHER, OURS, SERVER
+from tests.support.flights import (
     AES_128_GCM,
     HANDSHAKE,
     P256,
@@ -51,9 +51,9 @@ from tests.unit.flights import (
     retry,
     server_hello,
 )
-from tests.unit.flights import DONE as HELLO_DONE
-from tests.unit.flights import TLS_1_0 as IN_TLS_1_0
-from tests.unit.servers import Behaviour, pour, reset, say, serving, stay_silent
+from tests.support.flights import DONE as HELLO_DONE
+from tests.support.flights import TLS_1_0 as IN_TLS_1_0
+from tests.support.servers import Behaviour, pour, reset, say, serving, stay_silent
 
 P521 = 25
 EXTENSIONS_OF_2008 = {0, 1, 5, 10, 11, 13, 14, 15, 16, 18, 21, 22, 23, 35, 13172, 0xFF01}

@@ -18,8 +18,8 @@ from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.misbehaviour.relays import altered
 from tests.misbehaviour.servers import ALL, HTTP_400, MISBEHAVIOURS, MODERN, ONLY_1_2, Misbehaviour, garbled
 from tests.misbehaviour.truth import CLIENTS, SSL_3, TLS_1_0, TLS_1_2, false_statements
-from tests.unit.certificates import HOST
-from tests.unit.servers import nobody, reset, serving, stay_silent
+from tests.support.certificates import HOST
+from tests.support.servers import nobody, reset, serving, stay_silent
 
 UNKNOWN = 14
 SLACK = 2.0  # seconds beyond --max-time, for a machine with other work

@@ -20,8 +20,8 @@ from meshproof.posture.spelling import connection
 from meshproof.tls import Offered, Options, Posture, ProtocolVersion, Target, scan_one
 from meshproof.tls.protocol.clients import built_in
 from meshproof.tls.scanner.findings import ClientAuthentication
-from tests.unit.certificates import HOST, SERVER
-from tests.unit.servers import Behaviour, server_context, serving, speak
+from tests.support.certificates import HOST, SERVER
+from tests.support.servers import Behaviour, server_context, serving, speak
 
 SSL_2, SSL_3 = ProtocolVersion.SSL_2, ProtocolVersion.SSL_3
 TLS_1_0, TLS_1_1 = ProtocolVersion.TLS_1_0, ProtocolVersion.TLS_1_1

@@ -13,7 +13,7 @@ from meshproof.machine import process
 from meshproof.tls import Address
 from tests.parity import testssl
 from tests.parity.servers import Server, running
-from tests.unit.certificates import HOST
+from tests.support.certificates import HOST
 
 _AT_ONCE = (os.cpu_count() or 1) + 1  # runs of testssl.sh; each sleeps for half of its time
 

@@ -26,7 +26,7 @@ from meshproof.machine.console import BuildProgress
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS, ImageSource, Versions, cache_directory
 from meshproof.tls import Address
-from tests.unit.certificates import HOST, OURS, SERVER
+from tests.support.certificates import HOST, OURS, SERVER
 
 RSA = SERVER
 ECDSA = OURS.server(HOST, key=KeyType.ECDSA)

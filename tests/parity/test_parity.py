@@ -12,7 +12,7 @@ from meshproof.tls import Address, Offered, Options, Target, scan_one
 from meshproof.tls.protocol.clients import built_in
 from tests.parity.servers import SERVERS, Server
 from tests.parity.testssl import CLIENTS, Opinion, Row
-from tests.unit.certificates import HOST
+from tests.support.certificates import HOST
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=str)

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from meshproof import http
 from meshproof.tls import Address
-from tests.unit.certificates import HOST, OURS, SERVER
+from tests.support.certificates import HOST, OURS, SERVER
 
 
 class Echo(BaseHTTPRequestHandler):

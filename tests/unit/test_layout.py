@@ -205,6 +205,12 @@ def test_a_scenario_is_a_test_and_a_manifest() -> None:
     assert tests == {path.relative_to(SCENARIOS).with_suffix("") for path in SCENARIOS.rglob("*.yaml")}
 
 
+def test_unit_tests_are_in_the_rooms_of_the_code() -> None:
+    """Who looks for the tests of a module finds them in the directory of its name."""
+    rooms = {path.parent.relative_to(ROOT / "tests" / "unit") for path in (ROOT / "tests" / "unit").rglob("test_*.py")}
+    assert [room for room in rooms if not (SOURCE / room).is_dir()] == []
+
+
 def test_a_fixture_is_defined_once() -> None:
     """Whoever reads a fixture's name has one place to look it up."""
     functions = [node for path in files(".py") for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]

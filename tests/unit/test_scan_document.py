@@ -19,9 +19,9 @@ from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
+from tests.support.certificates import OURS, TRUSTED, UNKNOWN
 from tests.support.checkout import ROOT, SCENARIOS
-from tests.unit.certificates import OURS, TRUSTED, UNKNOWN
-from tests.unit.servers import server_context, serving, speak, tls
+from tests.support.servers import server_context, serving, speak, tls
 
 SECTION = (ROOT / "docs" / "scan.md").read_text()
 MESHPROOF = ".venv/bin/meshproof"

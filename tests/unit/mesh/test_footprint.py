@@ -1,0 +1,70 @@
+"""What a scenario touches: objects, hosts at ports of the gateway, and proxies; and what two have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproof.certificates.tree import read
+from meshproof.cluster.objects import Document
+from meshproof.mesh.footprint import Footprint
+from meshproof.mesh.manifests import lease, load, step_of
+from tests.support.checkout import ROOT, SCENARIOS
+from tests.unit.mesh.test_manifests import IMAGES
+
+CERTIFICATES = read(ROOT / "manifests" / "certificates.yaml")
+
+
+def documents(name: str, *steps: str, leased: set[int] | None = None) -> list[Document]:
+    """Return the documents of a scenario of ours that are in force with some steps, with ports for its servers."""
+    ours = load([SCENARIOS / f"{name}.yaml"], images=IMAGES, certificates=CERTIFICATES)
+    lease(ours, set() if leased is None else leased)
+    return [document for document in ours if step_of(document) in (None, *steps)]
+
+
+def footprint(name: str, *steps: str, leased: set[int] | None = None) -> Footprint:
+    """Return what such a scenario touches."""
+    return Footprint.of(documents(name, *steps, leased=leased))
+
+
+@pytest.mark.parametrize(
+    ("one", "steps", "other", "shared"),
+    [
+        ("gateway/tls_versions", (), "gateway/tls_ciphers", None),
+        ("gateway/mutual_tls", (), "gateway/passthrough", None),
+        ("gateway/passthrough", (), "workloads/strict_isolation", None),
+        ("gateway/mutual_tls", (), "gateway/mutual_tls", "Gateway default/httpbin"),
+        ("gateway/mutual_tls", ("deny",), "gateway/passthrough", "what passes through istio-system/ingressgateway"),
+        ("workloads/strict_isolation", ("strict",), "gateway/mutual_tls", None),
+    ],
+)
+def test_what_two_have_in_common(one: str, steps: tuple[str, ...], other: str, shared: str | None) -> None:
+    """A policy for a gateway touches all that passes through it; hosts and policies elsewhere touch nothing of it."""
+    leased: set[int] = set()
+    ours, theirs = footprint(one, *steps, leased=leased), footprint(other, leased=leased)
+    assert [ours.meets(theirs) is None, theirs.meets(ours) is None] == [shared is None] * 2
+    if shared and "what passes" not in shared:
+        assert ours.meets(theirs) == shared
+
+
+def test_a_host_is_touched_at_its_port() -> None:
+    """Two Gateways may have the same port, and not the same host at it."""
+    ours, theirs = documents("gateway/passthrough"), documents("gateway/passthrough")
+    for document in theirs:
+        document["metadata"]["name"] += "-2"
+    assert Footprint.of(ours).meets(Footprint.of(theirs)) == (
+        "the host sample.aliyun.com at port 443 of the ingress gateway"
+    )
+    theirs[0]["spec"]["servers"][0]["hosts"] = ["other.aliyun.com"]
+    assert Footprint.of(ours).meets(Footprint.of(theirs)) is None
+
+
+def test_what_is_not_waited_for_may_touch_anything() -> None:
+    """Nobody knows which proxies a document changes whose test waits itself."""
+    ours = documents("gateway/passthrough")
+    filters: Document = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "a", "namespace": "b", "annotations": {"meshproof/wait": "none"}},
+    }
+    theirs = Footprint.of([filters])
+    assert Footprint.of(ours).meets(theirs) == "what passes through all proxies in the mesh"
