@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
+_AT_ONCE = 8  # proxies that are asked side by side
 _PLAINTEXT = "raw_buffer"
 _INBOUND = "virtualInbound"
 _HTTP = "envoy.filters.network.http_connection_manager"
@@ -90,17 +92,19 @@ class ProxyConfig:
 
     @classmethod
     def of(cls, kube: Kube, proxies: Proxies) -> list[ProxyConfig]:
-        """Ask some proxies.
+        """Ask some proxies, side by side.
 
         Raises:
             ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
         """
-        configs = []
-        for pod in proxies.pods(kube):
+
+        def ask(pod: Document) -> ProxyConfig:
             namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
             dump = istio.pod_request(kube, namespace, name, "config_dump")
-            configs.append(cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {})))
-        return configs
+            return cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {}))
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(ask, proxies.pods(kube)))
 
     @classmethod
     def read(cls, pod: str, dump: str, labels: Mapping[str, str] | None = None) -> ProxyConfig:

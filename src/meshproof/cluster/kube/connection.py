@@ -38,6 +38,14 @@ class Connection:
         self.core: Any = client.CoreV1Api(self._api)
         self.apps: Any = client.AppsV1Api(self._api)
 
+    @property
+    def commands(self) -> Any:  # noqa: ANN401
+        """A client to run one command in a pod with, by one thread: meanwhile it can be used for nothing else.
+
+        ``kubernetes.stream`` puts a function of its own into the client that it is given, for as long as it connects.
+        """
+        return client.CoreV1Api(client.ApiClient(self._api.configuration))
+
     @cached_property
     def dynamic(self) -> Any:  # noqa: ANN401 - the kubernetes package has no types
         """The client for objects of any kind; it asks for the list of kinds when it is made."""

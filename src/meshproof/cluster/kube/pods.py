@@ -84,14 +84,14 @@ class Pods:
     def run(
         self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float = TIMEOUTS.program
     ) -> Output:
-        """Run a command in a container and return its result; ``timeout`` is in seconds.
+        """Run a command in a container and return its result; ``timeout`` is in seconds. Several threads may do so.
 
         Raises:
             ClusterError: The command could not be started.
         """
         try:
             channel = stream(
-                self._connection.core.connect_get_namespaced_pod_exec,
+                self._connection.commands.connect_get_namespaced_pod_exec,
                 pod,
                 namespace,
                 container=container,
