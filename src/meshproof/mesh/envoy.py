@@ -21,6 +21,7 @@ from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
 _AT_ONCE = 8  # proxies that are asked side by side
+_DRAINING = "stats?type=Gauges&filter=^listener_manager.total_(listeners|filter_chains)_draining$"
 _PLAINTEXT = "raw_buffer"
 _INBOUND = "virtualInbound"
 _HTTP = "envoy.filters.network.http_connection_manager"
@@ -68,6 +69,23 @@ def has_ready_proxy(pod: Document) -> bool:
     conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", [])}
     there = "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
     return there and any(container["name"] == istio.PROXY for container in containers)
+
+
+def draining(kube: Kube, proxies: Proxies) -> int:
+    """Return how many listeners and filter chains some proxies still have only for connections from before a change.
+
+    Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats#listener-manager
+
+    Raises:
+        ClusterError: There is no pod, or a proxy did not answer.
+    """
+
+    def ask(pod: Document) -> int:
+        gauges = istio.pod_request(kube, pod["metadata"]["namespace"], pod["metadata"]["name"], _DRAINING)
+        return sum(int(line.rpartition(": ")[2]) for line in gauges.splitlines() if line)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return sum(pool.map(ask, proxies.pods(kube)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,22 @@ def test_plaintext_decides_the_mode() -> None:
     assert (strict.outlasts, permissive.outlasts) == (False, True)
 
 
+def test_who_lets_in_drains() -> None:
+    """A policy of a sidecar is waited for on its open connections, too: other proxies keep theirs to it.
+
+    The clients of the ingress gateway are outside of the mesh and keep none, and a client's own routes are those of its
+    next request.
+    """
+    tokens = {"jwtRules": [{"issuer": "a"}]}
+    before_it = [peer_authentication("STRICT"), policy(), networking("RequestAuthentication", tokens, "r")]
+    assert [effect.drains for document in before_it for effect in effects_of([document])] == [True, True, True]
+    of_the_gateway = policy()
+    of_the_gateway["metadata"]["namespace"] = "istio-system"
+    of_the_gateway["spec"]["selector"] = {"matchLabels": {"istio": "ingressgateway"}}
+    others = [of_the_gateway, gateway(SERVER), networking("DestinationRule", {"host": "a"}, "d")]
+    assert [effect.drains for document in others for effect in effects_of([document])] == [False, False, False]
+
+
 def test_effects_are_the_same_by_their_words() -> None:
     """What a step leaves as it was is not waited for to go: the same content is the same effect."""
     assert effects_of([gateway(SERVER)]) == effects_of([gateway(SERVER, name="another")])

@@ -27,6 +27,8 @@ class Effect:
         places: Gives for each part of one proxy's configuration that has to show it whether it does.
         outlasts: Whether a proxy may show it without the document, too: then its end can't be waited for.
         where_it_can: Whether a proxy without any such part need not show it, as long as another does.
+        drains: Whether it is on connections that other proxies keep for their next request: those from before go on as
+            they began until they are closed.
     """
 
     proxies: Proxies
@@ -34,6 +36,7 @@ class Effect:
     places: Callable[[ProxyConfig], Iterable[bool]] = field(compare=False)
     outlasts: bool = False
     where_it_can: bool = False
+    drains: bool = field(default=False, compare=False)
 
     def everywhere(self, configs: Sequence[ProxyConfig]) -> bool:
         """Return whether every proxy shows it, in all the parts that have to."""

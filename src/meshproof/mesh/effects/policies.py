@@ -31,7 +31,8 @@ def effects_of_tokens(document: Document, _: Documents) -> Iterator[Effect]:
                 yield any(wanted.items() <= provider.items() for provider in providers)
 
         what = f"tokens of {rule['issuer']} as {'/'.join(key_of(document))} has them"
-        yield Effect(_selected(document), what, places, where_it_can=_is_wide(document))
+        proxies = _selected(document)
+        yield Effect(proxies, what, places, where_it_can=_is_wide(document), drains=_drains(proxies))
 
 
 def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect]:
@@ -53,14 +54,19 @@ def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect
 
     proxies = Proxies() if wide and namespace == istio.NAMESPACE else Proxies(namespace, _labels(document))
     words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in ports.items())])
-    yield Effect(proxies, words, places, outlasts=permissive, where_it_can=wide)
+    yield Effect(proxies, words, places, outlasts=permissive, where_it_can=wide, drains=True)
 
 
 def _rule(proxies: Proxies, action: str, rule: str, *, wide: bool) -> Effect:
     def places(config: ProxyConfig) -> Iterator[bool]:
         return ((action, rule) in policies for policies in config.policies())
 
-    return Effect(proxies, f"{action} {rule}", places, where_it_can=wide)
+    return Effect(proxies, f"{action} {rule}", places, where_it_can=wide, drains=_drains(proxies))
+
+
+def _drains(proxies: Proxies) -> bool:
+    """Return whether other proxies keep connections to some; the ingress gateway's clients are outside of the mesh."""
+    return proxies != INGRESS
 
 
 def _selected(document: Document) -> Proxies:

@@ -50,4 +50,4 @@ def effects_of_sidecar(document: Document, together: Documents) -> Iterator[Effe
             if is_for(config):
                 yield f'{mark}"' in json.dumps(config.listeners)
 
-        yield Effect(proxies, f"{mark} in the listeners", ingress, where_it_can=wide)
+        yield Effect(proxies, f"{mark} in the listeners", ingress, where_it_can=wide, drains=True)

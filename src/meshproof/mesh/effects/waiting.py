@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from meshproof.cluster.kube import Kube
 from meshproof.machine.wait import Patience
 from meshproof.mesh.effects.effect import Effect
-from meshproof.mesh.envoy import Proxies, ProxyConfig
+from meshproof.mesh.envoy import Proxies, ProxyConfig, draining
 from meshproof.settings import TIMEOUTS
 
 _LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
@@ -15,6 +16,9 @@ _LEAST = 5.0  # seconds for a configuration to arrive, however little patience i
 
 def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
     """Wait until the proxies show some effects everywhere, and none from before that is not among them.
+
+    Where a change is on connections that other proxies keep, those from before have to be closed as well: each would
+    answer one more request as before.
 
     Raises:
         NotSettled: Which effect is missing, or still there.
@@ -35,6 +39,16 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
             observe,
             asked,
             what=f"The configuration of {proxies}",
+            timeout=TIMEOUTS.configuration,
+            least=_LEAST,
+            interval=0.2,
+        )
+    changed = [effect for effect in (*effects, *before) if (effect in effects) is not (effect in before)]
+    for proxies in dict.fromkeys(effect.proxies for effect in changed if effect.drains):
+        patience.until(
+            partial(draining, kube, proxies),
+            0,
+            what=f"The number of filter chains of {proxies} that drain",
             timeout=TIMEOUTS.configuration,
             least=_LEAST,
             interval=0.2,
