@@ -11,6 +11,7 @@ settings   (session)  what the options ask for
       ├─ reached   (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with
          └─ postures (module) what a scan of the module's SERVERS finds
+            ├─ sslyze_scan (module) the same by sslyze, beside the rows
             └─ second_opinions (module) their cipher suites by that scan, and by sslyze
 patience   (session)  what the run may wait in vain, all together
 eventually (session)  observe until it is as expected, three times in a row

@@ -10,13 +10,14 @@ import ipaddress
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meshproof.errors import ScanFailed, ToolMissing
-from meshproof.machine.process import run
+from meshproof.machine.process import beside
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.protocol.version import ProtocolVersion
 
@@ -73,7 +74,16 @@ class Scan:
 
 
 def scan(targets: Sequence[Target], *, timeout: float = DEFAULT_TIMEOUT) -> dict[Target, Scan]:
-    """Scan all targets in one process.
+    """Scan all targets in one process, and wait for its end; see ``scanning``."""
+    with scanning(targets, timeout=timeout) as result:
+        return result()
+
+
+@contextmanager
+def scanning(
+    targets: Sequence[Target], *, timeout: float = DEFAULT_TIMEOUT
+) -> Iterator[Callable[[], dict[Target, Scan]]]:
+    """Scan all targets in one process beside a block, and end it with the block.
 
     A server that requires a client certificate is judged as well: what it accepts shows before it asks.
 
@@ -82,15 +92,16 @@ def scan(targets: Sequence[Target], *, timeout: float = DEFAULT_TIMEOUT) -> dict
         timeout: Seconds for all of it.
 
     Returns:
-        For each target what was found.
+        A function that waits for the end of the scan and returns for each target what was found.
 
     Raises:
         ToolMissing: sslyze is not installed.
-        CommandFailed: It ended with an error, or not in time.
-        ScanFailed: It could not connect to a target, gave up on a version, or took a timeout for a rejection.
+        CommandFailed: From that function: sslyze ended with an error, or not in time.
+        ScanFailed: From that function: sslyze could not connect to a target, gave up on a version, or took a timeout
+            for a rejection.
     """
-    argv = [*_program(), "--json_out", "-", *_SCANS, *map(str, targets)]
-    return read_report(run(argv, timeout=timeout), targets)
+    with beside([*_program(), "--json_out", "-", *_SCANS, *map(str, targets)], timeout=timeout) as printed:
+        yield lambda: read_report(printed.result(), targets)
 
 
 def _program() -> list[str]:
@@ -111,7 +122,7 @@ def read_report(printed: str, targets: Sequence[Target]) -> dict[Target, Scan]:
     """Read what sslyze printed with ``--json_out -``.
 
     Raises:
-        ScanFailed: As for ``scan``.
+        ScanFailed: As for ``scanning``.
     """
     try:
         report = json.loads(printed)
