@@ -4,6 +4,7 @@ connection   the API's clients, and its errors in our words
 api          documents: applied, tried, replaced, removed, listed
 deployments  rollouts, and the replacement of outdated pods
 pods         which are ready, commands in them, what they say
+forwarding   HTTP to a port of a pod
 same_pod     whether a pod is the one that would be made now
 """
 

@@ -178,7 +178,7 @@ class Kube:
                 if group not in groups - looked_in:
                     continue
                 with suppress(ResourceNotFoundError):
-                    listed = self._connection.get(version, kind, label_selector=selector)["items"]
+                    listed = self._connection.listed(version, kind, label_selector=selector)
                     objects += [{**item, "apiVersion": version, "kind": kind} for item in listed]
                     looked_in.add(group)
         return objects

@@ -14,7 +14,8 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
-from websocket import WebSocketException
+from kubernetes.stream import ws_client
+from websocket import WebSocketBadStatusException, WebSocketException
 
 from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
@@ -24,27 +25,14 @@ Returned = TypeVar("Returned")
 
 
 class Connection:
-    """The clients of one cluster's API.
+    """The client of one cluster's API.
 
-    Attributes:
-        core: Pods, events, logs.
-        apps: Deployments.
+    It takes documents as they are: the typed clients of the same package load some 300 modules first.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
         """Connect with a kubeconfig of our own; the environment's is never read."""
         self._api: client.ApiClient = config.new_client_from_config(config_file=str(kubeconfig))  # type: ignore[no-untyped-call]
-        # What the API returns is typed as if every field could be absent.
-        self.core: Any = client.CoreV1Api(self._api)
-        self.apps: Any = client.AppsV1Api(self._api)
-
-    @property
-    def commands(self) -> Any:  # noqa: ANN401
-        """A client to run one command in a pod with, by one thread: meanwhile it can be used for nothing else.
-
-        ``kubernetes.stream`` puts a function of its own into the client that it is given, for as long as it connects.
-        """
-        return client.CoreV1Api(client.ApiClient(self._api.configuration))
 
     @cached_property
     def dynamic(self) -> Any:  # noqa: ANN401 - the kubernetes package has no types
@@ -64,14 +52,52 @@ class Connection:
         document: Document = self.dynamic.get(self.resource(version, kind), **where).to_dict()
         return document
 
+    def listed(self, version: str, kind: str, **where: str) -> list[Document]:
+        """Return the objects of a kind; see ``get``."""
+        items: list[Document] = self.get(version, kind, **where)["items"]
+        return items
+
     def groups(self) -> set[str]:
         """Return the groups of kinds that the cluster has now, such as ``apps``; not the core, which has no name."""
-        return {group.name for group in client.ApisApi(self._api).get_api_versions().groups}
+        return {group["name"] for group in json.loads(self.page("/apis"))["groups"]}
 
     def version(self) -> str:
         """Return the API server's version."""
-        version: str = client.VersionApi(self._api).get_code().git_version
+        version: str = json.loads(self.page("/version"))["gitVersion"]
         return version
+
+    def page(self, path: str, **query: str | int) -> str:
+        """Return what the API server has under a path, as text."""
+        asked = [(name, str(value)) for name, value in query.items()]
+        text: str = self.dynamic.request("get", path, query_params=asked, serialize=False).data.decode()
+        return text
+
+    def command(self, path: str, *query: tuple[str, str]) -> Any:  # noqa: ANN401
+        """Begin a command in a container; return its channels.
+
+        Raises:
+            ApiException: The API server refused.
+        """
+        configuration = self._api.configuration
+        return ws_client.websocket_call(  # type: ignore[no-untyped-call]
+            configuration, "GET", configuration.host + path, query_params=query, _preload_content=False
+        )
+
+    def websocket(self, path: str, timeout: float) -> Any:  # noqa: ANN401
+        """Return a WebSocket to the API server, on which it may be silent for so many seconds.
+
+        Raises:
+            ClusterError: The API server refused; with its reason.
+        """
+        configuration = self._api.configuration
+        url = configuration.host.replace("http", "ws", 1) + path
+        try:
+            websocket = ws_client.create_websocket(configuration, url)  # type: ignore[no-untyped-call]
+        except WebSocketBadStatusException as error:
+            refusal = ApiException(status=error.status_code, body=(error.resp_body or b"").decode())
+            raise ClusterError(reason(refusal)) from error
+        websocket.settimeout(timeout)
+        return websocket
 
 
 def in_our_words(method: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:

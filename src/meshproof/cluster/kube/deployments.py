@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from http import HTTPStatus
 
 from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic.exceptions import NotFoundError
 
 from meshproof.cluster.kube.connection import Connection, in_our_words
 from meshproof.cluster.kube.pods import Pods, is_ready
@@ -46,19 +46,20 @@ class Deployments:
     def is_rolled_out(self, namespace: str, name: str) -> bool:
         """Return whether a Deployment has all its replicas up to date and available."""
         try:
-            deployment = self._connection.apps.read_namespaced_deployment(name, namespace)
-        except ApiException as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return False
-            raise
-        status, wanted = deployment.status, deployment.spec.replicas
-        is_current = (status.observed_generation or 0) >= deployment.metadata.generation
-        return bool(is_current and status.updated_replicas == status.replicas == status.available_replicas == wanted)
+            deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
+        except NotFoundError:
+            return False
+        status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+        is_current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+        replicas = {status.get(kind, 0) for kind in ("updatedReplicas", "replicas", "availableReplicas")}
+        return is_current and replicas == {wanted}
 
     @in_our_words
     def names(self, namespace: str) -> list[str]:
         """Return the names of a namespace's Deployments."""
-        return [item.metadata.name for item in self._connection.apps.list_namespaced_deployment(namespace).items]
+        return [
+            item["metadata"]["name"] for item in self._connection.listed("apps/v1", "Deployment", namespace=namespace)
+        ]
 
     @in_our_words
     def renew_pods(self, namespace: str, name: str) -> None:
@@ -78,20 +79,20 @@ class Deployments:
             selector = ",".join(
                 f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items()
             )
-            listed = self._connection.core.list_namespaced_pod(namespace, label_selector=selector).items
-            ready = {pod.metadata.name for pod in listed if is_ready(pod)}
-            before.update([] if before else [pod.metadata.name for pod in listed])
+            listed = self._connection.listed("v1", "Pod", namespace=namespace, label_selector=selector)
+            before.update([] if before else [pod["metadata"]["name"] for pod in listed])
             outdated, current = [], 0
-            for pod in self._connection.get("v1", "Pod", namespace=namespace, label_selector=selector)["items"]:
+            for pod in listed:
+                name_of_pod = pod["metadata"]["name"]
                 if "deletionTimestamp" in pod["metadata"]:
                     continue
                 if self._is_as_new(pod, deployment):
-                    current += pod["metadata"]["name"] in ready
+                    current += is_ready(pod)
                 else:
-                    outdated.append(pod["metadata"]["name"])
-                    if pod["metadata"]["name"] in before:
+                    outdated.append(name_of_pod)
+                    if name_of_pod in before:
                         with suppress(ApiException):  # it is gone meanwhile
-                            self._connection.core.delete_namespaced_pod(pod["metadata"]["name"], namespace)
+                            self._connection.resource("v1", "Pod").delete(name=name_of_pod, namespace=namespace)
             wanted = deployment["spec"]["replicas"]
             done = not outdated and current == wanted
             return "done" if done else f"{current} of {wanted} pods as they should be, {len(outdated)} outdated"
@@ -122,7 +123,7 @@ class Deployments:
         read = [
             item
             for kind in ("ConfigMap", "Secret", "ServiceAccount")
-            for item in self._connection.get("v1", kind, namespace=namespace)["items"]
+            for item in self._connection.listed("v1", kind, namespace=namespace)
             if item["metadata"]["name"] in named
         ]
         return is_same_pod(pod, made, read)

@@ -6,13 +6,15 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from http.client import HTTPException
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
 
+from meshproof.cluster.kube import forwarding
 from meshproof.cluster.kube.connection import Connection, in_our_words, reason
+from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
 from meshproof.settings import TIMEOUTS
 
@@ -38,27 +40,20 @@ class Pods:
     @in_our_words
     def explain(self, namespace: str) -> str:
         """Return a sentence for each pod that is not ready: its phase, its last event and its last line of log."""
-        return " ".join(
-            self._explain(pod)
-            for pod in self._connection.core.list_namespaced_pod(namespace).items
-            if not is_ready(pod)
-        )
+        return " ".join(self._explain(pod) for pod in self._pods(namespace) if not is_ready(pod))
 
-    def _explain(self, pod: Any) -> str:  # noqa: ANN401
-        name, namespace = pod.metadata.name, pod.metadata.namespace
-        events = self._connection.core.list_namespaced_event(
-            namespace, field_selector=f"involvedObject.name={name}"
-        ).items
-        event = f"{events[-1].reason}: {events[-1].message}" if events else "none"
+    def _explain(self, pod: Document) -> str:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        about = f"involvedObject.name={name}"
+        events = self._connection.listed("v1", "Event", namespace=namespace, field_selector=about)
+        event = f"{events[-1]['reason']}: {events[-1].get('message')}" if events else "none"
         log = "none"
         for status in _statuses(pod):
-            if not status.ready:
+            if not status["ready"]:
                 with suppress(ApiException):
-                    tail = self._connection.core.read_namespaced_pod_log(
-                        name, namespace, container=status.name, tail_lines=1
-                    )
-                    log = f"{status.name}: {tail.strip()}"
-        return f"Pod {namespace}/{name} is {pod.status.phase} and not ready; last event: {event}; last log line: {log}."
+                    log = f"{status['name']}: {self._tail(namespace, name, status['name'], 1).strip()}"
+        phase = pod["status"]["phase"]
+        return f"Pod {namespace}/{name} is {phase} and not ready; last event: {event}; last log line: {log}."
 
     @in_our_words
     def any_ready(self, namespace: str, app: str) -> str:
@@ -72,9 +67,9 @@ class Pods:
         Raises:
             ClusterError: There is none.
         """
-        pods = self._connection.core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
-        ready: list[str] = [
-            pod.metadata.name for pod in pods if is_ready(pod) and pod.metadata.deletion_timestamp is None
+        pods = self._pods(namespace, label_selector=f"app={app}")
+        ready = [
+            pod["metadata"]["name"] for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
         ]
         if not ready:
             raise ClusterError(f"No pod of {namespace}/{app} is ready. {self.explain(namespace)}")
@@ -90,15 +85,10 @@ class Pods:
             ClusterError: The command could not be started.
         """
         try:
-            channel = stream(
-                self._connection.commands.connect_get_namespaced_pod_exec,
-                pod,
-                namespace,
-                container=container,
-                command=list(command),
-                stdout=True,
-                stderr=True,
-                _preload_content=False,
+            channel = self._connection.command(
+                f"{_path(namespace, pod)}/exec",
+                *(("container", container), ("stdout", "true"), ("stderr", "true")),
+                *(("command", word) for word in command),
             )
         except ApiException as error:
             raise ClusterError(
@@ -120,35 +110,63 @@ class Pods:
         return Output(int(causes["ExitCode"]), out, err)
 
     @in_our_words
+    def page(self, namespace: str, pod: str, port: int, path: str, timeout: float) -> str:
+        """Return what an HTTP server in a pod has under a path; it may listen on the pod's loopback only.
+
+        The API server forwards the port, which is much quicker than a program in the pod.
+        Source: https://kubernetes.io/docs/reference/kubectl/generated/kubectl_port-forward/
+
+        Args:
+            namespace: Where the pod is.
+            pod: Its name.
+            port: The server's port.
+            path: With its slash.
+            timeout: Seconds that the server may be silent.
+
+        Raises:
+            ClusterError: The port could not be forwarded, or there is no answer, or it is not 200.
+        """
+        what = f"{path} of port {port} of {namespace}/{pod}"
+        try:
+            forwarded = self._connection.websocket(f"{_path(namespace, pod)}/portforward?ports={port}", timeout)
+            status, body = forwarding.get(forwarded, path)
+        except (ClusterError, OSError, HTTPException) as error:
+            raise ClusterError(f"{what} could not be had: {error}.") from error
+        if status != HTTPStatus.OK:
+            raise ClusterError(f"{what} could not be had: {status} {body.strip()[:200]}.")
+        return body
+
+    @in_our_words
     def namespaces(self) -> list[str]:
         """Return the namespaces that have pods, but for those of Kubernetes and kind themselves."""
-        pods = self._connection.core.list_pod_for_all_namespaces().items
-        return sorted({pod.metadata.namespace for pod in pods} - _OF_THE_CLUSTER)
+        pods = self._connection.listed("v1", "Pod")
+        return sorted({pod["metadata"]["namespace"] for pod in pods} - _OF_THE_CLUSTER)
 
     @in_our_words
     def describe(self, namespace: str) -> str:
         """Return a line for each pod: its phase, which containers are ready, and how often each was restarted."""
         lines = []
-        for pod in self._connection.core.list_namespaced_pod(namespace).items:
+        for pod in self._pods(namespace):
             states = [
-                f"{status.name} ready={status.ready} restarts={status.restart_count}" for status in _statuses(pod)
+                f"{status['name']} ready={status['ready']} restarts={status['restartCount']}"
+                for status in _statuses(pod)
             ]
-            lines.append(f"{pod.metadata.name} {pod.status.phase}: {'; '.join(states)}\n")
+            lines.append(f"{pod['metadata']['name']} {pod['status']['phase']}: {'; '.join(states)}\n")
         return "".join(lines)
 
     @in_our_words
     def events(self, namespace: str) -> str:
         """Return the namespace's events, a line each."""
-        events = self._connection.core.list_namespaced_event(namespace).items
-        return "".join(
-            f"{event.last_timestamp} {event.involved_object.name} {event.reason}: {event.message}\n" for event in events
-        )
+        lines = []
+        for event in self._connection.listed("v1", "Event", namespace=namespace):
+            when, what = event.get("lastTimestamp"), event["involvedObject"]["name"]
+            lines.append(f"{when} {what} {event['reason']}: {event.get('message')}\n")
+        return "".join(lines)
 
     @in_our_words
     def containers(self, namespace: str) -> list[tuple[str, str]]:
         """Return the pods and their containers that have a log."""
-        pods = self._connection.core.list_namespaced_pod(namespace).items
-        return [(pod.metadata.name, status.name) for pod in pods for status in _statuses(pod)]
+        return [(pod["metadata"]["name"], each["name"]) for pod in self._pods(namespace) for each in _statuses(pod)]
 
     @in_our_words
     def log(self, namespace: str, pod: str, container: str) -> str:
@@ -158,18 +176,27 @@ class Pods:
             ClusterError: It has none.
         """
         try:
-            log: str = self._connection.core.read_namespaced_pod_log(
-                pod, namespace, container=container, tail_lines=_LOG_LINES
-            )
+            return self._tail(namespace, pod, container, _LOG_LINES)
         except ApiException as error:
             raise ClusterError(f"There is no log of {namespace}/{pod} ({container}): {reason(error)}.") from error
-        return log
+
+    def _tail(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        return self._connection.page(f"{_path(namespace, pod)}/log", container=container, tailLines=lines)
+
+    def _pods(self, namespace: str, **where: str) -> list[Document]:
+        return self._connection.listed("v1", "Pod", namespace=namespace, **where)
 
 
-def _statuses(pod: Any) -> list[Any]:  # noqa: ANN401
-    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+def _path(namespace: str, pod: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}"
 
 
-def is_ready(pod: Any) -> bool:  # noqa: ANN401
+def _statuses(pod: Document) -> list[Document]:
+    status = pod["status"]
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def is_ready(pod: Document) -> bool:
     """Return whether a pod has the condition Ready."""
-    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
