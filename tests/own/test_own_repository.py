@@ -53,17 +53,19 @@ def test_a_scenario_by_hand(programs: Path, shop: Path, kept_cluster: str) -> No
     meshproof, named = str(programs / "meshproof"), f"--cluster-name={kept_cluster}"
     printed = run([meshproof, "apply", "shop", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
     (where,) = re.findall(r"^gateway +shop\.example at port 443 is (.*)$", printed, re.MULTILINE)
-    files = shop / "artifacts" / "applied" / "shop"
+    (files,) = map(Path, re.findall(r"^files +(.*) \(until", printed, re.MULTILINE))
     trust = (files / "meshproof.ca.pem").read_bytes()
-    assert {file.stat().st_mode & 0o077 for file in files.glob("*.key")} == {0}
+    assert {file.stat().st_mode & 0o077 for file in (files, *files.glob("*.key"))} == {0}
     host, _, port = where.partition(":")
     address = Address(host, int(port))
     assert http.get(address, "/anything", host="shop.example", trust=trust).status == HTTPStatus.OK
-    with pytest.raises(CommandFailed, match=r"The scenario shops is not in force .* the nearest is 'shop'"):
-        run([meshproof, "remove", "shops", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    with pytest.raises(CommandFailed, match=r"There is no scenario shops in .* the nearest is 'shop'"):
+        run([meshproof, "apply", "shops", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
     run([meshproof, "remove", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
     assert http.get(address, "/anything", host="shop.example", trust=trust).status is None
     assert not files.exists()
+    printed = run([meshproof, "remove", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
+    assert printed == f"Nothing is in force on {kept_cluster}.\n"
 
 
 def test_elsewhere_the_plugin_is_silent(programs: Path, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ def own_project(pytester: pytest.Pytester) -> Iterator[Path]:
     pytester.path.joinpath("pyproject.toml").write_text("[tool.meshproof]\n")
     for directory in ("tests/e2e/gateway", "tests/unit", "manifests/scenarios/gateway"):
         pytester.path.joinpath(directory).mkdir(parents=True)
-    pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").touch()
+    document = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+    pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").write_text(document)
     current_project.cache_clear()
     yield pytester.path
     current_project.cache_clear()

@@ -70,10 +70,18 @@ class Leaf:
 
         with tempfile.TemporaryDirectory(prefix="meshproof-") as directory:
             paths = Path(directory, "chain.pem"), Path(directory, "key.pem")
-            for path, pem in zip(paths, (self.chain_pem, self.key_pem), strict=True):
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
-                    file.write(pem)
+            self.write_to(*paths)
             yield paths
+
+    def write_to(self, chain: Path, key: Path) -> None:
+        """Write the chain and the key to new files of mode 0600.
+
+        Raises:
+            OSError: That is not possible, or there is such a file.
+        """
+        for path, pem in ((chain, self.chain_pem), (key, self.key_pem)):
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
+                file.write(pem)
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Make the context show this certificate.

@@ -13,10 +13,13 @@ from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, ki
 from meshproof.cluster.ports import FIXED, NODES
 from meshproof.docker import daemon
 from meshproof.machine.console import console
-from meshproof.mesh.scenario import on_the_cluster
+from meshproof.machine.wait import Patience
+from meshproof.mesh.scenario import clear
 from meshproof.mesh.testbed import brought_up
 from meshproof.settings import Settings, cache_directory, check_cluster_name
 from meshproof.tls import Address
+
+_IN_VAIN = 30.0  # seconds that may be waited in vain
 
 
 @click.command()
@@ -24,10 +27,8 @@ from meshproof.tls import Address
 def up(*, settings: Settings) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
     with brought_up(settings) as bed:
-        scenarios = (
-            ", ".join(on_the_cluster(bed.kube)) or f"no scenario; `{program('meshproof')} apply NAME` changes that"
-        )
-        facts = {**bed.describe(), "in force": scenarios}
+        clear(bed.cluster, bed.kube, Patience(_IN_VAIN))
+        facts = {**bed.describe(), "in force": f"no scenario; see `{program('meshproof')} apply --help`"}
         _print(settings.cluster_name, facts, bed.cluster.kubeconfig_path, bed.gateway)
 
 

@@ -126,15 +126,15 @@ def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for port in (server["port"] for server in servers if "number" not in server["port"]):
         if port["name"] not in ports:
-            free = [number for number in LEASED if number not in leased]
+            free = [number for number in LEASED if number not in {*leased, *ports.values()}]
             if not free:
                 raise ClusterError(
                     f"All {len(LEASED)} ports of the ingress gateway that a scenario can be given are taken. Remove a "
                     "scenario, or let servers with different hosts share a port: call their ports alike."
                 )
             ports[port["name"]] = free[0]
-            leased.add(free[0])
         port["number"] = ports[port["name"]]
+    leased.update(ports.values())
     return ports
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from meshproof.certificates.tree import Certificates
+from meshproof.cluster.kind import Cluster
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
-from meshproof.errors import ClusterError
+from meshproof.errors import BadOutput, ClusterError
 from meshproof.input_files import nearest
 from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
@@ -93,6 +95,11 @@ class Scenario:
             raise ClusterError(f"The gateway has no port {port} for the scenario {self.name}: choose from {known}.")
         return self._testbed.gateway[number]
 
+    @property
+    def steps(self) -> set[str]:
+        """The steps that the manifest has."""
+        return {step for document in self._documents if (step := manifests.step_of(document))}
+
     def documents(self, *steps: str) -> list[Document]:
         """Return the documents that are in force with some steps.
 
@@ -107,8 +114,7 @@ class Scenario:
     def _of(self, step: str) -> list[Document]:
         documents = [document for document in self._documents if manifests.step_of(document) == step]
         if not documents:
-            there = {name for document in self._documents if (name := manifests.step_of(document))}
-            raise ClusterError(f"The scenario {self.name} has no step {step}: {nearest(step, there)}.")
+            raise ClusterError(f"The scenario {self.name} has no step {step}: {nearest(step, self.steps)}.")
         return documents
 
     def _have(self, wanted: Iterable[Document]) -> None:
@@ -169,16 +175,44 @@ def on_the_cluster(kube: Kube) -> dict[str, list[Document]]:
     return scenarios
 
 
-def clear(kube: Kube, scenarios: Mapping[str, list[Document]], patience: Patience) -> None:
-    """Remove what a cluster has of scenarios, and wait until the proxies have forgotten it.
+def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
+    """Remove what a cluster has of scenarios, and wait until the proxies have forgotten it; forget its certificates.
+
+    Certificates are new in every run, so a run begins with that: what is in force has old ones.
+
+    Returns:
+        Whether there was anything.
 
     Raises:
         NotSettled: A proxy did not forget something.
     """
-    for name, documents in scenarios.items():
-        with stage(f"{name} removed, which was in force"):
+    cluster.forget_applied()
+    scenarios = on_the_cluster(kube)
+    documents = [document for of_one in scenarios.values() for document in of_one]
+    if documents:
+        with stage(f"removed what was in force: {', '.join(scenarios)}"):
             old: list[effects.Effect] = []
             with suppress(ClusterError):  # what can't be waited for is removed all the same
                 old = effects.effects_of(documents)
             kube.delete(documents)
             effects.wait_for(kube, [], old, patience)
+    return bool(documents)
+
+
+def write_certificates(certificates: Certificates, cluster: Cluster) -> Path:
+    """Write what clients trust and show beside the cluster, keys for nobody else to read; return where.
+
+    Raises:
+        BadOutput: That is not possible.
+    """
+    cluster.forget_applied()
+    directory = cluster.applied
+    try:
+        directory.mkdir(mode=0o700)
+        for authority in certificates.authorities:
+            (directory / f"{authority}.ca.pem").write_bytes(certificates.authority(authority).pem)
+        for name in certificates.definitions:
+            certificates[name].write_to(directory / f"{name}.pem", directory / f"{name}.key")
+    except OSError as error:
+        raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
+    return directory

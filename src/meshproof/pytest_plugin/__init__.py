@@ -1,19 +1,19 @@
 """The pytest plugin: fixtures for tests of a mesh.
 
-settings   (session)  what the options ask for
+mesh_settings (session)  what the options ask for
 └─ testbed     (session)  a mesh that is ready
    ├─ kind_cluster (session)  its cluster, by pytest-kind's name
    ├─ gateway      (session)  the ingress gateway's addresses, by port
    ├─ certificates (session)  what servers and clients show, by role
    ├─ meshed, unmeshed (session)  clients inside the cluster, with a sidecar and without
-   └─ manifest     (module)   the manifest of the test module's name, in force
-      ├─ step      (test)     puts a step of it in force within a test
-      ├─ reached   (module)   each of the module's SERVERS shows this run's certificate
+   └─ mesh_manifest (module)   the manifest of the test module's name, in force
+      ├─ mesh_reached (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with
+         ├─ step    (test)     puts a step of it in force within a test
          └─ postures (module) what a scan of the module's SERVERS finds
             ├─ sslyze_scan (module) the same by sslyze, beside the rows
             └─ second_opinions (module) their cipher suites by that scan, and by sslyze
-patience   (session)  what the run may wait in vain, all together
+mesh_patience (session)  what the run may wait in vain, all together
 eventually (session)  observe until it is as expected, three times in a row
 
 Where pytest is run in a directory that is no project of meshproof's (see ``meshproof.project``) there are its options,

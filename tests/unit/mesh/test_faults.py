@@ -471,9 +471,9 @@ def test_a_fault_ends_the_run(
         def testbed(): pass
 
         @pytest.fixture
-        def manifest(testbed): pass
+        def scenario(testbed): pass
 
-        def test_row(manifest): pass
+        def test_row(scenario): pass
         """
     )
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")

@@ -32,9 +32,15 @@ def footprint(name: str, *steps: str, leased: set[int] | None = None) -> Footpri
         ("gateway/tls_versions", (), "gateway/tls_ciphers", None),
         ("gateway/mutual_tls", (), "gateway/passthrough", None),
         ("gateway/passthrough", (), "workloads/strict_isolation", None),
+        ("workloads/strict_isolation", ("strict",), "gateway/tls_ciphers", None),
         ("gateway/mutual_tls", (), "gateway/mutual_tls", "Gateway default/httpbin"),
-        ("gateway/mutual_tls", ("deny",), "gateway/passthrough", "what passes through istio-system/ingressgateway"),
-        ("workloads/strict_isolation", ("strict",), "gateway/mutual_tls", None),
+        (
+            "gateway/mutual_tls",
+            ("deny",),
+            "gateway/passthrough",
+            "what passes through istio-system/istio-ingressgateway",
+        ),
+        ("workloads/strict_isolation", ("strict",), "gateway/mutual_tls", "what passes through default/httpbin"),
     ],
 )
 def test_what_two_have_in_common(one: str, steps: tuple[str, ...], other: str, shared: str | None) -> None:
@@ -42,8 +48,7 @@ def test_what_two_have_in_common(one: str, steps: tuple[str, ...], other: str, s
     leased: set[int] = set()
     ours, theirs = footprint(one, *steps, leased=leased), footprint(other, leased=leased)
     assert [ours.meets(theirs) is None, theirs.meets(ours) is None] == [shared is None] * 2
-    if shared and "what passes" not in shared:
-        assert ours.meets(theirs) == shared
+    assert ours.meets(theirs) == shared
 
 
 def test_a_host_is_touched_at_its_port() -> None:
@@ -68,3 +73,39 @@ def test_what_is_not_waited_for_may_touch_anything() -> None:
     }
     theirs = Footprint.of([filters])
     assert Footprint.of(ours).meets(theirs) == "what passes through all proxies in the mesh"
+
+
+ROUTES: Document = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "inside", "namespace": "default"},
+    "spec": {"hosts": ["httpbin"], "http": [{"route": [{"destination": {"host": "httpbin"}}]}]},
+}
+WORKLOAD: Document = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "shop", "namespace": "default"},
+    "spec": {"template": {"metadata": {"labels": {"app": "httpbin"}}}},
+}
+DENY: Document = {
+    "apiVersion": "security.istio.io/v1",
+    "kind": "AuthorizationPolicy",
+    "metadata": {"name": "deny", "namespace": "default"},
+    "spec": {"selector": {"matchLabels": {"app": "httpbin"}}, "action": "DENY", "rules": [{}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        (ROUTES, {**ROUTES, "metadata": {"name": "other", "namespace": "default"}}, "routes for httpbin"),
+        (ROUTES, DENY, "what passes through default/httpbin"),
+        (WORKLOAD, DENY, "what passes through default/httpbin"),
+        (WORKLOAD, {**DENY, "metadata": {"name": "deny", "namespace": "elsewhere"}}, None),
+    ],
+)
+def test_what_is_inside_of_the_mesh_is_touched_too(one: Document, other: Document, shared: str | None) -> None:
+    """Routes of sidecars, and pods that a policy selects."""
+    seen = Footprint.of([one]).meets(Footprint.of([other]))
+    assert (seen or "").startswith(shared or "")
+    assert (seen is None) is (shared is None)

@@ -23,6 +23,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def testbed(): pass
 
+@pytest.fixture(autouse=True)
+def scenario(): pass
+
 @pytest.fixture
 def gateway(): {works}
 
@@ -37,7 +40,10 @@ def test_known(): assert False
 def test_maybe(): pass
 '''
 MODULE_NAME = "test_passthrough.py"  # a scenario has its name
-TESTBED = "import pytest\n@pytest.fixture(autouse=True)\ndef testbed(): pass\n"
+TESTBED = (
+    "import pytest\n@pytest.fixture(autouse=True)\ndef testbed(): pass\n"
+    "@pytest.fixture(autouse=True)\ndef scenario(): pass\n"
+)
 COLUMNS = ["kept", "broken", "not tried", "known broken", "skipped"]
 LOOKED_AT = pytest.ExitCode.OK
 NOT_LOOKED_AT = pytest.ExitCode.TESTS_FAILED

@@ -25,7 +25,7 @@ from meshproof.cluster.kind.nodes import containers, remove_nodes
 from meshproof.cluster.kind.record import Record, RecordFile
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
-from meshproof.machine import process
+from meshproof.machine import cache, process
 from meshproof.settings import TIMEOUTS
 
 
@@ -89,6 +89,16 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self.kubeconfig_path.chmod(0o600)
         self._record.write(nodes=tuple(self.nodes()))
 
+    @property
+    def applied(self) -> Path:
+        """Where the certificates of what `meshproof apply` has put in force are, for people."""
+        return self.directory / "applied"
+
+    def forget_applied(self) -> None:
+        """Remove these certificates, if there are any: keys don't outlive what they are for."""
+        if self.applied.exists():
+            cache.discard(self.applied)
+
     def look_for_it_here(self) -> None:
         """Check that the daemon is the one that the cluster was made on: on another one it only seems to be gone.
 
@@ -139,6 +149,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             )
         remove_nodes(self.docker, self.name, self.nodes())
         self._network.remove()
+        self.forget_applied()
         for file in ("kubeconfig", "kubeconfig.lock", "kind.yaml", "record.json"):
             (self.directory / file).unlink(missing_ok=True)
 

@@ -1,0 +1,127 @@
+"""Rows that could not be what they say are refused before anything is begun: each in a sentence, with code 4."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from meshproof.project import current_project
+
+pytest_plugins = ["pytester"]
+
+FIXTURES = """
+import pytest
+
+@pytest.fixture
+def testbed(): pass
+
+@pytest.fixture
+def scenario(testbed): pass
+
+@pytest.fixture
+def gateway(testbed): pass
+"""
+MODULE = "tests/e2e/gateway/test_passthrough.py"
+
+
+def refused(pytester: pytest.Pytester, directory: Path, **modules: str) -> str:
+    """Write test modules, by their ways with `__` for a slash, and run them; return the sentence they end with."""
+    for name, text in modules.items():
+        file = directory / f"{name.replace('__', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(FIXTURES + text)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--import-mode=importlib", "tests")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, result.outlines
+    (sentence,) = [line for line in result.errlines if line]
+    return sentence
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("def test_row(gateway): pass", id="by the module's name"),
+        pytest.param('@pytest.mark.step("deny")\ndef test_row(gateway): pass', id="by the mark of a step"),
+        pytest.param("class TestRows:\n    def test_row(self, gateway): pass", id="in a class"),
+    ],
+)
+def test_a_row_asks_for_its_scenario(row: str, own_project: Path, pytester: pytest.Pytester) -> None:
+    """Else its manifest might not be in force when it runs, or with the step of another row."""
+    assert "should ask for the fixture `scenario`" in refused(
+        pytester, own_project, tests__e2e__gateway__test_passthrough=row
+    )
+
+
+def test_a_row_is_no_test_case(own_project: Path, pytester: pytest.Pytester) -> None:
+    """What unittest collects can be given no step."""
+    row = """
+import unittest
+
+@pytest.mark.usefixtures("scenario")
+class TestRows(unittest.TestCase):
+    def test_row(self): pass
+"""
+    assert "can't be in a unittest.TestCase" in refused(
+        pytester, own_project, tests__e2e__gateway__test_passthrough=row
+    )
+
+
+def test_two_modules_have_one_manifest_only_if_they_say_so(own_project: Path, pytester: pytest.Pytester) -> None:
+    """By their names alone it would be a coincidence."""
+    row = "def test_row(scenario): pass"
+    (own_project / "manifests" / "scenarios" / "shop.yaml").touch()
+    sentence = refused(pytester, own_project, tests__a__test_shop=row, tests__b__test_shop=row)
+    assert "both mean manifests/scenarios/shop.yaml by their names" in sentence
+
+
+def test_a_row_is_of_the_project_of_the_current_directory(own_project: Path, pytester: pytest.Pytester) -> None:
+    """A test of another repository is not proven with a manifest of this one that happens to have its name."""
+    elsewhere = own_project / "elsewhere"
+    other = own_project / "other"
+    elsewhere.mkdir()
+    (other / "tests").mkdir(parents=True)
+    (elsewhere / "pyproject.toml").write_text("[tool.meshproof]\n")
+    (other / "tests" / "test_shop.py").write_text(FIXTURES + "def test_row(scenario): pass")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        current_project.cache_clear()
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", str(other / "tests"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert any("is not below" in line and "run pytest in its own project" in line for line in result.errlines)
+
+
+@pytest.mark.parametrize("area", ["skip", "xfail", "step", "check-out", "seed"])
+def test_an_area_is_a_mark_that_is_free(area: str, own_project: Path, pytester: pytest.Pytester) -> None:
+    """A directory called `xfail` would have its rows fail and be taken for known."""
+    (own_project / "manifests" / "scenarios" / area).mkdir()
+    sentence = refused(pytester, own_project, tests__test_nothing="def test_nothing(): pass")
+    assert f"manifests/scenarios/{area}: an area is a mark of its rows" in sentence
+
+
+def test_what_is_no_row_is_left_alone(own_project: Path, pytester: pytest.Pytester) -> None:
+    """A test that needs no mesh may have fixtures and marks that are called as ours."""
+    (own_project / "tests" / "unit" / "test_own.py").write_text(
+        """
+import pytest
+
+@pytest.fixture
+def settings(): return 1
+
+@pytest.mark.step(1, "two")
+@pytest.mark.parametrize("scenario", ["a", "b"])
+def test_own(scenario, settings): assert (scenario in "ab", settings) == (True, 1)
+"""
+    )
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "tests/unit").assert_outcomes(passed=2)
+
+
+def test_a_module_that_is_skipped_as_a_whole_is_not_lost(own_project: Path, pytester: pytest.Pytester) -> None:
+    """Its scenario is known by its mark as it is by its name: the run ends with 1."""
+    module = own_project / "tests" / "e2e" / "gateway" / "test_other.py"
+    mark = 'pytestmark = pytest.mark.scenario("gateway/passthrough")'
+    module.write_text(f'import pytest\n{mark}\npytest.importorskip("nothing_of_it")\n')
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "tests")
+    assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    result_of_rows = json.loads((own_project / "artifacts" / "promises.json").read_text())
+    assert result_of_rows["failures"] == {"tests/e2e/gateway/test_other.py": "skipped"}
