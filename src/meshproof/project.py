@@ -14,6 +14,7 @@ All of it can be left out; the values above are the defaults, but for the versio
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ PLACES = {
 """Where the files of a project are, if it does not say."""
 COMPONENTS = ("istio", "kubernetes", "envoy")
 """What it can name the version of."""
+_TOOL_OF_OURS = re.compile(rb"""^[ \t]*\[*[ \t]*["']?tool\b.*?meshproof""", re.DOTALL | re.MULTILINE)
+"""Our name after a line that begins with ``tool``: what can still be told of a file that is no TOML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Project:
         Where none does, the directory itself is one.
 
         Raises:
-            BadProject: Its pyproject.toml can't be understood.
+            BadProject: A pyproject.toml speaks of meshproof, and can't be understood.
         """
         for root in (directory, *directory.parents):
             tool = _tool(root / "pyproject.toml")
@@ -92,19 +95,32 @@ def as_typed_here(path: Path) -> Path:
 
 
 def _tool(file: Path) -> Mapping[str, Any] | None:
-    """Return what a pyproject.toml says of meshproof; None if it says nothing, or is not there."""
+    """Return what a pyproject.toml says of meshproof; None if it says nothing, or is not there.
+
+    A file that can't be read or understood and does not speak of meshproof is the business of others: they may well
+    have meant it so (a template, say), and the plugin is loaded wherever pytest is run.
+
+    Raises:
+        BadProject: It speaks of meshproof, and can't be understood.
+    """
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        content = file.read_bytes()
+    except OSError:
         return None
-    except OSError as error:
-        raise BadProject(f"{file} can't be read: {error.strerror}.") from error
-    except ValueError as error:  # TOML or UTF-8
-        raise BadProject(f"{file} can't be understood: {error}.") from error
-    tool = document.get("tool", {}).get("meshproof")
-    if tool is not None and not isinstance(tool, dict):
+    try:
+        tool = tomllib.loads(content.decode()).get("tool", {})
+    except (ValueError, RecursionError) as error:  # TOML or UTF-8; tables within tables without end
+        if _TOOL_OF_OURS.search(content):
+            raise BadProject(f"{file} can't be understood: {error}.") from error
+        return None
+    if not isinstance(tool, dict):
+        if "meshproof" in str(tool):
+            raise BadProject(f"{file}: tool should be a table.")
+        return None
+    ours = tool.get("meshproof")
+    if ours is not None and not isinstance(ours, dict):
         raise BadProject(f"{file}: [tool.meshproof] should be a table.")
-    return tool
+    return ours
 
 
 @cache

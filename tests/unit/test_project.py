@@ -41,7 +41,11 @@ def test_a_directory_is_a_project_of_its_own(tmp_path: Path) -> None:
     ("text", "words"),
     [
         pytest.param("[tool.meshproof\n", "can't be understood", id="no TOML"),
+        pytest.param('[tool.black]\na = 1\n\n[ tool . "meshproof" ]\na = {', "can't be understood", id="no TOML below"),
+        pytest.param("tool.meshproof.istio = 1.2.3\n", "can't be understood", id="no TOML with dots"),
         pytest.param("[tool]\nmeshproof = 1\n", "should be a table", id="no table"),
+        pytest.param("[[tool.meshproof]]\n", "should be a table", id="many tables"),
+        pytest.param("[[tool]]\nmeshproof = {}\n", "tool should be a table", id="many tools"),
         pytest.param("[tool.meshproof]\nscenario = 'a'\n", "has 'scenario', which is not known", id="another key"),
         pytest.param("[tool.meshproof]\nscenarios = 1\n", "scenarios of .* should be text", id="a number"),
     ],
@@ -50,6 +54,29 @@ def test_a_mistake_is_one_sentence(text: str, words: str, tmp_path: Path) -> Non
     """It names the file and what is wrong."""
     with pytest.raises(BadProject, match=rf"^{tmp_path / 'pyproject.toml'}.*{words}.*\.$"):
         Project.of(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('name = "{{ cookie }}\n', id="no TOML"),
+        pytest.param('[project]\nname = "meshproof-tools"\nversion = {{ version }}\n', id="our name elsewhere"),
+        pytest.param("\udcff", id="no UTF-8"),
+        pytest.param("a = " + "[" * 10_000, id="no end"),
+        pytest.param("tool = 3\n", id="no table"),
+        pytest.param("[[tool]]\nblack = {}\n", id="many tools"),
+    ],
+)
+def test_what_others_write_is_their_own_business(text: str, tmp_path: Path) -> None:
+    """A file that can't be understood, and does not speak of meshproof, ends nothing, above a project or in it."""
+    below = written(tmp_path, "")
+    for file in (tmp_path / "pyproject.toml", below / "pyproject.toml"):
+        file.write_bytes(text.encode(errors="surrogateescape"))
+    (tmp_path / "a" / "pyproject.toml").mkdir()
+    assert not Project.of(below).declared
+    (tmp_path / "a" / "pyproject.toml").rmdir()
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.meshproof]\n")
+    assert Project.of(below).root == tmp_path / "a"
 
 
 def test_a_mistake_ends_a_command(tmp_path: Path) -> None:
