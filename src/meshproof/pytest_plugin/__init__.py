@@ -50,7 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
         used = current_project().declared
     except BadProject as error:
         raise pytest.UsageError(str(error)) from error
-    if used:
-        for part in (f"{__name__}.{part}" for part in _PARTS):
-            if not config.pluginmanager.has_plugin(part):
-                config.pluginmanager.register(import_module(part), part)
+    if not used:
+        return
+    for part in (f"{__name__}.{part}" for part in _PARTS):
+        if not config.pluginmanager.has_plugin(part):
+            try:
+                module = import_module(part)
+            except ModuleNotFoundError as error:
+                raise pytest.UsageError(
+                    f"{current_project().root} is a project of meshproof's, and its tests need {error.name}, "
+                    "which is not installed: `pip install 'meshproof[pytest]'`."
+                ) from error
+            config.pluginmanager.register(module, part)

@@ -152,7 +152,7 @@ def test_a_name_that_no_cluster_can_have(which: str, name: str, tmp_path: Path) 
     ("options", "sentence"),
     [
         pytest.param("--cluster-name=Bad_Name", "No cluster can be called 'Bad_Name': ", id="a name"),
-        pytest.param("--kubeconfig=x", "To test one again and again, make it with `make up`", id="a kubeconfig"),
+        pytest.param("--kubeconfig=x", "To test one again and again, make it with `meshproof up`", id="a kubeconfig"),
         pytest.param("--mesh-shuffle=x", "argument --mesh-shuffle: invalid int value: 'x'", id="an order"),
         pytest.param("--mesh-images=foo", "argument --mesh-images: invalid choice: 'foo'", id="a source of images"),
     ],
