@@ -115,7 +115,7 @@ class Settings:
     """One run.
 
     Attributes:
-        cluster_name: The kind cluster; the name of the checkout's own one by default.
+        cluster_name: The kind cluster; the name of the project's own one by default.
         keep_cluster: Leave the cluster running at the end.
         images: Where images come from.
         istio: The release of Istio that is asked for, if any.

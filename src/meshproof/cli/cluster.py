@@ -96,5 +96,5 @@ def _access(name: str, kubeconfig: Path, gateway: Mapping[int, Address]) -> Iter
     if gateway:
         yield "kubeconfig", str(kubeconfig)
         yield from (("gateway", f"port {port.number} is {gateway[port.number]}") for port in FIXED)
-        yield "test it", f"{program('pytest')} tests/e2e --cluster-name {name}"
+        yield "test it", f"{program('pytest')} --cluster-name {name}"
     yield "delete it", f"{program('meshproof')} down --cluster-name {name}"

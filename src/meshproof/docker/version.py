@@ -18,6 +18,6 @@ def server_version(env: dict[str, str]) -> str | None:
         return None
     except ToolMissing as error:
         raise ToolMissing(
-            f"Tried to run `docker`: it is not installed. As root on Debian or Ubuntu, `make doctor` installs it; "
-            f"elsewhere install Docker, for example with `{INSTALL}`."
+            "Tried to run `docker`: it is not installed. As root on Debian or Ubuntu, `meshproof doctor --fix` "
+            f"installs it; elsewhere install Docker, for example with `{INSTALL}`."
         ) from error

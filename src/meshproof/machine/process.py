@@ -92,7 +92,7 @@ def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     try:
         return psutil.Process(os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True))
     except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to start `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
+        raise ToolMissing(f"Tried to start `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
 
 
 def end_all() -> None:
@@ -128,7 +128,7 @@ def _begin(
             )
             _running.add(process)
     except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `make doctor`.") from error
+        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
     return process
 
 

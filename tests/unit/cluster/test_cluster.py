@@ -87,7 +87,7 @@ def test_the_status_is_whole(columns: str, state: Path) -> None:
         "  mesh        docker.io/istio:1.31.1",
         f"  kubeconfig  {directory / 'kubeconfig'}",
         *(f"  gateway     port {port} is 127.0.0.1:{50000 + port}" for port in (80, 443)),
-        "  test it     pytest tests/e2e --cluster-name ours",
+        "  test it     pytest --cluster-name ours",
         f"  delete it   {program('meshproof')} down --cluster-name ours",
     ]
 

@@ -86,7 +86,7 @@ def test_a_missing_program_is_named(mode: int | None, tmp_path: Path) -> None:
     program = tmp_path / "istioctl"
     if mode:
         program.touch(mode)
-    with pytest.raises(ToolMissing, match=rf"^Tried to run `{program}`: .*\. Run `make doctor`\.$"):
+    with pytest.raises(ToolMissing, match=rf"^Tried to run `{program}`: .*\. Run `meshproof doctor`\.$"):
         run([program], timeout=PATIENCE)
 
 
@@ -102,5 +102,5 @@ def test_a_missing_program_is_not_started(mode: int | None, tmp_path: Path) -> N
     program = tmp_path / "dockerd"
     if mode:
         program.touch(mode)
-    with pytest.raises(ToolMissing, match=rf"^Tried to start `{program}`: .*\. Run `make doctor`\.$"):
+    with pytest.raises(ToolMissing, match=rf"^Tried to start `{program}`: .*\. Run `meshproof doctor`\.$"):
         start([program], log=tmp_path / "log")
