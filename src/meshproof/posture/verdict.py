@@ -193,8 +193,7 @@ def _groups(posture: Posture) -> Iterator[Finding]:
         yield finding("small-group", small)
     primes = {group.bits for group in groups if group.kind == "DH"}
     primes |= {*posture.dh_bits, *(client.answer.dh_bits for client in posture.clients)}
-    short = sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME))
-    if short:
+    if short := sorted(bits for bits in primes if bits and _is_short(bits, _STRONG_PRIME)):
         yield finding("small-dh", [f"{bits} bit DH" for bits in short])
     for order in posture.groups:
         if order.version is ProtocolVersion.TLS_1_3 and order.complete and all(g.kind != "KEM" for g in order.groups):
