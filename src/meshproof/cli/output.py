@@ -71,7 +71,8 @@ def check(files: Iterable[Path | None]) -> Sequence[Path]:
 def write(path: Path, text: str) -> None:
     """Write a file as a whole or not at all; ``-`` is standard output.
 
-    A device, a pipe or a symbolic link stays what it is: the text is written to it, or to where it leads, as it comes.
+    Who may read a file that is there stays the same. A device, a pipe or a symbolic link stays what it is: the text is
+    written to it, or to where it leads, as it comes.
 
     Raises:
         MachineError: It can't be written.
@@ -83,8 +84,10 @@ def write(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}") if replaceable else path
     try:
         try:
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_text(text, encoding="utf-8", newline="")
             if replaceable:
+                if path.exists():
+                    unfinished.chmod(path.stat().st_mode)
                 unfinished.replace(path)
         finally:
             if replaceable:

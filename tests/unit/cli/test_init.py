@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
+import meshproof
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.project import Project
 from meshproof.settings import TIMEOUTS
 
+TEMPLATE = Path(meshproof.__file__).with_name("template")
 FILES = ["manifests/scenarios/shop.yaml", "pyproject.toml", "tests/test_shop.py"]
 
 
@@ -36,15 +38,62 @@ def test_a_project_of_three_files(arguments: tuple[str, ...], tmp_path: Path) ->
     assert printed.splitlines()[-1].startswith(f"Prove it: `{f'cd {arguments[0]} && ' if arguments else ''}")
 
 
-@pytest.mark.parametrize("table", ["", '[tool.pytest.ini_options]\ntestpaths = ["checks"]\n'], ids=["none", "pytest's"])
-def test_a_pyproject_that_is_there_is_added_to(table: str, tmp_path: Path) -> None:
-    """What it says stays as it is; a table of pytest's is not given twice."""
-    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "shop" # ours\n{table}')
-    init(tmp_path)
-    text = (tmp_path / "pyproject.toml").read_text()
-    assert text.startswith(f'[project]\nname = "shop" # ours\n{table}'.rstrip())
-    assert tomllib.loads(text)["tool"]["pytest"]["ini_options"]["testpaths"] == (["checks"] if table else ["tests"])
+WITHOUT_PYTEST = (TEMPLATE / "pyproject.toml").read_text().partition("\n[tool.pytest")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b'[project]\nname = "shop" # ours', id="no end of the last line"),
+        pytest.param(b'[project]\r\nname = "shop"\r\n\r\n', id="lines of Windows"),
+        pytest.param(b'[tool.pytest.ini_options]\ntestpaths = ["checks"]\n', id="a table of pytest's"),
+        pytest.param(b'[tool.pytest]\nini_options = {addopts = "-ra"}\n', id="within a line"),
+        pytest.param(b'[ tool."pytest".ini_options ]\naddopts = "-ra"\n', id="spelled otherwise"),
+        pytest.param(b"# [tool.meshproof]\na = nan\ntool.black.line-length = 80\n", id="dots"),
+        pytest.param(b"[tool]\nblack = {line-length = 80}\n", id="a table of tools"),
+    ],
+)
+def test_a_pyproject_that_is_there_is_added_to(text: bytes, tmp_path: Path) -> None:
+    """What it says stays as it is, to the last byte, and so does who may read it; pytest is not told anything."""
+    file = tmp_path / "pyproject.toml"
+    file.write_bytes(text)
+    file.chmod(0o640)
+    printed = init(tmp_path)
+    content = file.read_bytes()
+    assert content.startswith(text)
+    assert content.removeprefix(text).decode().replace("\r\n", "\n").lstrip() == WITHOUT_PYTEST
+    assert content.count(b"\n") == content.count(b"\r\n") or b"\r" not in content
+    assert file.stat().st_mode & 0o777 == 0o640
     assert Project.of(tmp_path).declared
+    assert "pytest tests`" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("pytest.ini", "", False),
+        ("tox.ini", "[pytest]\ntestpaths = checks\n", False),
+        ("setup.cfg", "[tool:pytest]\naddopts = %(x)s\n", False),
+        ("tox.ini", "[tox]\n", True),
+        ("setup.cfg", "no section\n", True),
+    ],
+)
+def test_another_configuration_of_pytest_counts(file: str, content: str, *, told: bool, tmp_path: Path) -> None:
+    """A pyproject.toml that is new has a table of pytest's only where it takes the place of nothing."""
+    (tmp_path / file).write_text(content)
+    init(tmp_path)
+    text = (TEMPLATE / "pyproject.toml").read_text()
+    assert (tmp_path / "pyproject.toml").read_text() == (text if told else WITHOUT_PYTEST)
+
+
+def test_where_a_link_leads(tmp_path: Path) -> None:
+    """A pyproject.toml that is a symbolic link stays one."""
+    (tmp_path / "shared.toml").write_text("[project]\n")
+    (tmp_path / "pyproject.toml").symlink_to("shared.toml")
+    init(tmp_path)
+    assert (tmp_path / "pyproject.toml").is_symlink()
+    assert (tmp_path / "shared.toml").read_text() == f"[project]\n\n{WITHOUT_PYTEST}"
 
 
 @pytest.mark.parametrize(
@@ -57,16 +106,56 @@ def test_a_pyproject_that_is_there_is_added_to(table: str, tmp_path: Path) -> No
             "pyproject.toml has a [tool.meshproof] already, and nothing was written.",
         ),
         ("pyproject.toml", "[tool", "can't be understood"),
-        ("manifests", "", "could not be written"),
+        ("pyproject.toml", "tool = {black = {line-length = 80}}\n", "add the line [tool.meshproof] by hand"),
+        ("pyproject.toml", "[[tool]]\n", "add the line [tool.meshproof] by hand"),
+        ("pyproject.toml", "tool = 3\n", "add the line [tool.meshproof] by hand"),
+        ("manifests", "", "manifests/scenarios/shop.yaml can't be written: manifests is no directory."),
+        ("tests", "", "tests/test_shop.py can't be written: tests is no directory."),
     ],
 )
 def test_what_is_there_is_left_alone(file: str, content: str, sentence: str, tmp_path: Path) -> None:
     """It ends with 4 and one sentence, and the file that was there is as it was."""
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(content)
-    with pytest.raises(CommandFailed) as failure:
-        init(tmp_path)
-    assert failure.value.returncode == 4
-    assert sentence in failure.value.tail
+    assert sentence in refusal(tmp_path, code=4)
     assert files(tmp_path) == [file]
     assert (tmp_path / file).read_text() == content
+
+
+@pytest.mark.parametrize("file", ["tests/test_shop.py", "pyproject.toml", "manifests"])
+def test_a_link_that_leads_nowhere_is_there(file: str, tmp_path: Path) -> None:
+    """Nothing is written to where it leads."""
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).symlink_to(tmp_path / "nowhere")
+    assert "nothing was written" in refusal(tmp_path, code=4).lower()
+    assert files(tmp_path) == []
+    assert not (tmp_path / "manifests/scenarios").exists()
+
+
+@pytest.mark.parametrize("size", [1, 2500], ids=["the first file", "the last file"])
+def test_what_was_written_is_removed_if_a_file_fails(size: int, tmp_path: Path) -> None:
+    """On a full disk it ends with 11, as any output does, and all is as it was, directories too."""
+    text = f"[project]\nname = '{'x' * 4000}'\n"
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert "Tried to write" in refusal(tmp_path, code=11, file_size=size)
+    assert [path.name for path in tmp_path.rglob("*")] == ["pyproject.toml"]
+    assert (tmp_path / "pyproject.toml").read_text() == text
+
+
+def refusal(directory: Path, *, code: int, file_size: int = resource.RLIM_INFINITY) -> str:
+    """Return what the command says as it ends with a code.
+
+    Args:
+        directory: Where it is run.
+        code: Its exit code.
+        file_size: How many octets a file may have, in place of a disk that is full.
+    """
+    program = (
+        "import resource, sys; from meshproof.cli.main import main; sys.argv[1:] = ['init']; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_size}, {file_size})); main()"
+    )
+    argv = [sys.executable, "-B", "-c", program]
+    with pytest.raises(CommandFailed) as failure:
+        run(argv, cwd=directory, timeout=TIMEOUTS.program)
+    assert failure.value.returncode == code
+    return failure.value.tail
