@@ -51,6 +51,19 @@ def test_what_two_have_in_common(one: str, steps: tuple[str, ...], other: str, s
     assert ours.meets(theirs) == shared
 
 
+def test_routes_of_sidecars_touch_every_sidecar() -> None:
+    """A VirtualService that is bound to `mesh` changes what passes through the proxies of the clients."""
+    routes: Document = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"hosts": ["httpbin"], "http": [{"directResponse": {"status": 418}}]},
+    }
+    of_sidecars = Footprint.of([routes])
+    assert of_sidecars.meets(footprint("workloads/strict_isolation", "strict")) is not None
+    assert of_sidecars.meets(footprint("gateway/passthrough")) == "what passes through all proxies in the mesh"
+
+
 def test_a_host_is_touched_at_its_port() -> None:
     """Two Gateways may have the same port, and not the same host at it."""
     ours, theirs = documents("gateway/passthrough"), documents("gateway/passthrough")
