@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -215,17 +215,20 @@ class ProxyConfig:
         for manager in managers:
             yield [each["typed_config"] for each in manager.get("http_filters", []) if each["name"] == kind]
 
-    def takes_plaintext(self, port: int | None = None) -> bool | None:
+    def takes_plaintext(self, port: int | None = None, besides: Collection[int] = ()) -> bool | None:
         """Return whether a sidecar lets plaintext in; None if it is no sidecar, or not yet ready.
 
         Args:
             port: The port of the application; None is any.
+            besides: Ports that don't count.
         """
         matches = [chain.get("filter_chain_match", {}) for chain in self._chains(_INBOUND)]
         if not matches:
             return None
         return any(
-            match.get("transport_protocol") == _PLAINTEXT and port in (None, match.get("destination_port"))
+            match.get("transport_protocol") == _PLAINTEXT
+            and port in (None, match.get("destination_port"))
+            and match.get("destination_port") not in besides
             for match in matches
         )
 

@@ -301,6 +301,34 @@ def test_who_lets_in_drains() -> None:
     assert [effect.drains for document in others for effect in effects_of([document])] == [False, False, False]
 
 
+def test_a_port_of_its_own_mode_is_waited_for_by_itself() -> None:
+    """The end of STRICT is seen although a port was PERMISSIVE; that of the port is not, for it is so without, too."""
+    document = peer_authentication("STRICT")
+    document["spec"]["portLevelMtls"] = {"80": {"mode": "PERMISSIVE"}}
+    of_port, of_mode = effects_of([document])
+    at_80 = {"filter_chain_match": {"transport_protocol": "raw_buffer", "destination_port": 80}}
+    asked, nothing = (config(virtualInbound=[matched(kind), at_80]) for kind in ("tls", "raw_buffer"))
+    assert [of_mode.everywhere([asked]), of_port.everywhere([asked]), of_mode.nowhere([nothing])] == [True, True, True]
+    assert (of_mode.outlasts, of_port.outlasts) == (False, True)
+    assert (of_mode.what, of_port.what) == ("STRICT but for port 80", "PERMISSIVE at port 80")
+
+
+def test_where_a_sidecar_leads_what_it_does_not_know() -> None:
+    """REGISTRY_ONLY is in the listener for everything and in each route; its end shows as ALLOW_ANY, the default."""
+    spec = {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
+    (effect,) = effects_of([networking("Sidecar", spec, "s")])
+
+    def sidecar(cluster: str, host: str) -> ProxyConfig:
+        chain = {"name": "virtualOutbound-catchall-tcp", "filters": [{"typed_config": {"cluster": cluster}}]}
+        routes = {"80": [{"name": "a:80"}, {"name": host}]}
+        return config(routes, virtualInbound=[matched("tls")], virtualOutbound=[chain])
+
+    asked, default = sidecar("BlackHoleCluster", "block_all"), sidecar("PassthroughCluster", "allow_any")
+    late = sidecar("BlackHoleCluster", "allow_any")
+    assert [effect.everywhere([each]) for each in (asked, late, default)] == [True, False, False]
+    assert [effect.nowhere([each]) for each in (asked, late, default)] == [False, False, True]
+
+
 def test_effects_are_the_same_by_their_words() -> None:
     """What a step leaves as it was is not waited for to go: the same content is the same effect."""
     assert effects_of([gateway(SERVER)]) == effects_of([gateway(SERVER, name="another")])
@@ -326,7 +354,14 @@ REFUSED = [
         gateway(SERVER | {"port": {"name": "db", "number": 443, "protocol": "MYSQL"}}),
         "it has a server for MYSQL, and meshproof waits for HTTP, HTTP2, GRPC, HTTPS, TLS",
     ),
-    (networking("Sidecar", {}, "s"), "it has no `egress` and no `ingress`, which is what a proxy shows of it"),
+    (
+        networking("Sidecar", {}, "s"),
+        "it has no `egress`, `ingress` or `outboundTrafficPolicy`, which a proxy would show",
+    ),
+    (
+        networking("ServiceEntry", {"hosts": ["a.b.svc.cluster.local"], "ports": [{"number": 80}]}, "s"),
+        "a.b.svc.cluster.local can be a Service, whose clusters are there without it",
+    ),
     (networking("ServiceEntry", {"hosts": ["a.test"]}, "s"), "it has no `ports`, so that no proxy shows it"),
     (networking("RequestAuthentication", {}, "r"), "it has no `jwtRules`, so that no proxy shows it"),
     (

@@ -77,8 +77,8 @@ def _way(document: Document, together: Documents, host: str, port: Mapping[str, 
         if not config.is_sidecar:
             yield f"outbound|{number}||{host}" in config.clusters
         else:
-            text = json.dumps(config.routes.get(str(number), {}) if routed else config.listeners)
-            yield f'"{host}"' in text or f'"outbound|{number}||{host}"' in text
+            text = json.dumps(config.routes.get(str(number), {}) if routed else config.listeners).lower()
+            yield f'"{host}"'.lower() in text or f'"outbound|{number}||{host}"'.lower() in text
 
     return Effect(Proxies(), f"a way to {host} port {number}", places, outlasts=True, where_it_can=True)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+OF_THE_CLUSTER = ".svc.cluster.local"
+"""How the whole name of a Service ends."""
+
 
 def bare(host: str) -> str:
     """Return a host of a Gateway's server without the namespace that may bind to it."""
@@ -20,7 +23,7 @@ def hosts_meet(one: str, other: str) -> bool:
 
 def whole_host(host: str, namespace: str) -> str:
     """Return the whole name of a host: one without a dot is a Service in the namespace of the document."""
-    return host if "." in host or host == "*" else f"{host}.{namespace}.svc.cluster.local"
+    return host if "." in host or host == "*" else f"{host}.{namespace}{OF_THE_CLUSTER}"
 
 
 def is_within(host: str, other: str) -> bool:

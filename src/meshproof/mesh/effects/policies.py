@@ -44,17 +44,26 @@ def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect
     mode = spec["mtls"]["mode"]
     ports = {int(port): setting["mode"] for port, setting in spec.get("portLevelMtls", {}).items()}
     nearer = [each for each in of_istio("PeerAuthentication", together) if _rank(each) > _rank(document)]
-    permissive, wide = "PERMISSIVE" in (mode, *ports.values()), _is_wide(document)
+    permissive, wide = mode == "PERMISSIVE", _is_wide(document)
 
     def places(config: ProxyConfig) -> Iterator[bool]:
         if wide and (not config.is_sidecar or any(_is_for(each, config) for each in nearer)):
             return
-        yield config.takes_plaintext() is permissive
-        yield from (config.takes_plaintext(port) is (wanted == "PERMISSIVE") for port, wanted in ports.items())
+        yield config.takes_plaintext(besides=ports) is permissive
 
     proxies = Proxies() if wide and namespace == istio.NAMESPACE else Proxies(namespace, _labels(document))
-    words = ", ".join([mode, *(f"port {port} {wanted}" for port, wanted in ports.items())])
+    words = " ".join([mode, *(f"but for port {port}" for port in ports)])
+    yield from (_peers_of_port(proxies, port, wanted) for port, wanted in ports.items())
     yield Effect(proxies, words, places, outlasts=permissive, where_it_can=wide, drains=True)
+
+
+def _peers_of_port(proxies: Proxies, port: int, mode: str) -> Effect:
+    permissive = mode == "PERMISSIVE"
+
+    def places(config: ProxyConfig) -> Iterator[bool]:
+        yield config.takes_plaintext(port) is permissive
+
+    return Effect(proxies, f"{mode} at port {port}", places, outlasts=permissive, drains=True)
 
 
 def _rule(proxies: Proxies, action: str, rule: str, *, wide: bool) -> Effect:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh.effects.effect import SELECTOR, Documents, key_of, of_istio
-from meshproof.mesh.effects.hosts import hosts_meet, whole_host
+from meshproof.mesh.effects.hosts import OF_THE_CLUSTER, hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH, matches_for
 from meshproof.mesh.manifests import GATEWAY_API, WAIT, group_of, is_waited_for
 
@@ -94,12 +94,15 @@ def _destination_rule(document: Document, together: Documents) -> str | None:
 
 
 def _service_entry(document: Document, _: Documents) -> str | None:
+    of_services = [host for host in document["spec"]["hosts"] if host.endswith(OF_THE_CLUSTER)]
+    if of_services:
+        return f"{of_services[0]} can be a Service, whose clusters are there without it"
     return None if document["spec"].get("ports") else "it has no `ports`, so that no proxy shows it"
 
 
 def _sidecar(document: Document, _: Documents) -> str | None:
-    shown = {"egress", "ingress"} & document.get("spec", {}).keys()
-    return None if shown else "it has no `egress` and no `ingress`, which is what a proxy shows of it"
+    shown = {"egress", "ingress", "outboundTrafficPolicy"} & document.get("spec", {}).keys()
+    return None if shown else "it has no `egress`, `ingress` or `outboundTrafficPolicy`, which a proxy would show"
 
 
 _REASONS: Mapping[str, Callable[[Document, Documents], str | None]] = {

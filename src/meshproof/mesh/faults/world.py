@@ -11,11 +11,11 @@ from meshproof.certificates.tree import Certificates
 from meshproof.errors import Unreadable
 from meshproof.input_files import yaml_documents
 from meshproof.mesh import istio
+from meshproof.mesh.effects.hosts import OF_THE_CLUSTER
 from meshproof.mesh.faults.document import Written, read_document
 from meshproof.mesh.faults.parts import value_at
 from meshproof.project import as_typed_here
 
-_OF_THE_CLUSTER = ".svc.cluster.local"
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
 
 
@@ -83,7 +83,7 @@ def service_of(host: str, namespace: str) -> tuple[str, str]:
         host: The host: a name without a dot, or one of the cluster.
         namespace: Where the document is that names it.
     """
-    name, _, where = host.removesuffix(_OF_THE_CLUSTER).partition(".")
-    if where and not host.endswith(_OF_THE_CLUSTER):
+    name, _, where = host.removesuffix(OF_THE_CLUSTER).partition(".")
+    if where and not host.endswith(OF_THE_CLUSTER):
         return "", ""
     return name, where or namespace
