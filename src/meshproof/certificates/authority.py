@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from trustme import KeyType
 
 from meshproof.certificates.leaf import Leaf
+from meshproof.certificates.names import is_common_name
 
 _KEY_BITS = 2048
 _SIGNING_ONLY = x509.KeyUsage(
@@ -83,14 +84,15 @@ class Authority:
 
         Args:
             hosts: The DNS names or IP addresses in the subject alternative name.
-            common_name: The CN of the subject; the first host by default.
+            common_name: The CN of the subject; by default the first host, or none where that is too long for one.
             lifetime: When it is valid.
             key: The kind of its key; the authority's is RSA all the same.
         """
         begin, end = lifetime.around(datetime.now(UTC))
+        default = hosts[0] if is_common_name(hosts[0]) else None
         issued = self._ca.issue_cert(
             *hosts,
-            common_name=common_name or hosts[0],
+            common_name=common_name or default,
             organization_name=self._name,
             not_before=begin,
             not_after=end,

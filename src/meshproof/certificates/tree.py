@@ -2,7 +2,7 @@
 
     test:                                                          # an authority, and what it signs, by name
       test.com: {}                                                 # for the host of that name
-      test.client: {names: [spiffe://test.client]}                 # for other names: hosts, or URIs
+      test.client: {names: [spiffe://test.client]}                 # for other names: hosts and addresses, or URIs
       ecdsa.test.com: {key: ECDSA}                                 # RSA is the other kind of key
       expired: {names: [spiffe://test.client], lifetime: expired}  # or: not yet valid
 
@@ -19,6 +19,7 @@ from trustme import KeyType
 
 from meshproof.certificates.authority import Authority, Lifetime
 from meshproof.certificates.leaf import Leaf
+from meshproof.certificates.names import is_alternative_name, is_common_name, is_file_name, is_uri
 from meshproof.errors import ClusterError, FaultyManifests, Unreadable
 from meshproof.input_files import Node, nearest, yaml_documents
 from meshproof.project import as_typed_here
@@ -39,7 +40,8 @@ class Definition:
         names: Its subject alternative names: host names and addresses for a server, or URIs for a client.
         key: The kind of its key.
         lifetime: When it is valid.
-        common_name: The CN of its subject; for a server the first name by default, for a client none.
+        common_name: The CN of its subject; for a server the first name by default, if it is not too long for a CN; for
+            a client none.
     """
 
     authority: str
@@ -53,20 +55,21 @@ class Definition:
         """Read what is written of a certificate; nothing (``{}``) is a server of that name.
 
         Raises:
-            Unreadable: It can't be understood.
+            Unreadable: It can't be understood, or no certificate could be issued with it.
         """
+        _look_at_file_name(facts, name)
         fields = facts.fields(_FACTS)
-        names = fields["names"].items() if "names" in fields else []
-        if "names" in fields and not names:
-            raise fields["names"].wrong("is empty: leave it out, or name a host or a URI")
-        if len({"://" in each.text() for each in names}) > 1:
-            raise fields["names"].wrong("has hosts and URIs: a server has hosts, and a client has URIs")
+        if "names" not in fields and not is_alternative_name(name):
+            raise facts.wrong(
+                f"has no `names`, and its own, {name!r}, is none that a certificate can have: give it some, such as "
+                "names: [shop.example] for a server, or names: ['spiffe://shop/buyer'] for a client"
+            )
         return cls(
             authority,
-            tuple(each.text() for each in names) or (name,),
+            _names(fields["names"]) if "names" in fields else (name,),
             _KEYS[fields["key"].among(_KEYS)] if "key" in fields else KeyType.RSA,
             _LIFETIMES[fields["lifetime"].among(_LIFETIMES)] if "lifetime" in fields else Lifetime.CURRENT,
-            fields["common_name"].text() if "common_name" in fields else None,
+            _common_name(fields["common_name"]) if "common_name" in fields else None,
         )
 
     @classmethod
@@ -83,6 +86,42 @@ class Definition:
         assert isinstance(facts.value, dict)
         rest = {fact: value for fact, value in facts.value.items() if fact not in ("name", "authority")}
         return fields["name"].text(), cls.read(fields["name"].text(), replace(facts, value=rest), authority)
+
+
+def _names(names: Node) -> tuple[str, ...]:
+    """Read alternative names.
+
+    Raises:
+        Unreadable: There is none, one can't be in a certificate, or they are of a server and of a client.
+    """
+    texts = tuple(name.text() for name in names.items())
+    if not texts:
+        raise names.wrong("is empty: leave it out, or name a host or a URI")
+    for name in names.items():
+        if not is_alternative_name(name.text()):
+            raise name.is_not("a host, such as shop.example or *.shop.example, an IP address, or a URI in ASCII")
+    if len({is_uri(text) for text in texts}) > 1:
+        raise names.wrong("has hosts and URIs: a server has hosts, and a client has URIs")
+    return texts
+
+
+def _common_name(name: Node) -> str:
+    if not is_common_name(name.text()):
+        raise name.is_not("of 1 to 64 letters (less if they are not ASCII); without it the first host is taken")
+    return name.text()
+
+
+def _look_at_file_name(node: Node, name: str) -> None:
+    """Look at the name of a certificate or of an authority.
+
+    Raises:
+        Unreadable: No file could be called so.
+    """
+    if not is_file_name(name):
+        raise node.wrong(
+            f"is called {name!r}, and `meshproof apply` writes it to a file of its name: it can't be empty or long, or "
+            "have a slash or what is not printable in it"
+        )
 
 
 class Certificates:
@@ -143,7 +182,7 @@ class Certificates:
 
     def _issue(self, definition: Definition) -> Leaf:
         authority = self.authority(definition.authority)
-        issue = authority.client if "://" in definition.names[0] else authority.server
+        issue = authority.client if is_uri(definition.names[0]) else authority.server
         return issue(
             *definition.names, common_name=definition.common_name, lifetime=definition.lifetime, key=definition.key
         )
@@ -163,6 +202,7 @@ def read(file: Path) -> Certificates:
         tree = yaml_documents(as_typed_here(file))
         authorities = tree[0].fields() if tree else {}
         for authority, leaves in authorities.items():
+            _look_at_file_name(leaves, authority)
             below = definitions.setdefault(authority, {})
             for name, facts in leaves.fields().items():
                 if any(name in others for others in definitions.values()):

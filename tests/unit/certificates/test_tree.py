@@ -11,7 +11,7 @@ from trustme import KeyType
 
 from meshproof.certificates.authority import Lifetime
 from meshproof.certificates.tree import Certificates, Definition, read
-from meshproof.errors import ClusterError, FaultyManifests
+from meshproof.errors import ClusterError, FaultyManifests, Unreadable
 from meshproof.input_files import Node
 
 TREE = """
@@ -77,6 +77,46 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         certificates.authority("shopp")
 
 
+NAMES = (
+    *("shop", "*.shop.example", "Shop.Example", "straße.example", "xn--tda.example", f"{'a' * 60}.shop.example"),
+    *(".".join(["a" * 63] * 3 + ["b" * 61]), "192.0.2.1", "2001:db8::1", "spiffe://shop/buyer", "a+b://c?d=%20#e"),
+    *("", " ", ".", "*", "*.", "**.a", "a.*", "a..b", "a.", "-a", "a_b", "foo bar", "xn--x", "a" * 64, "a@b.example"),
+    *(".".join(["a" * 63] * 4), "10.0.0.0/8", "2001:db8::/32", "fe80::1%eth0", "1.2.3.4:80", "\ud800", "a\0", "a\nb"),
+    *("://a", "1://a", "spiffe://", "spiffe://ü/x", "spiffe://a b", "spiffe://\ud800"),
+)
+CAN_BE = 11  # the first ones
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_what_is_read_can_be_issued(name: str, tmp_path: Path) -> None:
+    """A name that no certificate can have is refused when it is read, not when the certificate is made."""
+    facts = Node(tmp_path, "a", {"names": [name], "key": "ECDSA"})
+    if name not in NAMES[:CAN_BE]:
+        with pytest.raises(Unreadable, match="should be a host, such as shop"):
+            Definition.read("a", facts, "shop")
+        return
+    certificates = Certificates({"shop": {"a": Definition.read("a", facts, "shop")}})
+    assert len(certificates["a"].names) == 1
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "ü" * 32, "shop buyer", "a" * 65, "ü" * 33, "", "\ud800", "\0"], ids=ascii)
+def test_what_is_read_as_a_common_name_can_be_issued(name: str, tmp_path: Path) -> None:
+    """The same for the CN, which is short."""
+    facts = Node(tmp_path, "a", {"common_name": name, "key": "ECDSA"})
+    if not 0 < len(name.encode(errors="replace")) <= 64 or not name.isprintable():
+        with pytest.raises(Unreadable, match="common_name should be of 1 to 64 letters"):
+            Definition.read("a", facts, "shop")
+        return
+    assert Certificates({"shop": {"a": Definition.read("a", facts, "shop")}})["a"].common_name == name
+
+
+def test_a_long_host_is_no_common_name(tmp_path: Path) -> None:
+    """A host may be longer than a CN: then its certificate has none."""
+    host = f"{'a' * 60}.shop.example"
+    leaf = tree(tmp_path, f"shop: {{{host}: {{key: ECDSA}}}}")[host]
+    assert (leaf.names, leaf.common_name) == ((host,), None)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -89,6 +129,12 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         ("shop: {a: {names: []}}", "shop.a.names is empty"),
         ("shop: {a: {names: [a, 'spiffe://a']}}", "shop.a.names has hosts and URIs"),
         ("shop: {a: {common_name: 1}}", "shop.a.common_name should be text"),
+        ("shop: {a: {common_name: ''}}", "shop.a.common_name should be of 1 to 64 letters"),
+        ("shop: {late buyer: {}}", "line 1: shop.late buyer has no `names`, and its own, 'late buyer', is none that"),
+        ("shop: {a: {names: [foo bar]}}", "line 1: shop.a.names should be a host, such as shop.example or"),
+        ("shop: {a/b: {}}", "line 1: shop.a/b is called 'a/b', and `meshproof apply` writes it to a file"),
+        ("x/y: {}", "line 1: x/y is called 'x/y'"),
+        ("'': {}", "is called ''"),
         ("shop: {a: {}}\nother:\n  a: {}", "line 3: other.a is there twice"),
         ("shop: {a: {}", "line 2"),
     ],
