@@ -6,7 +6,8 @@
       ecdsa.test.com: {key: ECDSA}                                 # RSA is the other kind of key
       expired: {names: [spiffe://test.client], lifetime: expired}  # or: not yet valid
 
-The authority ``meshproof`` is always there. Each is made in memory when it is first asked for, anew in every run.
+The authority ``meshproof`` is always there, and no manifest adds another one. Each certificate is made in memory when it
+is first asked for, anew in every run.
 """
 
 from __future__ import annotations
@@ -148,8 +149,7 @@ class Certificates:
         Raises:
             ClusterError: There is none of that name.
         """
-        if name not in self._authorities:
-            raise ClusterError(f"There is no authority {name}: {nearest(name, self._authorities)}.")
+        self._look_for(name)
         authority = self._authorities[name] or Authority(name)
         self._authorities[name] = authority
         return authority
@@ -167,18 +167,29 @@ class Certificates:
         return self._leaves[name]
 
     def define(self, name: str, definition: Definition) -> None:
-        """Add a certificate, and its authority; what is there already stays as it is.
+        """Add a certificate; what is there already stays as it is.
 
         Raises:
-            ClusterError: There is another one of that name.
+            ClusterError: There is another one of that name, or no such authority.
         """
+        self._look_for(definition.authority)
         if self.definitions.setdefault(name, definition) != definition:
             raise ClusterError(f"The certificate {name} is defined twice, and not alike: call one of them otherwise.")
-        self._authorities.setdefault(definition.authority, None)
+
+    def scope(self) -> Certificates:
+        """Return the same again: what is defined there is not here."""
+        scope = Certificates()
+        scope.definitions, scope._authorities = dict(self.definitions), dict(self._authorities)
+        scope._leaves = dict(self._leaves)
+        return scope
 
     def name_of(self, serial: int) -> str | None:
         """Return the name of the certificate with a serial number; None if no such one has been made."""
         return next((name for name, leaf in self._leaves.items() if leaf.serial == serial), None)
+
+    def _look_for(self, authority: str) -> None:
+        if authority not in self._authorities:
+            raise ClusterError(f"There is no authority {authority}: {nearest(authority, self.authorities)}.")
 
     def _issue(self, definition: Definition) -> Leaf:
         authority = self.authority(definition.authority)
@@ -200,6 +211,8 @@ def read(file: Path) -> Certificates:
     definitions: dict[str, dict[str, Definition]] = {}
     try:
         tree = yaml_documents(as_typed_here(file))
+        if len(tree) > 1:
+            raise tree[1].wrong("is a second one, and all certificates are in one: leave the `---` out")
         authorities = tree[0].fields() if tree else {}
         for authority, leaves in authorities.items():
             _look_at_file_name(leaves, authority)

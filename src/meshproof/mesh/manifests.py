@@ -22,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
@@ -89,17 +89,19 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
         ClusterError: A document names an image, a certificate or an authority that is not there.
     """
     documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    secrets = [document for document in documents if document["kind"] == "Secret"]
+    for complete in (_define, _fill):  # a Secret may name what a later one defines
+        for secret in secrets:
+            try:
+                complete(secret, certificates)
+            except MeshproofError as error:
+                raise ClusterError(f"{name_of(secret)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment":
             pod = document["spec"]["template"]["spec"]
             for container in (*pod["containers"], *pod.get("initContainers", [])):
                 if not is_reference(container["image"]):
                     container["image"] = _named(document, images.applications, container["image"])
-        if document["kind"] == "Secret":
-            try:
-                document["data"] = _secret_data(document["metadata"].get("annotations", {}), certificates)
-            except MeshproofError as error:
-                raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
             content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
@@ -168,19 +170,25 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
     ]
 
 
-def _secret_data(annotations: dict[str, Any], certificates: Certificates) -> Mapping[str, str]:
-    """Return the content that annotations ask for; what is defined in one is replaced there by its name."""
-    if CERTIFICATE not in annotations:
-        raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
-    if isinstance(annotations[CERTIFICATE], dict):
-        name, definition = Definition.inline(Node(Path(), CERTIFICATE, annotations[CERTIFICATE]))
+def _define(secret: Document, certificates: Certificates) -> None:
+    """Make known the certificate that a Secret defines in its annotation, which then has its name."""
+    annotations = secret["metadata"].get("annotations", {})
+    if isinstance(defined := annotations.get(CERTIFICATE), dict):
+        name, definition = Definition.inline(Node(Path(), CERTIFICATE, defined))
         certificates.define(name, definition)
         annotations[CERTIFICATE] = name
+
+
+def _fill(secret: Document, certificates: Certificates) -> None:
+    """Give a Secret the content that its annotations ask for."""
+    annotations = secret["metadata"].get("annotations", {})
+    if CERTIFICATE not in annotations:
+        raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
     leaf = certificates[annotations[CERTIFICATE]]
     data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
     if CLIENT_CA in annotations:
         data["ca.crt"] = certificates.authority(annotations[CLIENT_CA]).pem
-    return {name: base64.b64encode(value).decode() for name, value in data.items()}
+    secret["data"] = {name: base64.b64encode(value).decode() for name, value in data.items()}
 
 
 def _named(document: Document, there: Mapping[str, Thing], name: str) -> Thing:

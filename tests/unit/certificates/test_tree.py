@@ -65,7 +65,22 @@ def test_without_a_file_there_is_one_authority(tmp_path: Path) -> None:
     assert definition == Definition("meshproof", ("shop.example",), KeyType.RSA, Lifetime.NOT_YET_VALID)
     assert certificates["shop.example"].names == ("shop.example",)
     with pytest.raises(ClusterError, match=r"^The certificate shop\.example is defined twice, and not alike"):
-        certificates.define(name, Definition("shop", ("shop.example",)))
+        certificates.define(name, Definition("meshproof", ("www.shop.example",)))
+
+
+def test_a_definition_adds_no_authority(tmp_path: Path) -> None:
+    """Who signs is in the file, or a misspelt authority would be one that nobody trusts."""
+    with pytest.raises(ClusterError, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
+        tree(tmp_path, TREE).define("a", Definition("shopp", ("a",)))
+
+
+def test_a_scope_keeps_its_definitions(tmp_path: Path) -> None:
+    """What is defined in a scope is there only; what is outside is the same in it."""
+    certificates = tree(tmp_path, TREE)
+    scope = certificates.scope()
+    scope.define("a", Definition("shop", ("a",)))
+    assert {"a"} == scope.definitions.keys() - certificates.definitions.keys()
+    assert scope.authorities == certificates.authorities
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -136,6 +151,7 @@ def test_a_long_host_is_no_common_name(tmp_path: Path) -> None:
         ("x/y: {}", "line 1: x/y is called 'x/y'"),
         ("'': {}", "is called ''"),
         ("shop: {a: {}}\nother:\n  a: {}", "line 3: other.a is there twice"),
+        ("shop: {a: {}}\n---\nother: {}", "line 3: the document is a second one, and all certificates are in one"),
         ("shop: {a: {}", "line 2"),
     ],
 )

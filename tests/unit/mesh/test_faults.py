@@ -403,6 +403,48 @@ def test_a_fault_in_a_document(text: str, sentence: str, tmp_path: Path) -> None
     assert said(text, tmp_path) == [f"a.yaml, {sentence}"]
 
 
+def of_certificate(name: str, certificate: str, client_ca: str = "test") -> str:
+    """Return a Secret with a certificate, in line 6."""
+    return (
+        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: istio-system\n"
+        f"  annotations: {{meshproof/certificate: {certificate}, meshproof/client-ca: {client_ca}}}\n"
+    )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_each_manifest_has_its_own_certificates(tmp_path: Path, *, turned: bool) -> None:
+    """What a manifest defines is there for its own documents, whatever their order, and not for another manifest."""
+    one, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    one.write_text(f"{of_certificate('b', 'shop.example')}---\n{of_certificate('a', '{name: shop.example}')}")
+    other.write_text(of_certificate("c", "shop.example"))
+    files = [other, one] if turned else [one, other]
+    with pytest.raises(FaultyManifests) as told:
+        faults.check(WORLD, dict.fromkeys(files), read(CERTIFICATES))
+    (sentence,) = str(told.value).splitlines()
+    assert f"{other}, line 6: Secret istio-system/c names the certificate shop.example, which is not" in sentence
+    faults.check(WORLD, {one: None}, read(CERTIFICATES))
+
+
+def test_a_name_is_one_certificate_in_all_manifests(tmp_path: Path) -> None:
+    """A test finds a certificate by its name, and a run makes each name once."""
+    one, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    one.write_text(of_certificate("a", "{name: shop.example}"))
+    other.write_text(of_certificate("a", "{name: shop.example}"))
+    faults.check(WORLD, dict.fromkeys((one, other)), read(CERTIFICATES))
+    other.write_text(of_certificate("a", "{name: shop.example, key: ECDSA}"))
+    with pytest.raises(FaultyManifests, match=r"b\.yaml, line 6: .* shop\.example is defined twice, and not alike"):
+        faults.check(WORLD, dict.fromkeys((one, other)), read(CERTIFICATES))
+
+
+def test_an_authority_that_is_not_there(tmp_path: Path) -> None:
+    """A definition adds none: an authority that nobody asked for would be trusted by nobody."""
+    text = of_certificate("a", "{name: shop.example, authority: meshprof}", "meshprof")
+    sentence = (
+        "Secret istio-system/a defines its certificate: There is no authority meshprof: the nearest is 'meshproof'."
+    )
+    assert said(text, tmp_path) == [f"a.yaml, line 6: {sentence}"]
+
+
 def test_a_step_leaves_the_applications_alone(tmp_path: Path) -> None:
     """A document of a step is deleted after it: it can't be an object that the applications have."""
     metadata = "metadata: {name: httpbin, namespace: default, labels: {meshproof/step: s}}"

@@ -91,6 +91,13 @@ def test_a_secret_gets_what_it_asks_for(annotations: dict[str, str], keys: set[s
     assert data.get("ca.crt", CERTIFICATES.authority("test").pem) == CERTIFICATES.authority("test").pem
 
 
+def test_a_secret_may_name_what_a_later_one_defines(tmp_path: Path) -> None:
+    """Definitions are read first: the order of the documents says nothing."""
+    definition: Any = {"name": "later.example", "key": "ECDSA"}
+    one, other = loaded(tmp_path, secret(certificate="later.example"), secret(certificate=definition))
+    assert one["data"] == other["data"]
+
+
 MOUNTED = {"volumes": [{"name": "v", "configMap": {"name": "a"}}]}
 PROJECTED = {"volumes": [{"name": "v", "projected": {"sources": [{"configMap": {"name": "a"}}]}}]}
 IN_ENVIRONMENT = {"initContainers": [{"image": "curl", "envFrom": [{"configMapRef": {"name": "a"}}]}]}

@@ -23,14 +23,15 @@ from meshproof.mesh.faults.gateways import gateway
 from meshproof.mesh.faults.parts import at
 from meshproof.mesh.faults.policies import authorization_policy, peer_authentication, request_authentication, telemetry
 from meshproof.mesh.faults.routes import virtual_service
-from meshproof.mesh.faults.workloads import deployment, secret, service
+from meshproof.mesh.faults.workloads import definition, deployment, secret, service
 from meshproof.mesh.faults.world import World, read
 from meshproof.mesh.manifests import STEP
 from meshproof.project import as_typed_here
 
 __all__ = ["check"]
 
-_CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
+_Check = Callable[[Written, World], Iterator[str]]
+_CHECKS: Mapping[str, _Check] = {
     "Gateway": gateway,
     "VirtualService": virtual_service,
     "DestinationRule": destination_rule,
@@ -45,6 +46,7 @@ _CHECKS: dict[str, Callable[[Written, World], Iterator[str]]] = {
     "Secret": secret,
     "Deployment": deployment,
 }
+_DEFINITIONS = {"Secret": definition}
 
 
 def check(
@@ -55,17 +57,18 @@ def check(
     Args:
         applications: The files of the world that all scenarios share.
         scenarios: The file of each scenario, with the steps that its rows ask for; None if that is not known.
-        certificates: What a Secret can name.
+        certificates: What a Secret can name, beside what its own manifest and the applications define.
 
     Raises:
         FaultyManifests: With all of them.
     """
-    shared = World(certificates)
+    of_all = certificates.scope()
+    shared = World(certificates.scope(), of_all)
     sentences = list(read(applications, shared))
     if not sentences:  # else each scenario would say it again
         sentences += _faults_of(shared, shared.documents)
         for file, steps in scenarios.items():
-            world = World(shared.certificates, list(shared.documents))
+            world = World(shared.certificates.scope(), of_all, list(shared.documents))
             unreadable = list(read([file], world))
             own = world.documents[len(shared.documents) :]
             sentences += unreadable or _faults_of(world, own) or _unwaited(own)
@@ -89,17 +92,21 @@ def _faults_of(world: World, documents: Sequence[Written]) -> list[str]:
         return sentences
     deployments = [document for document in documents if document.kind == "Deployment"]
     others = [document for document in documents if document.kind != "Deployment"]
-    return _checked(world, deployments) or _checked(world, others)
+    return (
+        _checked(world, documents, _DEFINITIONS)
+        or _checked(world, deployments, _CHECKS)
+        or _checked(world, others, _CHECKS)
+    )
 
 
-def _checked(world: World, documents: Sequence[Written]) -> list[str]:
+def _checked(world: World, documents: Sequence[Written], checks: Mapping[str, _Check]) -> list[str]:
     """Return the faults of documents; where one lacks what it has to have, no others, for they may come of that."""
     shapeless: list[str] = []
     sentences: list[str] = []
     for document in documents:
         try:
-            if document.kind in _CHECKS and not (document.kind == "Gateway" and document.is_of_gateway_api):
-                sentences += _CHECKS[document.kind](document, world)
+            if document.kind in checks and not (document.kind == "Gateway" and document.is_of_gateway_api):
+                sentences += checks[document.kind](document, world)
         except Unreadable as error:
             shapeless.append(str(error))
     return shapeless or sentences

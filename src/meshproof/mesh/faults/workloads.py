@@ -23,17 +23,25 @@ def service(document: Written, world: World) -> Iterator[str]:
         need(port, "port").number()
 
 
+def definition(document: Written, world: World) -> Iterator[str]:
+    """Add to the world the certificate that a Secret defines, so that others can name it."""
+    certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
+    if certificate is None or not isinstance(certificate.value, dict):
+        return
+    try:
+        name, defined = Definition.inline(certificate)
+        for certificates in (world.certificates, world.of_all_manifests):
+            certificates.define(name, defined)
+    except ClusterError as error:
+        yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
+
+
 def secret(document: Written, world: World) -> Iterator[str]:
     """Look at the annotations that a Secret takes its content from."""
     certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
     if certificate is None:
         yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
-    elif isinstance(certificate.value, dict):
-        try:
-            world.certificates.define(*Definition.inline(certificate))
-        except ClusterError as error:
-            yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
-    else:
+    elif not isinstance(certificate.value, dict):
         yield from named(document, certificate, "certificate", world.certificates.definitions)
     authority = at(document.node, "metadata", "annotations", CLIENT_CA)
     yield from named(document, authority, "authority", world.certificates.authorities)

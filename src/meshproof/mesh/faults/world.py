@@ -21,9 +21,16 @@ _ALWAYS_THERE = ("default", istio.NAMESPACE)
 
 @dataclass(slots=True)
 class World:
-    """What the documents that are in force together have in them."""
+    """What the documents that are in force together have in them.
+
+    Attributes:
+        certificates: Those of the project, and those that these documents define.
+        of_all_manifests: The same, and those that the manifests of other scenarios define: a run makes each name once.
+        documents: The documents.
+    """
 
     certificates: Certificates
+    of_all_manifests: Certificates
     documents: list[Written] = field(default_factory=list)
 
     def of(self, kind: str, namespace: str, *, gateway_api: bool = False) -> dict[str, Written]:
