@@ -6,8 +6,8 @@
       ecdsa.test.com: {key: ECDSA}                                 # RSA is the other kind of key
       expired: {names: [spiffe://test.client], lifetime: expired}  # or: not yet valid
 
-The authority ``meshproof`` is always there, and no manifest adds another one. Each certificate is made in memory when it
-is first asked for, anew in every run.
+The authority ``meshproof`` is always there, and no manifest adds another one. Each certificate is made in memory when
+it is first asked for, anew in every run.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
@@ -88,7 +88,9 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
     Raises:
         ClusterError: A document names an image, a certificate or an authority that is not there.
     """
-    documents: list[Document] = [document for file in files for document in yaml.safe_load_all(file.read_text())]
+    documents: list[Document] = [
+        _unshared(document) for file in files for document in yaml.safe_load_all(file.read_text())
+    ]
     secrets = [document for document in documents if document["kind"] == "Secret"]
     for complete in (_define, _fill):  # a Secret may name what a later one defines
         for secret in secrets:
@@ -156,6 +158,16 @@ def step_of(document: Document) -> str | None:
     """Return the step of the scenario that a document belongs to; None if it is there from the start."""
     step: str | None = document["metadata"].get("labels", {}).get(STEP)
     return step
+
+
+def _unshared(value: Any) -> Any:  # noqa: ANN401 - it can be anything
+    """Return a value of YAML in which no mapping and no list is in two places, as one with an anchor is in YAML.
+
+    What is put into one of these places would be in the others, too.
+    """
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Document]:

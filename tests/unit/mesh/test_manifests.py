@@ -98,6 +98,16 @@ def test_a_secret_may_name_what_a_later_one_defines(tmp_path: Path) -> None:
     assert one["data"] == other["data"]
 
 
+def test_an_anchor_is_a_copy(tmp_path: Path) -> None:
+    """What is put into a mapping is in no other one, though YAML has one name for both."""
+    file = tmp_path / "a.yaml"
+    file.write_text("kind: Service\nmetadata: {name: a, labels: &l {app: a}}\nspec: {selector: *l, ports: [*l, *l]}\n")
+    (service,) = load([file], images=IMAGES, certificates=CERTIFICATES)
+    service["metadata"]["labels"]["ours"] = ""
+    service["spec"]["ports"][0]["ours"] = ""
+    assert (service["spec"]["selector"], service["spec"]["ports"][1]) == ({"app": "a"}, {"app": "a"})
+
+
 MOUNTED = {"volumes": [{"name": "v", "configMap": {"name": "a"}}]}
 PROJECTED = {"volumes": [{"name": "v", "projected": {"sources": [{"configMap": {"name": "a"}}]}}]}
 IN_ENVIRONMENT = {"initContainers": [{"image": "curl", "envFrom": [{"configMapRef": {"name": "a"}}]}]}
