@@ -388,6 +388,14 @@ def test_what_nobody_can_wait_for_is_refused(document: Document, why: str) -> No
     assert effects_of([document]) == []
 
 
+@pytest.mark.parametrize("document", [policy(), peer_authentication(P), gateway(SERVER)], ids=lambda each: each["kind"])
+def test_what_can_be_waited_for_is_waited_for(document: Document) -> None:
+    """Nobody waits for the end of a document whose test waits itself: only what proxies don't tell of may be one."""
+    document = document | {"metadata": document["metadata"] | {"annotations": {"meshproof/wait": "none"}}}
+    with pytest.raises(ClusterError, match="says `meshproof/wait: none`, and could be waited for: leave that out"):
+        effects_of([document])
+
+
 def test_routes_of_a_gateway_that_can_not_be_waited_for_are_refused() -> None:
     """The ingress gateway does not show what is for another one; and a Secret that only that one names does nothing."""
     metadata = {"name": "a", "namespace": "b", "annotations": {"meshproof/wait": "none"}}

@@ -387,6 +387,11 @@ def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
             "`meshproof/wait: none`.", id="a Gateway of Kubernetes",
         ),
         pytest.param(
+            document("AuthorizationPolicy", "{action: DENY, rules: [{}]}", annotated=True, group="security.istio.io"),
+            "line 3: AuthorizationPolicy default/a says `meshproof/wait: none`, and could be waited for: leave that "
+            "out, or nobody would wait for its end.", id="a wait for what can be waited for",
+        ),
+        pytest.param(
             document("Sidecar", "{}", annotated=True).replace("wait: none", "wait: nine"),
             "line 3: metadata.annotations.meshproof/wait has 'nine', which is not known; the nearest is 'none'.",
             id="another wait",
@@ -401,6 +406,15 @@ def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
 def test_a_fault_in_a_document(text: str, sentence: str, tmp_path: Path) -> None:
     """References of every kind are looked at, and what can't be waited for is told before there is a cluster."""
     assert said(text, tmp_path) == [f"a.yaml, {sentence}"]
+
+
+def test_a_document_that_can_be_waited_for_in_some_steps(tmp_path: Path) -> None:
+    """What can't be waited for beside a document of a step may say so, though without the step it could be."""
+    marked = document("DestinationRule", "{host: httpbin}", annotated=True)
+    twin = marked.replace("name: a", "name: b, labels: {meshproof/step: s}")
+    assert said(f"{marked}---\n{twin}", tmp_path) == []
+    (sentence,) = said(marked, tmp_path)
+    assert "line 3: DestinationRule default/a says `meshproof/wait: none`, and could be waited for" in sentence
 
 
 def of_certificate(name: str, certificate: str, client_ca: str = "test") -> str:

@@ -17,7 +17,7 @@ from meshproof.mesh.effects.destinations import effects_of_destination_rule, eff
 from meshproof.mesh.effects.effect import Documents, Effect
 from meshproof.mesh.effects.gateways import effects_of_gateway, effects_of_secret
 from meshproof.mesh.effects.policies import effects_of_authorization, effects_of_peers, effects_of_tokens
-from meshproof.mesh.effects.refusals import INSTEAD, why_unwaited
+from meshproof.mesh.effects.refusals import IN_VAIN, INSTEAD, OF_OTHERS, is_marked_in_vain, why_unwaited
 from meshproof.mesh.effects.routes import effects_of_virtual_service
 from meshproof.mesh.effects.sidecars import effects_of_sidecar
 from meshproof.mesh.effects.waiting import wait_for
@@ -52,10 +52,14 @@ def effects_of(documents: Documents) -> list[Effect]:
     """Return what documents that are in force together do to the proxies.
 
     Raises:
-        ClusterError: How a proxy shows that it has loaded one of them is not known.
+        ClusterError: How a proxy shows that it has loaded one of them is not known; or it is, and the document says
+            that its test waits itself. Of a kind for which other documents count only ``faults`` says the latter, which
+            knows those of all steps.
     """
     for document in documents:
         if why := why_unwaited(document, documents):
             raise ClusterError(f"{name_of(document)} can't be waited for: {why}. {INSTEAD}")
+        if document["kind"] not in OF_OTHERS and is_marked_in_vain(document, documents):
+            raise ClusterError(f"{name_of(document)} {IN_VAIN}.")
     awaited = [document for document in documents if is_waited_for(document) and document["kind"] in _EFFECTS]
     return [effect for document in awaited for effect in _EFFECTS[document["kind"]](document, documents)]

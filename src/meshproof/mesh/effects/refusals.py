@@ -15,6 +15,9 @@ PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
 OF_NO_PROXY = ("ConfigMap", "Service", "ServiceAccount", "Namespace", "Deployment", "Secret")
 """Kinds that are no configuration of a proxy's; a Secret is one where a Gateway names it."""
 _SOURCES = {"sourceLabels", "sourceNamespace"}
+OF_OTHERS = ("DestinationRule", "VirtualService")
+"""Kinds of which one that can be waited for can't be, as soon as another document comes."""
+IN_VAIN = f"says `{WAIT}: none`, and could be waited for: leave that out, or nobody would wait for its end"
 INSTEAD = f"If its test waits itself, with `eventually`, say so with the annotation `{WAIT}: none`."
 
 
@@ -25,9 +28,25 @@ def why_unwaited(document: Document, together: Documents) -> str | None:
         document: The document, of which the API would take the shape.
         together: All that are in force together, this one among them.
     """
+    return _reason(document, together) if is_waited_for(document) and document["kind"] not in OF_NO_PROXY else None
+
+
+def is_marked_in_vain(document: Document, *companies: Documents) -> bool:
+    """Return whether a document says that its test waits itself, and could be waited for.
+
+    Then nobody would wait for its end: the next scenario would begin while it is in force.
+
+    Args:
+        document: The document, of which the API would take the shape.
+        companies: The documents that are in force with it, this one among them: one for each step in which it is.
+    """
+    if is_waited_for(document) or document["kind"] in OF_NO_PROXY:
+        return False
+    return not any(_reason(document, together) for together in companies)
+
+
+def _reason(document: Document, together: Documents) -> str | None:
     kind = document["kind"]
-    if not is_waited_for(document) or kind in OF_NO_PROXY:
-        return None
     if kind not in _REASONS or group_of(document) == GATEWAY_API:
         return "how a proxy shows that it has loaded one of its kind is not known"
     return _REASONS[kind](document, together)
@@ -79,7 +98,8 @@ def _target(document: Document) -> str | None:
 
 def _peer_authentication(document: Document, _: Documents) -> str | None:
     spec = document.get("spec", {})
-    modes = [spec.get("mtls", {}).get("mode"), *(each["mode"] for each in spec.get("portLevelMtls", {}).values())]
+    settings = [spec.get("mtls"), *(spec.get("portLevelMtls") or {}).values()]
+    modes = [(setting or {}).get("mode") for setting in settings]
     unknown = [mode or "no mode" for mode in modes if mode not in ("PERMISSIVE", "STRICT")]
     return f"it asks for {unknown[0]}, and meshproof waits for PERMISSIVE and STRICT" if unknown else None
 

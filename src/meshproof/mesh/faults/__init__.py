@@ -16,7 +16,7 @@ from pathlib import Path
 from meshproof.certificates.tree import Certificates
 from meshproof.errors import FaultyManifests, Unreadable
 from meshproof.input_files import nearest
-from meshproof.mesh.effects.refusals import INSTEAD, why_unwaited
+from meshproof.mesh.effects.refusals import IN_VAIN, INSTEAD, is_marked_in_vain, why_unwaited
 from meshproof.mesh.faults.destinations import destination_rule, gateway_api_route, service_entry, sidecar
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.gateways import gateway
@@ -25,7 +25,7 @@ from meshproof.mesh.faults.policies import authorization_policy, peer_authentica
 from meshproof.mesh.faults.routes import virtual_service
 from meshproof.mesh.faults.workloads import definition, deployment, secret, service
 from meshproof.mesh.faults.world import World, read
-from meshproof.mesh.manifests import STEP
+from meshproof.mesh.manifests import STEP, WAIT
 from meshproof.project import as_typed_here
 
 __all__ = ["check"]
@@ -113,14 +113,23 @@ def _checked(world: World, documents: Sequence[Written], checks: Mapping[str, _C
 
 
 def _unwaited(documents: Sequence[Written]) -> Iterator[str]:
-    """Say which documents can't be waited for, each beside those that are in force with it, step by step."""
+    """Yield which documents can't be waited for, each beside those in force with it; and which say so, and could be."""
     always = {str(document): document for document in documents if document.step is None}
-    for step in dict.fromkeys(document.step for document in documents):
-        together = {**always, **{str(document): document for document in documents if document.step == step}}
-        contents = [document.content for document in together.values()]
-        for document in together.values():
-            if why := why_unwaited(document.content, contents):
+    companies = [
+        {**always, **{str(document): document for document in documents if document.step == step}}
+        for step in dict.fromkeys(document.step for document in documents)
+    ]
+    for document in documents:
+        mine = [
+            [other.content for other in company.values()]
+            for company in companies
+            if company.get(str(document)) is document
+        ]
+        for why in (why_unwaited(document.content, together) for together in mine):
+            if why:
                 yield document.fault(f"can't be waited for: {why}. {INSTEAD}".rstrip("."))
+        if is_marked_in_vain(document.content, *mine):
+            yield document.fault(IN_VAIN, at(document.node, "metadata", "annotations", WAIT))
 
 
 def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[Written]) -> Iterator[str]:
