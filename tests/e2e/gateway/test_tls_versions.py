@@ -66,13 +66,6 @@ def test_version(case: Case, postures: Mapping[str, Posture]) -> None:
         assert seen.refusal in REFUSALS[case.version], seen
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_suites_say_sslyze(case: Case, second_opinions: Mapping[str, Opinions]) -> None:
-    """Another program, with TLS stacks of its own, finds the same cipher suites in each version, and so versions."""
-    assert second_opinions[case.server].sslyze[case.version] == second_opinions[case.server].ours[case.version]
-    assert bool(second_opinions[case.server].sslyze[case.version]) is (case.offered is Offered.OFFERED)
-
-
 @pytest.mark.parametrize("row", seed_rows(), ids=str)
 def test_client(row: Row, postures: Mapping[str, Posture]) -> None:
     """A client of the seed's tables gets the protocol, the cipher suite and the key exchange that they have for it.
@@ -124,3 +117,10 @@ def test_no_route(path: str, scenario: Scenario, certificates: Certificates, eve
         404,
     )
     assert (answer.headers["server"], answer.body) == ("istio-envoy", "")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_suites_say_sslyze(case: Case, second_opinions: Mapping[str, Opinions]) -> None:
+    """Another program, with TLS stacks of its own, finds the same cipher suites in each version, and so versions."""
+    assert second_opinions[case.server].sslyze[case.version] == second_opinions[case.server].ours[case.version]
+    assert bool(second_opinions[case.server].sslyze[case.version]) is (case.offered is Offered.OFFERED)
