@@ -88,7 +88,7 @@ doctor: $(READY) ## Look whether this machine can run a cluster, and install wha
 	@$(BIN)/meshproof doctor --fix
 
 .PHONY: bench
-bench: doctor ## Time `make e2e` with and without a kept cluster, into artifacts/bench.json
+bench: doctor ## Time `make e2e` by phase, with and without a kept cluster, into artifacts/bench.json
 	@$(BIN)/python tools/bench.py
 	@./tools/peers
 	@$(BIN)/python tools/bench_scan.py

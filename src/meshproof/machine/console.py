@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+BEGUN: list[tuple[str, float]] = []
+"""The stages of this run so far, each with the time of `time.monotonic` when it began."""
+
 
 def duration(seconds: float) -> str:
     """Return a length of time as a person says it."""
@@ -32,6 +35,7 @@ def complain(sentence: str) -> None:
 def stage(what: str) -> Iterator[None]:
     """Print that something begins and, when it is done, how long it took."""
     began = time.monotonic()
+    BEGUN.append((what, began))
     with console.status(f"{what} …"):
         yield
     console.print(f"[green]✓[/] {what} [dim]({duration(time.monotonic() - began)})[/]")
