@@ -55,7 +55,16 @@ class Docker:
 
     def has_image(self, name: str) -> bool:
         """Return whether the daemon has an image of that name."""
-        return bool(self.run("images", "--quiet", name).strip())
+        return bool(self.image_id(name))
+
+    def image_id(self, name: str) -> str:
+        """Return the id of an image, which another one of that name does not have; empty if the daemon has none.
+
+        Args:
+            name: Its name; without a tag it is the one with ``latest``.
+        """
+        tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        return self.run("images", "--quiet", "--no-trunc", tagged).partition("\n")[0].strip()
 
     def identity(self) -> str:
         """Return the name that the daemon has for itself; no two have the same."""

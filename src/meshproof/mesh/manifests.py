@@ -1,12 +1,13 @@
 """Manifests: YAML files that stay YAML, completed as data.
 
-Three things are put in at run time. A container's ``image`` names a role
+These things are put in at run time. A container's ``image`` names a role
 (``httpbin``, ``nginx``, ``curl``). A Secret with the annotation
 ``meshproof/certificate`` gets that certificate and its key: a name, or what it
 is to be, as ``{name: shop.example, key: ECDSA}`` (see ``certificates.tree``).
 With ``meshproof/client-ca`` it gets the authority whose clients are let in. And the pods of
 a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
-reads them when it starts, so where one changes the pods are replaced.
+reads them when it starts, so where one changes the pods are replaced. So are
+they where an image of one's own was built anew: see `mark_images`.
 
 A server of a Gateway whose port has no number gets a free port of the ingress
 gateway when its scenario is made: see `lease`.
@@ -39,6 +40,7 @@ Thing = TypeVar("Thing")
 CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
 CONTENT = "meshproof/content"
+IMAGES = "meshproof/images"
 STEP = "meshproof/step"
 WAIT = "meshproof/wait"
 """The annotation of a document that meshproof does not wait for, with the value ``none``: its test waits itself."""
@@ -100,15 +102,31 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
                 raise ClusterError(f"{name_of(secret)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment":
-            pod = document["spec"]["template"]["spec"]
-            for container in (*pod["containers"], *pod.get("initContainers", [])):
+            for container in _containers(document):
                 if not is_reference(container["image"]):
                     container["image"] = _named(document, images.applications, container["image"])
     for document in documents:
         if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
             content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
-            document["spec"]["template"]["metadata"].setdefault("annotations", {})[CONTENT] = content[:16]
+            _annotate_pods(document, CONTENT, content[:16])
     return documents
+
+
+def images_of(document: Document) -> list[str]:
+    """Return the images that the pods of a Deployment are made of; none for a document of another kind."""
+    return [container["image"] for container in _containers(document)] if document["kind"] == "Deployment" else []
+
+
+def mark_images(documents: Iterable[Document], ids: Mapping[str, str]) -> None:
+    """Put the ids of images into the templates of the pods that have them: with another id there are other pods.
+
+    Args:
+        documents: The documents, completed.
+        ids: The id of each image that can change while its name stays.
+    """
+    for document in documents:
+        if own := sorted({ids[image] for image in images_of(document) if image in ids}):
+            _annotate_pods(document, IMAGES, " ".join(own))
 
 
 def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
@@ -168,6 +186,15 @@ def _unshared(value: Any) -> Any:  # noqa: ANN401 - it can be anything
     if isinstance(value, dict):
         return {key: _unshared(inner) for key, inner in value.items()}
     return [_unshared(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _containers(deployment: Document) -> list[Document]:
+    pod = deployment["spec"]["template"]["spec"]
+    return [*pod["containers"], *(pod.get("initContainers") or [])]
+
+
+def _annotate_pods(deployment: Document, name: str, value: str) -> None:
+    deployment["spec"]["template"]["metadata"].setdefault("annotations", {})[name] = value
 
 
 def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Document]:

@@ -72,6 +72,7 @@ class Scenario:
             ClusterError: As for ``step``.
             NotSettled: As for ``step``.
         """
+        self._testbed.load_images(self._documents)
         self._kube.check(self._documents)
         self._have(self.documents(*steps))
 

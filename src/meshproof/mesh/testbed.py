@@ -60,6 +60,14 @@ class Testbed:
     gateway: dict[int, Address]
     leased: set[int] = field(default_factory=set)
 
+    def load_images(self, documents: list[Document]) -> None:
+        """Copy the images that documents name into the cluster, where Docker has them; tell the pods which they are.
+
+        Raises:
+            MeshproofError: One could not be copied.
+        """
+        _load_images(self.cluster, documents, self.images)
+
     def describe(self) -> dict[str, str]:
         """Return what a bug report needs: the versions of everything, as the parts themselves tell them."""
         envoy = istio.proxy_request(self.kube, istio.NAMESPACE, "istio-ingressgateway", "server_info")
@@ -133,13 +141,17 @@ def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certific
 
 
 def _load_images(ours: Cluster, documents: list[Document], images: ImageSet) -> None:
-    """Copy the project's own images into the node, where Docker has them; the others it pulls itself."""
-    pods = [document["spec"]["template"]["spec"] for document in documents if document["kind"] == "Deployment"]
-    named = {container["image"] for pod in pods for container in (*pod["containers"], *pod.get("initContainers", []))}
-    for image in sorted(named - {*images.applications.values()}):
-        if ours.docker.has_image(image):
-            with stage(f"image {image} copied into the cluster"):
-                ours.load_docker_image(image)
+    """Copy the project's own images into the node, where Docker has them; the others it pulls itself.
+
+    The pods of a Deployment are told which they are: one that was built anew under its old name replaces them.
+    """
+    named = {image for document in documents for image in manifests.images_of(document)}
+    own = {image: ours.docker.image_id(image) for image in sorted(named - {*images.applications.values()})}
+    there = {image: image_id for image, image_id in own.items() if image_id}
+    for image in there:
+        with stage(f"image {image} copied into the cluster"):
+            ours.load_docker_image(image)
+    manifests.mark_images(documents, there)
 
 
 def _have_applications(kube: Kube, documents: list[Document]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from meshproof.docker import daemon, sign_of_another
+from meshproof.docker import Docker, daemon, sign_of_another
 from meshproof.errors import ClusterError, MachineError
 from meshproof.machine.cache import claim
 from meshproof.machine.wait import until
@@ -142,3 +142,23 @@ def test_the_end_of_the_daemon_is_an_error(private: Path, tmp_path: Path) -> Non
     """Where nothing else went wrong, that is what went wrong."""
     with pytest.raises(MachineError, match="Docker daemon"), daemon(cache_of(tmp_path)):
         private.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("shop:dev", "shop:dev"),
+        ("ghcr.io/me/shop", "ghcr.io/me/shop:latest"),
+        ("host:5000/shop", "host:5000/shop:latest"),
+        ("shop@sha256:0", "shop@sha256:0"),
+    ],
+)
+def test_an_image_is_known_by_its_id(name: str, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Docker is asked for one image: without a tag it would name all that have the name."""
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "images --quiet --no-trunc {asked}" ] && printf "sha256:a\\nsha256:a\\n"')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Docker("0.0.0").image_id(name) == "sha256:a"
+    program.write_text("#!/bin/sh\n")
+    assert (Docker("0.0.0").image_id(name), Docker("0.0.0").has_image(name)) == ("", False)

@@ -19,7 +19,7 @@ from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.mesh.istio import operators
-from meshproof.mesh.manifests import KINDS, application_files, lease, load, step_of
+from meshproof.mesh.manifests import KINDS, application_files, images_of, lease, load, mark_images, step_of
 from tests.support.checkout import ROOT, SCENARIOS
 
 MANIFESTS = ROOT / "manifests"
@@ -101,11 +101,12 @@ def test_a_secret_may_name_what_a_later_one_defines(tmp_path: Path) -> None:
 def test_an_anchor_is_a_copy(tmp_path: Path) -> None:
     """What is put into a mapping is in no other one, though YAML has one name for both."""
     file = tmp_path / "a.yaml"
-    file.write_text("kind: Service\nmetadata: {name: a, labels: &l {app: a}}\nspec: {selector: *l, ports: [*l, *l]}\n")
-    (service,) = load([file], images=IMAGES, certificates=CERTIFICATES)
-    service["metadata"]["labels"]["ours"] = ""
-    service["spec"]["ports"][0]["ours"] = ""
-    assert (service["spec"]["selector"], service["spec"]["ports"][1]) == ({"app": "a"}, {"app": "a"})
+    service = "kind: Service\nmetadata: {name: a, labels: &l {app: a}}\nspec: {selector: *l, ports: [*l, *l]}\n"
+    file.write_text(service)
+    (read,) = load([file], images=IMAGES, certificates=CERTIFICATES)
+    read["metadata"]["labels"]["ours"] = ""
+    read["spec"]["ports"][0]["ours"] = ""
+    assert (read["spec"]["selector"], read["spec"]["ports"][1]) == ({"app": "a"}, {"app": "a"})
 
 
 MOUNTED = {"volumes": [{"name": "v", "configMap": {"name": "a"}}]}
@@ -189,6 +190,18 @@ def test_an_image_of_ones_own_stays_as_it_is(tmp_path: Path) -> None:
     for image in ("shop:dev", "ghcr.io/me/shop"):
         (document,) = loaded(tmp_path, deployment(image))
         assert document["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_a_pod_is_another_one_with_another_image(tmp_path: Path) -> None:
+    """An image that was built anew under its old name is part of the pod's template; one that is pinned needs not be."""
+    (document, other) = loaded(tmp_path, deployment("shop:dev"), deployment())
+    assert images_of(document) == ["shop:dev"]
+    told = []
+    for image_id in ("sha256:a", "sha256:b"):
+        mark_images([document, other, secret()], {"shop:dev": image_id})
+        told.append(document["spec"]["template"]["metadata"]["annotations"]["meshproof/images"])
+    assert told == ["sha256:a", "sha256:b"]
+    assert "meshproof/images" not in other["spec"]["template"]["metadata"]["annotations"]
 
 
 def test_a_server_without_a_port_is_given_a_free_one() -> None:
