@@ -167,13 +167,13 @@ class ProxyConfig:
         return [each for each in chains if server_name in each.get("filter_chain_match", {}).get("server_names", ["*"])]
 
     def shows(self, credential: str, chain: bytes) -> bool:
-        """Tell whether a credential of that name is active and is this certificate."""
+        """Return whether a credential of that name is active and is this certificate."""
         secret = self.secrets.get(f"kubernetes://{credential}", {})
         shown = secret.get("tls_certificate", {}).get("certificate_chain", {}).get("inline_bytes", "")
         return base64.b64decode(shown) == chain
 
     def trusts(self, credential: str, authority: bytes) -> bool:
-        """Tell whether the clients of a credential are held against this authority."""
+        """Return whether the clients of a credential are held against this authority."""
         secret = self.secrets.get(f"kubernetes://{credential}-cacert", {})
         trusted = secret.get("validation_context", {}).get("trusted_ca", {}).get("inline_bytes", "")
         return base64.b64decode(trusted) == authority

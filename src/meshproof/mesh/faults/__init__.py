@@ -78,7 +78,7 @@ def check(
 
 
 def _faults_of(world: World, documents: Sequence[Written]) -> list[str]:
-    """Say what is wrong with documents, each on its own and with the rest of its world."""
+    """Return the faults of documents, each on its own and with the rest of its world, as sentences."""
     sentences = [
         document.fault(
             f"is in the namespace {document.namespace}, which no manifest makes: "
@@ -113,7 +113,7 @@ def _checked(world: World, documents: Sequence[Written], checks: Mapping[str, _C
 
 
 def _unwaited(documents: Sequence[Written]) -> Iterator[str]:
-    """Yield which documents can't be waited for, each beside those in force with it; and which say so, and could be."""
+    """Yield a sentence for each document that can't be waited for, and for each that says so and could be."""
     always = {str(document): document for document in documents if document.step is None}
     companies = [
         {**always, **{str(document): document for document in documents if document.step == step}}
@@ -133,7 +133,7 @@ def _unwaited(documents: Sequence[Written]) -> Iterator[str]:
 
 
 def _steps_of_nobody(file: Path, steps: Collection[str], documents: Sequence[Written]) -> Iterator[str]:
-    """Say which steps have rows and no documents, and which have documents and no rows."""
+    """Yield a sentence for each step that has rows and no documents, or documents and no rows."""
     there = {document.step for document in documents if document.step}
     missing = sorted(set(steps) - there)
     for step in missing:

@@ -56,7 +56,7 @@ class World:
 
 
 def read(files: Sequence[Path], world: World) -> Iterator[str]:
-    """Add the documents of files to a world, and say what keeps others from being one."""
+    """Add the documents of files to a world, and yield a sentence for each that can't be read."""
     for file in files:
         try:
             nodes = yaml_documents(as_typed_here(file), keep_empty=True)
