@@ -219,16 +219,17 @@ class ProxyConfig:
         """Return whether a sidecar lets plaintext in; None if it is no sidecar, or not yet ready.
 
         Args:
-            port: The port of the application; None is any.
-            besides: Ports that don't count.
+            port: The port of the application; one without chains of its own has those of no port. None is any.
+            besides: Ports whose own chains don't count.
         """
         matches = [chain.get("filter_chain_match", {}) for chain in self._chains(_INBOUND)]
         if not matches:
             return None
+        if port is not None:
+            own = [match for match in matches if match.get("destination_port") == port]
+            matches = own or [match for match in matches if "destination_port" not in match]
         return any(
-            match.get("transport_protocol") == _PLAINTEXT
-            and port in (None, match.get("destination_port"))
-            and match.get("destination_port") not in besides
+            match.get("transport_protocol") == _PLAINTEXT and match.get("destination_port") not in besides
             for match in matches
         )
 

@@ -41,9 +41,11 @@ def virtual_service(*gateways: str, hosts: tuple[str, ...] = ("test.com",)) -> D
     return networking("VirtualService", spec, "v")
 
 
-def peer_authentication(mode: str) -> Document:
-    """Return a PeerAuthentication of the application `a`."""
-    spec = {"selector": {"matchLabels": {"app": "a"}}, "mtls": {"mode": mode}}
+def peer_authentication(mode: str, **ports: str) -> Document:
+    """Return a PeerAuthentication of the application `a`, with the modes of ports such as `port_80`."""
+    spec: Json = {"selector": {"matchLabels": {"app": "a"}}, "mtls": {"mode": mode}}
+    if ports:
+        spec["portLevelMtls"] = {int(port[5:]): {"mode": its_mode} for port, its_mode in ports.items()}
     return networking("PeerAuthentication", spec, "p")
 
 
@@ -268,9 +270,18 @@ def test_a_policy_is_on_every_listener(rules: Json | None, *, loaded: bool) -> N
     assert not everywhere([policy(rules=2)], config(port_8080=[there]))
 
 
-def matched(protocol: str) -> Json:
+def matched(protocol: str, port: int | None = None) -> Json:
     """Return a chain of a sidecar."""
-    return {"filter_chain_match": {"transport_protocol": protocol}}
+    return {"filter_chain_match": {"transport_protocol": protocol} | ({"destination_port": port} if port else {})}
+
+
+def sidecar(mode: str, **ports: str) -> ProxyConfig:
+    """Return a sidecar's configuration with that mode, and with those of ports such as `port_80`."""
+    chains = [matched("tls"), *([matched("raw_buffer")] if mode == "PERMISSIVE" else [])]
+    for port, its_mode in ports.items():
+        number = int(port[5:])
+        chains += [matched("tls", number), *([matched("raw_buffer", number)] if its_mode == "PERMISSIVE" else [])]
+    return config(virtualInbound=chains)
 
 
 def test_plaintext_decides_the_mode() -> None:
@@ -283,6 +294,45 @@ def test_plaintext_decides_the_mode() -> None:
     assert [strict.everywhere([each]) for each in (closed, open_too, config())] == [True, False, False]
     assert [permissive.everywhere([each]) for each in (closed, open_too, config())] == [False, True, False]
     assert (strict.outlasts, permissive.outlasts) == (False, True)
+
+
+P, S = "PERMISSIVE", "STRICT"
+
+
+@pytest.mark.parametrize(("mode", "other"), [(P, S), (S, P)])
+def test_a_port_may_have_a_mode_of_its_own(mode: str, other: str) -> None:
+    """Its mode and that of the rest are waited for each, and each has an end, but for PERMISSIVE of the rest."""
+    rest, port = effects_of([peer_authentication(mode, port_80=other, port_90=mode)])
+    assert [(each.what, each.outlasts) for each in (rest, port)] == [(mode, mode == P), (f"port 80 {other}", False)]
+    now, without = sidecar(mode, port_80=other, port_90=mode), sidecar(P, port_80=P, port_90=P)
+    assert rest.everywhere([now])
+    assert port.everywhere([now])
+    assert rest.outlasts or rest.nowhere([without])
+    assert port.nowhere([without])
+    assert not port.everywhere([sidecar(mode, port_80=mode, port_90=mode)])
+    assert not rest.everywhere([sidecar(other, port_80=other, port_90=other)])
+    assert mode == P or not rest.everywhere([sidecar(mode, port_80=other, port_90=other)])
+
+
+@pytest.mark.parametrize(
+    "after", [{"mode": P}, {"mode": S}, {"mode": S, "port_80": P}, {"mode": P, "port_80": S}], ids=str
+)
+@pytest.mark.parametrize("before", [{"mode": S}, {"mode": S, "port_80": P}, {"mode": P, "port_80": S}], ids=str)
+def test_one_policy_follows_another(before: dict[str, str], after: dict[str, str]) -> None:
+    """With the new one in force nothing is left of the old one that has to go; and until then something is missing."""
+    effects = effects_of([peer_authentication(**after)])
+    gone = [each for each in effects_of([peer_authentication(**before)]) if each not in effects and not each.outlasts]
+    old, new = sidecar(**{"port_80": before["mode"]} | before), sidecar(**{"port_80": after["mode"]} | after)
+    assert all(each.everywhere([new]) for each in effects)
+    assert all(each.nowhere([new]) for each in gone)
+    if before != after:
+        assert not all(each.everywhere([old]) for each in effects) or not all(each.nowhere([old]) for each in gone)
+
+
+def test_a_port_without_chains_has_those_of_no_port() -> None:
+    """A port that is no Service's is not STRICT before its proxy says so."""
+    (_, port) = effects_of([peer_authentication(P, port_80=S)])
+    assert not port.everywhere([sidecar(P)])
 
 
 def test_who_lets_in_drains() -> None:

@@ -36,25 +36,33 @@ def effects_of_tokens(document: Document, _: Documents) -> Iterator[Effect]:
 
 
 def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect]:
-    """Return what a PeerAuthentication does; without one a mesh is PERMISSIVE.
+    """Return what a PeerAuthentication does: to each port that it has another mode for, and to the rest.
 
     Of several that are for a proxy, the one for its application counts, then that of its namespace, then the mesh's.
+    Without one a mesh is PERMISSIVE: the end of that is none.
     """
     spec, (namespace, _) = document["spec"], key_of(document)
-    mode = spec["mtls"]["mode"]
-    ports = {int(port): setting["mode"] for port, setting in spec.get("portLevelMtls", {}).items()}
+    mode, wide = spec["mtls"]["mode"], _is_wide(document)
+    of_ports = {int(port): setting["mode"] for port, setting in spec.get("portLevelMtls", {}).items()}
+    unlike = {port: its_mode for port, its_mode in of_ports.items() if its_mode != mode}
     nearer = [each for each in of_istio("PeerAuthentication", together) if _rank(each) > _rank(document)]
-    permissive, wide = mode == "PERMISSIVE", _is_wide(document)
+    proxies = Proxies() if wide and namespace == istio.NAMESPACE else Proxies(namespace, _labels(document))
 
-    def places(config: ProxyConfig) -> Iterator[bool]:
+    def rest(config: ProxyConfig) -> Iterator[bool]:
         if wide and (not config.is_sidecar or any(_is_for(each, config) for each in nearer)):
             return
-        yield config.takes_plaintext(besides=ports) is permissive
+        yield config.takes_plaintext(besides=unlike) is (mode == "PERMISSIVE")
 
-    proxies = Proxies() if wide and namespace == istio.NAMESPACE else Proxies(namespace, _labels(document))
-    words = " ".join([mode, *(f"but for port {port}" for port in ports)])
-    yield from (_peers_of_port(proxies, port, wanted) for port, wanted in ports.items())
-    yield Effect(proxies, words, places, outlasts=permissive, where_it_can=wide, drains=True)
+    yield Effect(proxies, mode, rest, outlasts=mode == "PERMISSIVE", where_it_can=wide, drains=True)
+    for port, wanted in unlike.items():
+
+        def unlike_the_rest(config: ProxyConfig, port: int = port, wanted: str = wanted) -> Iterator[bool]:
+            for is_as_the_rest in rest(
+                config
+            ):  # else a document that has the rest in this mode would look like this one
+                yield is_as_the_rest and config.takes_plaintext(port) is (wanted == "PERMISSIVE")
+
+        yield Effect(proxies, f"port {port} {wanted}", unlike_the_rest, where_it_can=wide, drains=True)
 
 
 def _peers_of_port(proxies: Proxies, port: int, mode: str) -> Effect:
