@@ -92,6 +92,8 @@ def _used(documents: Sequence[Document]) -> Iterator[Proxies]:
         if document["kind"] == "Service":
             yield Proxies(namespace, tuple(sorted(document["spec"].get("selector", {}).items())))
         if document["kind"] == "VirtualService":
+            if MESH in document["spec"].get("gateways", [MESH]):
+                yield _ANYWHERE
             routes = (route for kind in ("http", "tls", "tcp") for route in document["spec"].get(kind, []))
             for target in (target for route in routes for target in route.get("route", [])):
                 _, *rest = target["destination"]["host"].split(".")

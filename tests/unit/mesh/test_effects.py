@@ -351,18 +351,6 @@ def test_who_lets_in_drains() -> None:
     assert [effect.drains for document in others for effect in effects_of([document])] == [False, False, False]
 
 
-def test_a_port_of_its_own_mode_is_waited_for_by_itself() -> None:
-    """The end of STRICT is seen although a port was PERMISSIVE; that of the port is not, for it is so without, too."""
-    document = peer_authentication("STRICT")
-    document["spec"]["portLevelMtls"] = {"80": {"mode": "PERMISSIVE"}}
-    of_port, of_mode = effects_of([document])
-    at_80 = {"filter_chain_match": {"transport_protocol": "raw_buffer", "destination_port": 80}}
-    asked, nothing = (config(virtualInbound=[matched(kind), at_80]) for kind in ("tls", "raw_buffer"))
-    assert [of_mode.everywhere([asked]), of_port.everywhere([asked]), of_mode.nowhere([nothing])] == [True, True, True]
-    assert (of_mode.outlasts, of_port.outlasts) == (False, True)
-    assert (of_mode.what, of_port.what) == ("STRICT but for port 80", "PERMISSIVE at port 80")
-
-
 def test_where_a_sidecar_leads_what_it_does_not_know() -> None:
     """REGISTRY_ONLY is in the listener for everything and in each route; its end shows as ALLOW_ANY, the default."""
     spec = {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}

@@ -193,7 +193,7 @@ def test_an_image_of_ones_own_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_pod_is_another_one_with_another_image(tmp_path: Path) -> None:
-    """An image that was built anew under its old name is part of the pod's template; one that is pinned needs not be."""
+    """An image that was built anew under its old name is part of the pod's template; a pinned one is not."""
     (document, other) = loaded(tmp_path, deployment("shop:dev"), deployment())
     assert images_of(document) == ["shop:dev"]
     told = []

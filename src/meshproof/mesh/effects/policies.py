@@ -57,21 +57,11 @@ def effects_of_peers(document: Document, together: Documents) -> Iterator[Effect
     for port, wanted in unlike.items():
 
         def unlike_the_rest(config: ProxyConfig, port: int = port, wanted: str = wanted) -> Iterator[bool]:
-            for is_as_the_rest in rest(
-                config
-            ):  # else a document that has the rest in this mode would look like this one
+            # else a document that has the rest in this mode would look like this one
+            for is_as_the_rest in rest(config):
                 yield is_as_the_rest and config.takes_plaintext(port) is (wanted == "PERMISSIVE")
 
         yield Effect(proxies, f"port {port} {wanted}", unlike_the_rest, where_it_can=wide, drains=True)
-
-
-def _peers_of_port(proxies: Proxies, port: int, mode: str) -> Effect:
-    permissive = mode == "PERMISSIVE"
-
-    def places(config: ProxyConfig) -> Iterator[bool]:
-        yield config.takes_plaintext(port) is permissive
-
-    return Effect(proxies, f"{mode} at port {port}", places, outlasts=permissive, drains=True)
 
 
 def _rule(proxies: Proxies, action: str, rule: str, *, wide: bool) -> Effect:
