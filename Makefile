@@ -23,7 +23,7 @@ MESH := --mesh-images=$(IMAGES) $(if $(ISTIO),--mesh-istio=$(ISTIO)) \
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: e2e
 e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up

@@ -10,6 +10,7 @@ MeshproofError
 │   ├── ClientsUnreadable a file of clients that can't be understood, or lacks the one that is asked for
 │   ├── BadTarget         a target of a scan, or an option that goes with it, that can't be understood
 │   ├── BadOutput         a file that can't be written where it is asked for
+│   ├── NotThere          a name in a test or a manifest that nothing has
 │   ├── NothingInCommon   two scans without a common target
 │   └── NoProgram         what is to be run is no program
 ├── MachineError          the machine lacks something: Docker, disk space, a port, the network
@@ -99,6 +100,10 @@ class BadTarget(BadInput):
 
 class BadOutput(BadInput):
     """A file can't be written where it is asked for."""
+
+
+class NotThere(BadInput):
+    """A test or a manifest names something that is not there: a certificate, an authority, a port, a step."""
 
 
 class NothingInCommon(BadInput):

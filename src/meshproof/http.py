@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import httpx
 from cryptography import x509
@@ -12,6 +13,8 @@ from cryptography import x509
 from meshproof.certificates.leaf import Leaf
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
+
+_SHOWN = 80  # letters of a body that says why a server could not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,10 @@ class Answer:
     failure: str = ""
 
     def __str__(self) -> str:
-        return f"{self.version} {self.status}" if self.status else self.failure
+        if self.status is None:
+            return self.failure
+        why = " ".join(self.body.split())[:_SHOWN] if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+        return f"{self.version} {self.status}" + (f" ({why})" if why else "")
 
 
 def get(

@@ -14,6 +14,7 @@ from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
+from tests.support.shown import write_buyers
 
 
 @pytest.fixture
@@ -37,6 +38,13 @@ def test_it_is_kept(programs: Path, shop: Path, kept_cluster: str) -> None:
     assert [(promise["rows"]["kept"], sum(promise["rows"].values())) for promise in result["promises"]] == [(1, 1)]
 
 
+def test_the_rows_that_are_shown_are_kept(programs: Path, shop: Path, kept_cluster: str) -> None:
+    """Mutual TLS for a shop, as docs/own-repository.md shows it."""
+    write_buyers(shop)
+    command = [str(programs / "pytest"), "tests/test_buyers.py", f"--cluster-name={kept_cluster}"]
+    run(command, cwd=shop, timeout=TIMEOUTS.mesh_install)
+
+
 def test_a_broken_promise_is_noticed(programs: Path, shop: Path, kept_cluster: str) -> None:
     """With another path in its manifest the same test fails, for what it says."""
     manifest = shop / "manifests" / "scenarios" / "shop.yaml"
@@ -54,7 +62,7 @@ def test_a_scenario_by_hand(programs: Path, shop: Path, kept_cluster: str) -> No
     printed = run([meshproof, "apply", "shop", named], cwd=shop, timeout=TIMEOUTS.mesh_install)
     (where,) = re.findall(r"^gateway +shop\.example at port 443 is (.*)$", printed, re.MULTILINE)
     (files,) = map(Path, re.findall(r"^files +(.*) \(until", printed, re.MULTILINE))
-    trust = (files / "meshproof.ca.pem").read_bytes()
+    trust = (files / "authorities" / "meshproof.pem").read_bytes()
     assert {file.stat().st_mode & 0o077 for file in (files, *files.glob("*.key"))} == {0}
     host, _, port = where.partition(":")
     address = Address(host, int(port))

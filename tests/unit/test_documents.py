@@ -17,6 +17,7 @@ from meshproof.machine.process import run
 from meshproof.project import COMPONENTS, PLACES
 from meshproof.settings import TIMEOUTS
 from tests.support.checkout import APPLICATIONS, ROOT
+from tests.support.shown import example, write_buyers
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 DOCUMENTS = {
@@ -100,9 +101,18 @@ def test_the_keys_of_a_project_are_those_that_it_can_have() -> None:
 
 def test_the_certificates_that_are_shown_can_be_had(tmp_path: Path) -> None:
     """The file is without fault, and its certificates are as the text says."""
-    (example,) = re.findall(r"^```yaml\n(shop: .*?)^```", DOCUMENTS["docs/own-repository.md"], re.MULTILINE | re.DOTALL)
     file = tmp_path / "certificates.yaml"
-    file.write_text(example)
+    file.write_text(example("yaml", "shop: "))
     certificates = read(file)
     assert certificates["shop.example"].names == ("shop.example", "www.shop.example")
     assert certificates["late buyer"].not_after < certificates["buyer"].not_after
+
+
+def test_the_rows_of_a_shop_that_is_shown_are_whole(tmp_path: Path) -> None:
+    """With the manifest of `init`, changed as the text says, and the certificates that it shows, all are collected."""
+    run([sys.executable, "-m", "meshproof", "init"], cwd=tmp_path, timeout=TIMEOUTS.program)
+    write_buyers(tmp_path)
+    (tmp_path / "tests" / "test_shop.py").unlink()
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    printed = run(command, cwd=tmp_path, timeout=TIMEOUTS.program).splitlines()
+    assert len([line for line in printed if "::" in line]) == 4

@@ -49,7 +49,7 @@ OPEN = {
     "cli.main",
     "cluster.doctor",  # needs no Kubernetes, as those below
     "cluster.objects",
-    "cluster.ports",
+    "cluster.gateway_ports",
     "docker.capability_runtime",
     "docker.leftovers",
     "images.choice",  # needs httpx

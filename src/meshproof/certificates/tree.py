@@ -21,7 +21,7 @@ from trustme import KeyType
 from meshproof.certificates.authority import Authority, Lifetime
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.names import is_alternative_name, is_common_name, is_file_name, is_uri
-from meshproof.errors import ClusterError, FaultyManifests, Unreadable
+from meshproof.errors import ClusterError, FaultyManifests, NotThere, Unreadable
 from meshproof.input_files import Node, nearest, yaml_documents
 from meshproof.project import as_typed_here
 
@@ -147,7 +147,7 @@ class Certificates:
         """Return who signs under a name; ``.pem`` of it is what one trusts.
 
         Raises:
-            ClusterError: There is none of that name.
+            NotThere: There is none of that name.
         """
         self._look_for(name)
         authority = self._authorities[name] or Authority(name)
@@ -158,10 +158,10 @@ class Certificates:
         """Return a certificate with its key.
 
         Raises:
-            ClusterError: There is none of that name.
+            NotThere: There is none of that name.
         """
         if name not in self.definitions:
-            raise ClusterError(f"There is no certificate {name}: {nearest(name, self.definitions)}.")
+            raise NotThere(f"There is no certificate {name}: {nearest(name, self.definitions)}.")
         if name not in self._leaves:
             self._leaves[name] = self._issue(self.definitions[name])
         return self._leaves[name]
@@ -189,7 +189,7 @@ class Certificates:
 
     def _look_for(self, authority: str) -> None:
         if authority not in self._authorities:
-            raise ClusterError(f"There is no authority {authority}: {nearest(authority, self.authorities)}.")
+            raise NotThere(f"There is no authority {authority}: {nearest(authority, self.authorities)}.")
 
     def _issue(self, definition: Definition) -> Leaf:
         authority = self.authority(definition.authority)

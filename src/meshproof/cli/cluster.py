@@ -9,8 +9,8 @@ import click
 
 from meshproof.cli.options import cluster_name, cluster_to_keep
 from meshproof.cli.output import program, report
+from meshproof.cluster.gateway_ports import FIXED, NODES
 from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
-from meshproof.cluster.ports import FIXED, NODES
 from meshproof.docker import daemon
 from meshproof.machine.console import console
 from meshproof.machine.wait import Patience

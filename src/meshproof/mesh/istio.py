@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from meshproof.cluster.gateway_ports import PORTS
 from meshproof.cluster.kube import Kube
-from meshproof.cluster.ports import PORTS
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import ImageSet
 from meshproof.machine import process

@@ -28,8 +28,8 @@ from typing import Any, TypeVar
 import yaml
 
 from meshproof.certificates.tree import Certificates, Definition
+from meshproof.cluster.gateway_ports import LEASED
 from meshproof.cluster.objects import Document, name_of, strings
-from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet, is_reference
 from meshproof.input_files import Node

@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof.certificates.tree import Certificates
+from meshproof.cluster.gateway_ports import FIXED
 from meshproof.cluster.kind import Cluster
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
-from meshproof.errors import BadOutput, ClusterError
+from meshproof.errors import BadOutput, ClusterError, NotThere
 from meshproof.input_files import nearest
 from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
@@ -88,12 +89,12 @@ class Scenario:
             port: Its number in the gateway's Service; or its name in the manifest, where that gives no number.
 
         Raises:
-            ClusterError: There is no such port.
+            NotThere: There is no such port.
         """
         number = self.ports.get(port) if isinstance(port, str) else port
         if number not in self._testbed.gateway:
-            known = ", ".join(map(str, [*self._testbed.gateway, *self.ports]))
-            raise ClusterError(f"The gateway has no port {port} for the scenario {self.name}: choose from {known}.")
+            known = ", ".join(map(str, [*(port.number for port in FIXED), *self.ports]))
+            raise NotThere(f"The gateway has no port {port} for the scenario {self.name}: choose from {known}.")
         return self._testbed.gateway[number]
 
     @property
@@ -105,7 +106,7 @@ class Scenario:
         """Return the documents that are in force with some steps.
 
         Raises:
-            ClusterError: The manifest has no such step.
+            NotThere: The manifest has no such step.
         """
         documents = [document for document in self._documents if manifests.step_of(document) is None]
         for step in steps:
@@ -115,7 +116,7 @@ class Scenario:
     def _of(self, step: str) -> list[Document]:
         documents = [document for document in self._documents if manifests.step_of(document) == step]
         if not documents:
-            raise ClusterError(f"The scenario {self.name} has no step {step}: {nearest(step, self.steps)}.")
+            raise NotThere(f"The scenario {self.name} has no step {step}: {nearest(step, self.steps)}.")
         return documents
 
     def _have(self, wanted: Iterable[Document]) -> None:
@@ -209,9 +210,11 @@ def write_certificates(certificates: Certificates, cluster: Cluster) -> Path:
     cluster.forget_applied()
     directory = cluster.applied
     try:
+        authorities = directory / "authorities"
         directory.mkdir(mode=0o700)
+        authorities.mkdir()
         for authority in certificates.authorities:
-            (directory / f"{authority}.ca.pem").write_bytes(certificates.authority(authority).pem)
+            (authorities / f"{authority}.pem").write_bytes(certificates.authority(authority).pem)
         for name in certificates.definitions:
             certificates[name].write_to(directory / f"{name}.pem", directory / f"{name}.key")
     except OSError as error:

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from meshproof.certificates.tree import Certificates, read
+from meshproof.cluster.gateway_ports import NODES
 from meshproof.cluster.kind import Cluster, cluster_of_run
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
-from meshproof.cluster.ports import NODES
 from meshproof.docker import daemon
 from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet

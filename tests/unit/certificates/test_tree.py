@@ -11,7 +11,7 @@ from trustme import KeyType
 
 from meshproof.certificates.authority import Lifetime
 from meshproof.certificates.tree import Certificates, Definition, read
-from meshproof.errors import ClusterError, FaultyManifests, Unreadable
+from meshproof.errors import ClusterError, FaultyManifests, NotThere, Unreadable
 from meshproof.input_files import Node
 
 TREE = """
@@ -70,7 +70,7 @@ def test_without_a_file_there_is_one_authority(tmp_path: Path) -> None:
 
 def test_a_definition_adds_no_authority(tmp_path: Path) -> None:
     """Who signs is in the file, or a misspelt authority would be one that nobody trusts."""
-    with pytest.raises(ClusterError, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
+    with pytest.raises(NotThere, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
         tree(tmp_path, TREE).define("a", Definition("shopp", ("a",)))
 
 
@@ -86,9 +86,9 @@ def test_a_scope_keeps_its_definitions(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     """A misspelt name is told with the nearest that is there."""
     certificates = tree(tmp_path, TREE)
-    with pytest.raises(ClusterError, match=r"^There is no certificate buyr: the nearest is 'buyer'\.$"):
+    with pytest.raises(NotThere, match=r"^There is no certificate buyr: the nearest is 'buyer'\.$"):
         certificates["buyr"]
-    with pytest.raises(ClusterError, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
+    with pytest.raises(NotThere, match=r"^There is no authority shopp: the nearest is 'shop'\.$"):
         certificates.authority("shopp")
 
 

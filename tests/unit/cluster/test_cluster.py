@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 
 from meshproof.cli.output import program
+from meshproof.cluster.gateway_ports import NODES
 from meshproof.cluster.kind import Cluster, Record, delete_cluster
-from meshproof.cluster.ports import NODES
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError
 from meshproof.machine.process import run

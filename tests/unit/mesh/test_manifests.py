@@ -13,9 +13,9 @@ import yaml
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import read
+from meshproof.cluster.gateway_ports import LEASED
 from meshproof.cluster.kind.configuration import kind_configuration
 from meshproof.cluster.objects import Document, name_of
-from meshproof.cluster.ports import LEASED
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet
 from meshproof.mesh.istio import operators

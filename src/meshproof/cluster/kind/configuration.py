@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from meshproof.cluster.ports import PORTS
+from meshproof.cluster.gateway_ports import PORTS
 from meshproof.docker import capability_runtime
 
 CONFIGURATION = Path(__file__).with_name("kind.yaml")

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from meshproof.cluster.gateway_ports import TARGETS
 from meshproof.cluster.objects import Document
-from meshproof.cluster.ports import TARGETS
 from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import INGRESS, SELECTOR, Documents, Effect, of_istio
 from meshproof.mesh.effects.hosts import bare

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from meshproof.cluster.gateway_ports import TARGETS
 from meshproof.cluster.objects import Document
-from meshproof.cluster.ports import TARGETS
 from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, key_of, of_istio
 from meshproof.mesh.effects.gateways import PLAIN
 from meshproof.mesh.effects.hosts import bare, hosts_meet, whole_host

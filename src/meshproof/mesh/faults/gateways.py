@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshproof.cluster.ports import FIXED
+from meshproof.cluster.gateway_ports import FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import SELECTOR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from meshproof.cluster.ports import FIXED
+from meshproof.cluster.gateway_ports import FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.effects.hosts import hosts_meet
 from meshproof.mesh.effects.routes import MESH
