@@ -37,10 +37,13 @@ COMMANDS = {
         "Delete a cluster that `up` or a test run left, and end the private Docker daemon when nothing runs on it.",
     ),
     "status": ("cluster:status", "List the clusters that were left running, and where their gateways are."),
-    "apply": ("scenarios:apply", "Have a scenario in force on the kept cluster, and say how to reach it."),
+    "apply": (
+        "scenarios:apply",
+        "Have scenarios in force on the kept cluster, in place of those that were, and show how to reach them.",
+    ),
     "remove": (
         "scenarios:remove",
-        "Remove scenarios that `apply` has put in force; all of them if none is named.",
+        "Remove the scenarios that `apply` has put in force.",
     ),
     "images": ("images:command", "The images that a cluster is made of."),
 }
