@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 import httpx
 from cryptography import x509
@@ -14,6 +13,7 @@ from meshproof.certificates.leaf import Leaf
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
 
+_SERVER_ERROR = 500  # the first status of those that are about the server
 _SHOWN = 80  # letters of a body that says why a server could not answer
 
 
@@ -40,7 +40,7 @@ class Answer:
     def __str__(self) -> str:
         if self.status is None:
             return self.failure
-        why = " ".join(self.body.split())[:_SHOWN] if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+        why = " ".join(self.body.split())[:_SHOWN] if self.status >= _SERVER_ERROR else ""
         return f"{self.version} {self.status}" + (f" ({why})" if why else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection
 from pathlib import Path
 
@@ -519,8 +520,10 @@ def test_a_fault_ends_the_run(
         raise error("One sentence.")
 
     monkeypatch.setattr(faults, "check", check)
-    pytester.makepyfile(
-        """
+    module = pytester.path / "tests" / "e2e" / "gateway" / "test_passthrough.py"
+    module.write_text(
+        textwrap.dedent(
+            """
         import pytest
 
         @pytest.fixture
@@ -531,6 +534,7 @@ def test_a_fault_ends_the_run(
 
         def test_row(scenario): pass
         """
+        )
     )
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     assert (result.ret, [line for line in result.errlines if line]) == (4, ["ERROR: One sentence."])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproof.certificates.tree import Definition
-from meshproof.errors import ClusterError
+from meshproof.errors import ClusterError, NotThere
 from meshproof.images import is_reference, roles
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
@@ -32,7 +32,7 @@ def definition(document: Written, world: World) -> Iterator[str]:
         name, defined = Definition.inline(certificate)
         for certificates in (world.certificates, world.of_all_manifests):
             certificates.define(name, defined)
-    except ClusterError as error:
+    except (ClusterError, NotThere) as error:
         yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
 
 
