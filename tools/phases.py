@@ -20,8 +20,8 @@ from meshproof.machine import console
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Note the phases of a scenario, which is what the fixture `manifest` has in force."""
-    if fixturedef.argname != "manifest":
+    """Note the phases of a scenario, which is what the fixture `mesh_manifest` has in force."""
+    if fixturedef.argname != "mesh_manifest":
         return (yield)
     scenario = request.path.stem.removeprefix("test_")
     _begins(f"{scenario}: begin")

@@ -77,12 +77,15 @@ def draining(kube: Kube, proxies: Proxies) -> int:
     Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats#listener-manager
 
     Raises:
-        ClusterError: There is no pod, or a proxy did not answer.
+        ClusterError: There is no pod, or a proxy did not answer, or not with these gauges.
     """
 
     def ask(pod: Document) -> int:
-        gauges = istio.pod_request(kube, pod["metadata"]["namespace"], pod["metadata"]["name"], _DRAINING)
-        return sum(int(line.rpartition(": ")[2]) for line in gauges.splitlines() if line)
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        gauges = [line for line in istio.pod_request(kube, namespace, name, _DRAINING).splitlines() if line]
+        if not gauges:
+            raise ClusterError(f"The proxy of {namespace}/{name} does not say what drains: {_DRAINING} is empty.")
+        return sum(int(line.rpartition(": ")[2]) for line in gauges)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return sum(pool.map(ask, proxies.pods(kube)))

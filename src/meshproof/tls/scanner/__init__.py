@@ -4,7 +4,7 @@ many_targets         the scan of many targets at once
 one_target           the scan of one, step by step; options has what it looks at
 first_word           getting a first word out of a target: the witness that all else is judged by
 connections          all connections to one target: how many at once, how fast and for how long
-worth                what an end without an answer is worth; prober makes the tries that it takes
+refusals             whether an end without an answer is a refusal; prober makes the tries that it takes
 questions            the hellos with which a scan asks for one thing
 versions             which versions a server offers
 listing              how a list is asked for: suites, groups and alpn are such lists

@@ -12,7 +12,7 @@ from meshproof.tls.probe.outcome import UNDECIDED, WORDLESS, Outcome
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
 from meshproof.tls.scanner.prober import Prober
-from meshproof.tls.scanner.worth import TIMES
+from meshproof.tls.scanner.refusals import TIMES
 
 _INSTANT = 0.001  # seconds
 _COMPLETABLE = {

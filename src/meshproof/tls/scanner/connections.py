@@ -18,7 +18,7 @@ from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.findings import Target
-from meshproof.tls.scanner.worth import Control, proves_nothing
+from meshproof.tls.scanner.refusals import Control, proves_nothing
 
 AT_ONCE = 16  # connections to one target
 CONNECTIONS = 64  # to all targets together

@@ -14,8 +14,8 @@ from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.options import Options
 from meshproof.tls.scanner.prober import Prober
+from meshproof.tls.scanner.refusals import Control
 from meshproof.tls.scanner.versions import first_question
-from meshproof.tls.scanner.worth import Control
 
 _PATIENCE = 1.0  # seconds for a target to say its first word, when it ends every connection at once
 _FEW = 3  # clients that are tried to get a first word

@@ -32,9 +32,9 @@ from meshproof.tls.scanner.listing import Listing
 from meshproof.tls.scanner.options import Options
 from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import ECDSA, RSA
+from meshproof.tls.scanner.refusals import TIMES, Control
 from meshproof.tls.scanner.suites import suite_order
 from meshproof.tls.scanner.versions import Version, ask_version, fallback_scsv, without_key_share
-from meshproof.tls.scanner.worth import TIMES, Control
 
 _CLEAR = (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_1, ProtocolVersion.TLS_1_0)
 

@@ -23,7 +23,7 @@ from meshproof.tls.protocol.profile import Profile
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.connections import Connections
 from meshproof.tls.scanner.findings import Target
-from meshproof.tls.scanner.worth import NEVER_ASKED, Control, Suspect, proves_nothing
+from meshproof.tls.scanner.refusals import NEVER_ASKED, Control, Suspect, proves_nothing
 
 # How many controls go before each try. Two at least: the last of them comes as soon after another connection as the try
 # does. And the numbers differ, so that no server that answers only some of its connections in turn answers just these.

@@ -16,7 +16,7 @@ from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.connections import AT_ONCE, CONNECTIONS
 from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import bare, broad, for_certificate, nameless, with_suites
-from meshproof.tls.scanner.worth import Control
+from meshproof.tls.scanner.refusals import Control
 from tests.misbehaviour.relays import Seen, after, in_turn, limited, numbered, when
 from tests.support.certificates import HOST, OURS, SERVER
 from tests.support.flights import (

@@ -1,4 +1,4 @@
-"""What one end of a connection is worth, and what several are, each of which came between controls.
+"""Whether an end of a connection is a refusal: what one end is worth, and what several are, each between controls.
 
 An alert about the offer refuses it. Any other end may as well come from a limit, an outage, a dead backend or a hello
 that is too long: it counts as a refusal only if it came every time. The tries are made in ``prober``.
