@@ -1,13 +1,21 @@
-"""A project of its own, for tests of what pytest does in one."""
+"""What unit tests share: a project of its own, for tests of what pytest does in one."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from meshproof.project import current_project
+
+
+def pytest_configure() -> None:
+    """Take signals again that this run was started without, as by ``nohup``: the programs of tests inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture
