@@ -216,3 +216,14 @@ def test_rows_without_xdist(pytester: pytest.Pytester) -> None:
 def test_an_empty_table_is_a_mistake(request: pytest.FixtureRequest) -> None:
     """A test without rows can't be collected; pytest would skip it."""
     assert request.config.getini("empty_parameter_set_mark") == "fail_at_collect"
+
+
+@pytest.mark.parametrize("where", ["{}", "eventually(lambda: {}, str, 200)"], ids=["itself", "eventually"])
+def test_a_name_that_is_not_there_breaks_no_promise(where: str, pytester: pytest.Pytester) -> None:
+    """The row was not tried, wherever it names what is not there, and the reason is one sentence."""
+    body = where.format('Certificates()["shop"]')
+    imported = "from meshproof.certificates.tree import Certificates\n"
+    result = ran(pytester, f'"""Rows: one."""\n{TESTBED}{imported}def test_row(eventually): {body}\n')
+    assert result.ret == NOT_LOOKED_AT
+    assert counts_of(result) == [0, 0, 1, 0, 0]
+    assert "There is no certificate shop: there is none." in result.outlines
