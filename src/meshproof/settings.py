@@ -107,6 +107,7 @@ class Timeouts:
     rollout: float = 120.0
     configuration: float = 30.0
     behaviour: float = 20.0
+    in_vain: float = 30.0  # of a whole run or command, all together
     request: float = 5.0
 
 

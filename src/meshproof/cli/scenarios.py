@@ -24,10 +24,9 @@ from meshproof.mesh.manifests import application_files
 from meshproof.mesh.scenario import clear, name_of_scenario, write_certificates
 from meshproof.mesh.testbed import brought_up
 from meshproof.project import as_typed_here, current_project
-from meshproof.settings import Settings, cache_directory
+from meshproof.settings import TIMEOUTS, Settings, cache_directory
 
 _HTTP = 80  # the port that speaks no TLS
-_IN_VAIN = 30.0  # seconds that may be waited in vain
 
 
 @click.command("apply")
@@ -43,7 +42,7 @@ def apply(*, scenarios: tuple[str, ...], steps: tuple[str, ...], settings: Setti
     manifests = list(dict.fromkeys(map(_manifest, scenarios)))
     faults.check(application_files(), dict.fromkeys(manifests), read(current_project().certificates))
     with brought_up(settings) as bed, ExitStack() as undoing:
-        patience = Patience(_IN_VAIN)
+        patience = Patience(TIMEOUTS.in_vain)
         clear(bed.cluster, bed.kube, patience)
         ours = [Scenario(manifest, bed, patience) for manifest in manifests]
         steps_of = _steps_of(ours, steps)
@@ -64,7 +63,7 @@ def remove(*, name: str) -> None:
     """Remove the scenarios that `apply` has put in force."""
     directory = cache_directory()
     with daemon(directory) as docker, kept_cluster(name, directory, docker) as cluster:
-        if not clear(cluster, Kube(cluster.kubeconfig_path), Patience(_IN_VAIN)):
+        if not clear(cluster, Kube(cluster.kubeconfig_path), Patience(TIMEOUTS.in_vain)):
             report.print(f"Nothing is in force on {name}.", markup=False, soft_wrap=True)
 
 
