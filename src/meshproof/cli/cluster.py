@@ -10,16 +10,14 @@ import click
 from meshproof.cli.options import cluster_name, cluster_to_keep
 from meshproof.cli.output import program, report
 from meshproof.cluster.gateway_ports import FIXED, NODES
-from meshproof.cluster.kind import Cluster, Record, clusters, delete_cluster, kind_program
+from meshproof.cluster.kind import Record, cluster_named, clusters, delete_cluster
 from meshproof.docker import daemon
 from meshproof.machine.console import console
 from meshproof.machine.wait import Patience
 from meshproof.mesh.scenario import clear
 from meshproof.mesh.testbed import brought_up
-from meshproof.settings import Settings, cache_directory, check_cluster_name
+from meshproof.settings import TIMEOUTS, Settings, cache_directory, check_cluster_name
 from meshproof.tls import Address
-
-_IN_VAIN = 30.0  # seconds that may be waited in vain
 
 
 @click.command()
@@ -27,7 +25,7 @@ _IN_VAIN = 30.0  # seconds that may be waited in vain
 def up(*, settings: Settings) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
     with brought_up(settings) as bed:
-        clear(bed.cluster, bed.kube, Patience(_IN_VAIN))
+        clear(bed.cluster, bed.kube, Patience(TIMEOUTS.in_vain))
         facts = {**bed.describe(), "in force": f"no scenario; see `{program('meshproof')} apply --help`"}
         _print(settings.cluster_name, facts, bed.cluster.kubeconfig_path, bed.gateway)
 
@@ -56,9 +54,7 @@ def status() -> None:
     with daemon(cache) as docker:
         answering = docker.identity()
         for name in names:
-            cluster = Cluster(
-                name, image="", kind_path=kind_program(cache), docker=docker, directory=cache / "clusters" / name
-            )
+            cluster = cluster_named(name, cache, docker)
             record, bound = cluster.record(), cluster.ports() if cluster.exists() else {}
             if record is None:  # deleted while we looked
                 continue

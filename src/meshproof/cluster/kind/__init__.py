@@ -10,16 +10,16 @@ lifetime       a cluster for a run, and its deletion
 
 from meshproof.cluster.kind.configuration import CONFIGURATION
 from meshproof.cluster.kind.kind_cluster import Cluster
-from meshproof.cluster.kind.lifetime import cluster_of_run, delete_cluster, kept_cluster, kind_program
+from meshproof.cluster.kind.lifetime import cluster_named, cluster_of_run, delete_cluster, kept_cluster
 from meshproof.cluster.kind.record import Record, clusters
 
 __all__ = [
     "CONFIGURATION",
     "Cluster",
     "Record",
+    "cluster_named",
     "cluster_of_run",
     "clusters",
     "delete_cluster",
     "kept_cluster",
-    "kind_program",
 ]

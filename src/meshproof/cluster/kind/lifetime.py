@@ -52,27 +52,26 @@ def kept_cluster(name: str, cache: Path, docker: Docker) -> Iterator[Cluster]:
     Raises:
         ClusterError: There is none of that name that runs, or another run uses it.
     """
-    directory = cache / "clusters" / name
-    cluster = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
+    cluster = cluster_named(name, cache, docker)
     if cluster.record() is None or not cluster.nodes():
         raise ClusterError(f"There is no kept cluster called {name!r}. `meshproof status` lists those that are.")
-    with used_by_us(name, directory):
+    with used_by_us(name, cluster.directory):
         cluster.look_for_it_here()
         yield cluster
 
 
-def kind_program(cache: Path) -> Path:
-    """Return where our kind is, or will be once it is built."""
-    return golang.tool("kind", cache).directory(cache) / "kind"
+def cluster_named(name: str, cache: Path, docker: Docker) -> Cluster:
+    """Return a cluster to look at, or to delete; whether there is one is for its record and its nodes to say."""
+    kind = golang.tool("kind", cache).directory(cache) / "kind"  # or where it will be once it is built
+    return Cluster(name, image="", kind_path=kind, docker=docker, directory=cache / "clusters" / name)
 
 
 def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:
     """Delete a cluster of ours, whichever run created it; return whether there was one."""
-    directory = cache / "clusters" / name
-    doomed = Cluster(name, image="", kind_path=kind_program(cache), docker=docker, directory=directory)
+    doomed = cluster_named(name, cache, docker)
     if doomed.record() is None:
         return False
-    with used_by_us(name, directory):
+    with used_by_us(name, doomed.directory):
         doomed.look_for_it_here()
         if doomed.nodes():
             with stage(f"cluster {name} deleted"):
