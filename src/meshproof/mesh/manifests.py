@@ -23,7 +23,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -32,10 +32,8 @@ from meshproof.cluster.gateway_ports import LEASED
 from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet, is_reference
-from meshproof.input_files import Node
+from meshproof.input_files import Node, nearest
 from meshproof.project import current_project
-
-Thing = TypeVar("Thing")
 
 CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
@@ -103,8 +101,7 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
     for document in documents:
         if document["kind"] == "Deployment":
             for container in _containers(document):
-                if not is_reference(container["image"]):
-                    container["image"] = _named(document, images.applications, container["image"])
+                container["image"] = _image(document, container["image"], images.applications)
     for document in documents:
         if document["kind"] == "Deployment" and (read := _read_by_pods(document, documents)):
             content = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
@@ -230,8 +227,12 @@ def _fill(secret: Document, certificates: Certificates) -> None:
     secret["data"] = {name: base64.b64encode(value).decode() for name, value in data.items()}
 
 
-def _named(document: Document, there: Mapping[str, Thing], name: str) -> Thing:
-    """Return what a document asks for by name."""
-    if name not in there:
-        raise ClusterError(f"{name_of(document)} asks for {name}, which is not there: choose from {', '.join(there)}.")
-    return there[name]
+def _image(document: Document, image: str, roles: Mapping[str, str]) -> str:
+    """Return the image that a container is made of: one of its own, or that of a role."""
+    if is_reference(image):
+        return image
+    if image not in roles:
+        raise ClusterError(
+            f"{name_of(document)} asks for the image {image}, which is not there: {nearest(image, roles)}."
+        )
+    return roles[image]
