@@ -13,6 +13,9 @@ IMAGES ?= auto
 SEED ?= 1
 COUNT ?= 300
 
+# The release of Istio whose lock files to write, and no others: `make lock LOCK=1.31.0`.
+LOCK ?=
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -102,8 +105,8 @@ summary: $(READY) ## Print the result of the last `make e2e` as Markdown
 	@$(BIN)/python tools/summary.py
 
 .PHONY: lock
-lock: $(READY) ## Write the lock files anew, after a change of versions in pyproject.toml
-	@$(BIN)/python tools/lock.py
+lock: $(READY) ## Write the lock files anew; LOCK=1.31.0 only those of that release of Istio
+	@$(BIN)/python -m tools.lock $(LOCK)
 
 .PHONY: setup
 setup: $(READY) ## Make the virtual environments, from the lock files

@@ -1,4 +1,7 @@
-"""Write the lock files anew: of the virtual environments, and of each version of Kubernetes that is built."""
+"""Write the lock files anew: of the virtual environments, and of each release of Kubernetes and Istio that is built.
+
+The arguments are the releases of Istio to do so for, and nothing else: all of them, and all the rest, by default.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import json
 import sys
 from pathlib import Path
 
+from meshproof.catalogue import current_catalogue
 from meshproof.images import golang
 from meshproof.machine import process
-from meshproof.machine.console import stage
-from meshproof.settings import TIMEOUTS, cache_directory, configuration
+from meshproof.machine.console import complain, stage
+from meshproof.settings import TIMEOUTS, cache_directory
+from tools.lock_istio import NotServed, lock_istio
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,11 +60,24 @@ def lock_environment(lock: str, *what: str) -> None:
     process.run(uv, cwd=ROOT, timeout=TIMEOUTS.image_build)
 
 
+def lock_releases_of_istio(releases: list[str]) -> bool:
+    """Write the module files of these releases; return whether all could be written. A file that is there stays."""
+    for release in releases:
+        try:
+            with stage(f"Istio {release}"):
+                lock_istio(release, current_catalogue().packages.istio[release].module)
+        except NotServed as error:
+            complain(f"Istio {release} was not locked: {error}.")
+    return not set(releases) - set(current_catalogue().packages.locked())
+
+
 if __name__ == "__main__":
-    with stage("requirements.lock"):
-        lock_environment("requirements.lock", "--group=dev", "--extra=pytest", "pyproject.toml")
-    with stage("tools/sslyze.lock"):
-        lock_environment("tools/sslyze.lock", "--group=sslyze")
-    for kubernetes in configuration()["packages"]["kubernetes"]:
-        with stage(f"Kubernetes {kubernetes}"):
-            lock_kubernetes(kubernetes)
+    if len(sys.argv) == 1:
+        with stage("requirements.lock"):
+            lock_environment("requirements.lock", "--group=dev", "--extra=pytest", "pyproject.toml")
+        with stage("tools/sslyze.lock"):
+            lock_environment("tools/sslyze.lock", "--group=sslyze")
+        for kubernetes in current_catalogue().packages.kubernetes:
+            with stage(f"Kubernetes {kubernetes}"):
+                lock_kubernetes(kubernetes)
+    lock_releases_of_istio(sys.argv[1:] or list(current_catalogue().packages.istio))

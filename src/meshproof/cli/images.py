@@ -13,14 +13,8 @@ from meshproof.cli.output import report
 from meshproof.docker import daemon
 from meshproof.images.choice import provider
 from meshproof.machine.console import BuildProgress, console
-from meshproof.settings import (
-    ImageSource,
-    Settings,
-    cache_directory,
-    configuration,
-    default_cluster_name,
-    known_versions,
-)
+from meshproof.settings import Settings, cache_directory, default_cluster_name
+from meshproof.versions import Asked, ImageSource, known_versions, pairs
 
 
 @click.group("images", cls=InOrder)
@@ -32,19 +26,10 @@ def command() -> None:
     short_help="Build (or, from a registry, pull) the images, so that the first test run does not have to."
 )
 @which_images
-def build(
-    *, images: ImageSource, istio_version: str | None, kubernetes_version: str | None, envoy_version: str | None
-) -> None:
+def build(*, images: ImageSource, asked: Asked) -> None:
     """Build (or, from a registry, pull) the images, so that the first test run does not have to."""
-    settings = Settings(
-        default_cluster_name(),
-        images=images,
-        istio=istio_version,
-        kubernetes=kubernetes_version,
-        envoy=envoy_version,
-        cache=cache_directory(),
-    )
-    chosen, _ = provider(settings)
+    settings = Settings(default_cluster_name(), images=images, asked=asked, cache=cache_directory())
+    _, chosen, _ = provider(settings)
     with daemon(settings.cache) as docker, BuildProgress(len(chosen.pending(docker))) as progress:
         provided = chosen.provide(docker, progress)
     console.print(f"[green]✓[/] {provided.node}")
@@ -69,6 +54,6 @@ def list_versions() -> None:
 @command.command(hidden=True)
 def matrix() -> None:
     """Print the pairs of versions that continuous integration runs, as JSON."""
-    tried = configuration()["registry"]["istio"]
-    pairs = [{"istio": istio, "kubernetes": version} for istio, versions in tried.items() for version in versions]
-    print(json.dumps({"include": pairs}))  # noqa: T201 - it is read by a program
+    tried = pairs(ImageSource.REGISTRY).items()
+    include = [{"istio": istio, "kubernetes": version} for istio, versions in tried for version in versions]
+    print(json.dumps({"include": include}))  # noqa: T201 - it is read by a program

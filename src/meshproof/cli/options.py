@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from meshproof.settings import ImageSource
+    from meshproof.versions import Asked, ImageSource
 
 FILE = click.Path(path_type=Path)
 
@@ -40,11 +40,33 @@ class InOrder(click.Group):
 
 
 def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which images a cluster is made of."""
-    from meshproof.settings import ImageSource  # noqa: PLC0415 - what needs no images needs no settings
+    """Give a command the options that say what a cluster is made of, as its arguments ``images`` and ``asked``."""
+    from meshproof.versions import Asked, ImageSource  # noqa: PLC0415 - what needs no images needs no versions
 
+    @wraps(function)
+    def command(
+        *,
+        istio_version: str | None,
+        kubernetes_version: str | None,
+        envoy_version: str | None,
+        also_istio: tuple[str, ...],
+        **others: Any,  # noqa: ANN401 - those of the command
+    ) -> Any:  # noqa: ANN401 - as above
+        return function(asked=Asked(istio_version, kubernetes_version, envoy_version, also_istio), **others)
+
+    decorated = command
     for option in (
-        click.option("--envoy-version", metavar="VERSION", help="Release of Envoy, for images built from packages."),
+        click.option(
+            "--also-istio",
+            metavar="VERSION",
+            multiple=True,
+            help="Another release of Istio whose images are to be in the cluster, for an upgrade by hand.",
+        ),
+        click.option(
+            "--envoy-version",
+            metavar="VERSION",
+            help="Release of Envoy, for images built from packages; by default the one that goes with Istio.",
+        ),
         click.option("--kubernetes-version", metavar="VERSION", help="Release of Kubernetes."),
         click.option("--istio-version", metavar="VERSION", help="Release of Istio."),
         click.option(
@@ -56,8 +78,8 @@ def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Where images come from; auto asks whether a registry answers.",
         ),
     ):
-        function = option(function)
-    return function
+        decorated = option(decorated)
+    return decorated
 
 
 def cluster_to_keep(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,14 +92,11 @@ def cluster_to_keep(function: Callable[..., Any]) -> Callable[..., Any]:
         *,
         name: str,
         images: ImageSource,
-        istio_version: str | None,
-        kubernetes_version: str | None,
-        envoy_version: str | None,
+        asked: Asked,
         **others: Any,  # noqa: ANN401 - those of the command
     ) -> Any:  # noqa: ANN401 - as above
         from meshproof.settings import Settings, cache_directory  # noqa: PLC0415 - as above
 
-        versions = (istio_version, kubernetes_version, envoy_version)
-        return function(settings=Settings(name, True, images, *versions, cache=cache_directory()), **others)
+        return function(settings=Settings(name, True, images, asked, cache=cache_directory()), **others)
 
     return command

@@ -6,19 +6,18 @@ Both give the same thing, an `ImageSet`, through the same interface, `ImageProvi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.images.steps import DISK_NEEDED, Progress
-from meshproof.settings import configuration
 
 
-def roles() -> dict[str, str]:
+def roles() -> Mapping[str, str]:
     """Return what a container of an application can name as its image, each with its image in a registry."""
-    applications: dict[str, str] = configuration()["applications"]
-    return applications
+    return current_catalogue().applications
 
 
 def is_reference(image: str) -> bool:
@@ -27,26 +26,48 @@ def is_reference(image: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class MeshImages:
+    """What a mesh of one release of Istio is made of.
+
+    Attributes:
+        istio: The release.
+        hub: Where its `pilot` and `proxyv2` are, as its installer calls it.
+        tag: Their tag.
+        istioctl: The program that installs it.
+        upstream_envoy: Whether the proxies run upstream Envoy, without the extensions of Istio's own build.
+        pinned: The names of ``pilot`` and ``proxyv2`` with their digests; empty where their tag is all that is known.
+    """
+
+    istio: str
+    hub: str
+    tag: str
+    istioctl: Path
+    upstream_envoy: bool
+    pinned: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSet:
     """Everything that a cluster is made of.
 
     Attributes:
         node: The image that kind runs as a node.
-        istio_hub: Where Istio's `pilot` and `proxyv2` are, as its installer calls it.
-        istio_tag: Their tag.
+        own_cni: Whether it brings the network of pods, so that kind must not.
+        meshes: The meshes that can be installed, first the one that is.
         applications: The images that a manifest can name, by role.
-        istioctl: The program that installs that Istio.
         kind: The program that makes the cluster.
-        vanilla_envoy: Whether the proxies run upstream Envoy, without the extensions of Istio's own build.
     """
 
     node: str
-    istio_hub: str
-    istio_tag: str
+    own_cni: bool
+    meshes: tuple[MeshImages, ...]
     applications: Mapping[str, str]
-    istioctl: Path
     kind: Path
-    vanilla_envoy: bool
+
+    @property
+    def mesh(self) -> MeshImages:
+        """The mesh that is installed."""
+        return self.meshes[0]
 
 
 class ImageProvider(Protocol):
@@ -64,4 +85,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["DISK_NEEDED", "ImageProvider", "ImageSet", "is_reference", "roles"]
+__all__ = ["DISK_NEEDED", "ImageProvider", "ImageSet", "MeshImages", "is_reference", "roles"]

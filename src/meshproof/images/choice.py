@@ -11,13 +11,14 @@ from meshproof.docker import server_version
 from meshproof.images import ImageProvider
 from meshproof.images.packages import PackagesProvider
 from meshproof.images.registry import RegistryProvider
-from meshproof.settings import TIMEOUTS, ImageSource, Settings, Versions
+from meshproof.settings import TIMEOUTS, Settings
+from meshproof.versions import ImageSource, Versions, choose
 
 REGISTRY = "https://registry-1.docker.io/v2/"
 
 
-def provider(settings: Settings) -> tuple[ImageProvider, Versions]:
-    """Return who provides the images, and the versions that they are of.
+def provider(settings: Settings) -> tuple[ImageSource, ImageProvider, Versions]:
+    """Return where the images come from, who provides them, and the versions that they are of.
 
     Raises:
         UnknownVersion: That source has no such version.
@@ -25,10 +26,10 @@ def provider(settings: Settings) -> tuple[ImageProvider, Versions]:
     source, because = settings.images, ""
     if source is ImageSource.AUTO:
         source, because = _choose()
-    versions = Versions.asked(source, settings.istio, settings.kubernetes, settings.envoy, because=because)
+    versions = choose(source, settings.asked, because=because)
     if source is ImageSource.REGISTRY:
-        return RegistryProvider(versions, settings.cache), versions
-    return PackagesProvider(versions, settings.cache), versions
+        return source, RegistryProvider(versions, settings.cache), versions
+    return source, PackagesProvider(versions, settings.cache), versions
 
 
 def _choose() -> tuple[ImageSource, str]:

@@ -1,30 +1,38 @@
-"""The node image: a machine for kind to run, with the images of all pods in its container runtime."""
+"""The node image: a machine for kind to run, with the images of all pods in its container runtime.
+
+It is made in two layers. The first one is of one release of Kubernetes, with the applications; the second has Istio's
+images, of one mesh or of several. So another release of Istio costs its own programs, and no second base.
+"""
 
 from __future__ import annotations
 
 import errno
-import secrets
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO
 
+from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
-from meshproof.errors import BuildFailed, CommandFailed, MachineError
+from meshproof.errors import BuildFailed, CommandFailed
 from meshproof.images import roles
+from meshproof.images.golang import SOURCES
+from meshproof.images.pods import Workshop, workshop
 from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
 from meshproof.machine import process
 from meshproof.machine.wait import until
-from meshproof.settings import TIMEOUTS, Versions
+from meshproof.settings import TIMEOUTS
+from meshproof.versions import MeshVersions, Versions
 
-HUB = "docker.io/meshproof"
-"""Where a pod finds the images of Istio and of the applications; nothing is ever asked for it."""
-_SECONDS = 75.0
+TAG = "packages"
+"""The tag of the images that belong to no release: pause, and those of applications."""
+_ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
+
+
+def tag(mesh: MeshVersions) -> str:
+    """Return the tag of a mesh's images."""
+    return f"{mesh.istio}-envoy-{mesh.envoy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +41,41 @@ class NodeImage:
 
     Attributes:
         versions: What runs in it.
-        parts: The steps whose results go into it, by name.
+        base: The steps whose results its first layer has, by what they are.
+        meshes: Those of the second one: Istio, and Envoy, for each mesh.
         cache: Where the results are.
-        sources: The directory of the Dockerfiles.
     """
 
     versions: Versions
-    parts: Mapping[str, Step]
+    base: Mapping[str, Step]
+    meshes: Mapping[MeshVersions, tuple[Step, Step]]
     cache: Path
-    sources: Path
+
+    @property
+    def base_name(self) -> str:
+        """The name of the image without a mesh; its tag tells the content."""
+        dockerfiles = [path for path in SOURCES.glob("*/Dockerfile") if path.parent.name != "istio"]
+        digests = [step.digest for step in self.base.values()]
+        return self._named(self.versions.kubernetes, *sorted(dockerfiles), SOURCES / "node" / "rootfs", *digests)
 
     @property
     def name(self) -> str:
-        """The image's name; its tag tells the content."""
-        dockerfiles = [*self.sources.glob("*/Dockerfile*"), self.sources / "node" / "rootfs"]
-        parts = [step.digest for step in self.parts.values()]
-        digest = Step("node", [*sorted(dockerfiles), *parts, repr(self.versions)], lambda *_: None, _SECONDS).digest
-        return f"meshproof/node:{self.versions.kubernetes}-{digest}"
+        """The name of the whole image; its tag tells the content."""
+        dockerfiles = sorted((SOURCES / "istio").glob("Dockerfile.*"))
+        steps = [step.digest for mesh in self.meshes.values() for step in mesh]
+        releases = [tag(mesh) for mesh in self.meshes]
+        label = "-".join([self.versions.kubernetes, "istio", *(mesh.istio for mesh in self.meshes)])
+        return self._named(label, *dockerfiles, self.base_name, *steps, *releases)
 
-    def exists(self, docker: Docker) -> bool:
-        """Return whether the daemon has it."""
-        return docker.has_image(self.name)
+    def _named(self, label: str, *inputs: Path | str) -> str:
+        hub = current_catalogue().packages.hub
+        return f"{hub}/node:{label}-{Step('node', [*inputs, hub], lambda *_: None, 0).digest}"
+
+    def missing(self, docker: Docker) -> list[str]:
+        """Return the images that the daemon does not have, in the order in which they are built."""
+        if docker.has_image(self.name):
+            return []
+        return [name for name in (self.base_name, self.name) if not docker.has_image(name)]
 
     def build(self, docker: Docker, progress: Progress) -> None:
         """Build it unless it is there; another run that builds it is waited for.
@@ -62,18 +84,19 @@ class NodeImage:
             BuildFailed: With Docker's last lines.
             MachineError: No space left on the disk.
         """
-        if self.exists(docker):
+        if not self.missing(docker):
             return
         log = self.cache / "logs" / "node-image.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(self.cache / "node-image.lock", progress), log.open("w", buffering=1) as output:
-            if self.exists(docker):
-                return
-            progress.began("node image", _SECONDS)
-            began = time.monotonic()
             try:
-                with _scratch(docker, self.cache) as scratch:
-                    self._build(docker, output, scratch)
+                for name in self.missing(docker):
+                    what = "node image" if name == self.base_name else "node image with Istio"
+                    began = time.monotonic()
+                    progress.began(what, 50.0 if name == self.base_name else 25.0)
+                    with workshop(docker, self.cache, output) as shop:
+                        (self._build_base if name == self.base_name else self._add_meshes)(shop)
+                    progress.ended(what, time.monotonic() - began)
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise disk_full("the node image", self.cache) from error
@@ -82,65 +105,56 @@ class NodeImage:
                 if is_disk_full(error):
                     raise disk_full("the node image", self.cache) from error
                 raise BuildFailed("the node image", error.tail, log) from error
-            progress.ended("node image", time.monotonic() - began)
 
-    def _build(self, docker: Docker, output: IO[str], scratch: str) -> None:
+    def _build_base(self, shop: Workshop) -> None:
         for name in ("pod-base", "node-base"):
-            docker.run("import", self._part(name, f"{name}.tar"), f"{scratch}/{name}")
-        image = partial(self._image, docker, output, scratch)
-        kubernetes = self._part("kubernetes", "kubernetes")
-        agent = [self._part("istio", "pilot-agent"), self._part("istio", "envoy_bootstrap.json")]
-        image("kubernetes/Dockerfile", "kubernetes", kubernetes)
-        image("istio/Dockerfile.pilot", "pilot", self._part("istio", "pilot-discovery"))
-        image("istio/Dockerfile.proxyv2", "proxyv2", *agent, self._part("envoy", "envoy"))
+            shop.load(self.base[name])
+        kubernetes = self.base["kubernetes"].directory(self.cache) / "kubernetes"
+        shop.build("kubernetes/Dockerfile", "kubernetes", kubernetes)
         for name in ("coredns", "pause"):
-            image(f"{name}/Dockerfile", name, self._part(name, name))
+            shop.build(f"{name}/Dockerfile", name, self.base[name].directory(self.cache) / name)
         for name in roles():
-            image(f"{name}/Dockerfile", name)
-        image("node/Dockerfile", "node", kubernetes, self.sources / "node" / "rootfs")
-        self._bake(docker, scratch)
+            shop.build(f"{name}/Dockerfile", name)
+        arguments = {
+            "KUBERNETES_VERSION": self.versions.kubernetes,
+            "PAUSE": f"{current_catalogue().packages.hub}/pause:{TAG}",
+        }
+        shop.build("node/Dockerfile", "node", kubernetes, SOURCES / "node" / "rootfs", arguments=arguments)
+        self._bake(shop, f"{shop.name}/node", self._names_of_pods(), self.base_name)
 
-    def _part(self, step: str, file: str) -> Path:
-        return self.parts[step].directory(self.cache) / file
+    def _add_meshes(self, shop: Workshop) -> None:
+        hub = current_catalogue().packages.hub
+        names: dict[str, str] = {}
+        shop.load(self.base["pod-base"])
+        for mesh, (istio, envoy) in self.meshes.items():
+            pilot, proxyv2 = f"pilot-{mesh.istio}", f"proxyv2-{tag(mesh)}"
+            shop.pilot(istio, pilot)
+            shop.proxyv2(istio, envoy, proxyv2)
+            names |= {f"{hub}/pilot:{tag(mesh)}": pilot, f"{hub}/proxyv2:{tag(mesh)}": proxyv2}
+        self._bake(shop, self.base_name, names, self.name)
 
-    def _image(self, docker: Docker, output: IO[str], scratch: str, dockerfile: str, name: str, *content: Path) -> None:
-        """Build one image from a Dockerfile and the files that it copies."""
-        with tempfile.TemporaryDirectory(dir=self.cache) as directory:
-            context = Path(directory)
-            shutil.copyfile(self.sources / dockerfile, context / "Dockerfile")
-            for path in content:
-                if path.is_dir():
-                    shutil.copytree(path, context / path.name)
-                else:
-                    (context / path.name).hardlink_to(path)
-            version = f"KUBERNETES_VERSION={self.versions.kubernetes}"
-            command: list[str | Path] = [
-                "build",
-                "--network=none",
-                f"--build-arg={version}",
-                f"--build-arg=SCRATCH={scratch}",
-                f"--tag={scratch}/{name}",
-                context,
-            ]
-            docker.run(*command, on_line=lambda line: print(line, file=output))
-
-    def _pod_images(self) -> dict[str, str]:
+    def _names_of_pods(self) -> dict[str, str]:
         """Return by which name a pod finds which of our images; kubeadm knows those of the control plane."""
-        kubeadm = self._part("kubernetes", "kubeadm")
+        hub, kubeadm = current_catalogue().packages.hub, self.base["kubernetes"].directory(self.cache) / "kubeadm"
         asked = f"--kubernetes-version=v{self.versions.kubernetes}"
-        names = {f"{HUB}/pause:packages": "pause"}
+        names = {f"{hub}/pause:{TAG}": "pause"}
         for name in process.run([kubeadm, "config", "images", "list", asked], timeout=TIMEOUTS.program).split():
             component = name.rsplit("/", 1)[1].split(":")[0]
             names[name] = component if component in ("coredns", "pause") else "kubernetes"
-        names |= {f"{HUB}/{name}:packages": name for name in roles()}
-        names |= {f"{HUB}/{name}:{self.versions.istio}": name for name in ("pilot", "proxyv2")}
-        return names
+        return names | {f"{hub}/{name}:{TAG}": name for name in roles()}
 
-    def _bake(self, docker: Docker, scratch: str) -> None:
-        """Put the pods' images into the node's containerd and keep the result as an image."""
-        container = f"{scratch}-bake"
+    def _bake(self, shop: Workshop, start: str, names: Mapping[str, str], result: str) -> None:
+        """Put images into the containerd of a node and keep what comes of it as an image.
+
+        Args:
+            shop: Where the images were built.
+            start: The image of the node so far.
+            names: The image for each name by which a pod asks for one.
+            result: What to call the node with these images.
+        """
+        docker, container = shop.docker, shop.name.rpartition("/")[2]
         docker.run("run", "--detach", f"--name={container}", "--network=none", "--privileged", "--tmpfs=/run",
-                   "--entrypoint=sleep", f"{scratch}/node", "infinity")  # fmt: skip
+                   "--entrypoint=sleep", start, "infinity")  # fmt: skip
         docker.run("exec", "--detach", container, "containerd")
 
         def containerd() -> str:
@@ -151,49 +165,17 @@ class NodeImage:
             return "answering"
 
         until(containerd, "answering", what="containerd in the node image", timeout=TIMEOUTS.docker_start)
-        images = self._pod_images()
-        ours = sorted({f"{scratch}/{image}" for image in images.values()})
+        images = sorted({f"{shop.name}/{image}" for image in names.values()})
         with tempfile.TemporaryDirectory(dir=self.cache) as directory:
             archive = Path(directory) / "images.tar"
-            docker.run("save", f"--output={archive}", *ours, timeout=TIMEOUTS.rollout)
+            docker.run("save", f"--output={archive}", *images, timeout=TIMEOUTS.rollout)
             docker.run("cp", archive, f"{container}:/images.tar", timeout=TIMEOUTS.rollout)
         ctr = ["exec", container, "ctr", "--namespace=k8s.io", "images"]
         docker.run(*ctr, "import", "--no-unpack", "/images.tar", timeout=TIMEOUTS.rollout)
-        for name, image in images.items():
-            docker.run(*ctr, "tag", f"docker.io/{scratch}/{image}:latest", name)
-        docker.run(*ctr, "rm", *(f"docker.io/{name}:latest" for name in ours))
+        for name, image in names.items():
+            docker.run(*ctr, "tag", f"{shop.name}/{image}:latest", name)
+        docker.run(*ctr, "rm", *(f"{image}:latest" for image in images))
         docker.run(
             "exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done"
         )
-        entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
-        docker.run("commit", f"--change={entrypoint}", container, self.name, timeout=TIMEOUTS.rollout)
-
-
-@contextmanager
-def _scratch(docker: Docker, cache: Path) -> Iterator[str]:
-    """Give a name for what exists only while this build lasts; two users of one daemon build under two names.
-
-    The name is written down meanwhile. Whoever builds has the cache's lock: a name that is there is of a killed build.
-    """
-    names = cache / "scratch"
-    names.mkdir(exist_ok=True)
-    for killed in names.iterdir():
-        _remove_scratch(docker, killed.name)
-        killed.unlink()
-    name = f"meshproof-build-{secrets.token_hex(4)}"
-    (names / name).touch()
-    try:
-        yield name
-    finally:
-        with suppress(MachineError):  # the daemon is gone; that is being told already
-            _remove_scratch(docker, name)
-            (names / name).unlink()
-
-
-def _remove_scratch(docker: Docker, scratch: str) -> None:
-    """Remove the container and the images of a build."""
-    with suppress(CommandFailed):
-        docker.run("rm", "--force", "--volumes", f"{scratch}-bake")
-    listed = docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={scratch}/*")
-    if listed.split():
-        docker.run("rmi", "--force", *listed.split())
+        docker.run("commit", f"--change={_ENTRYPOINT}", container, result, timeout=TIMEOUTS.rollout)

@@ -13,20 +13,21 @@ import io
 import platform
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 from filelock import FileLock
 
+from meshproof.catalogue import Registry, current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.images import ImageSet, roles
+from meshproof.images import ImageSet, MeshImages, roles
 from meshproof.images.golang import tool
 from meshproof.images.steps import Progress, build, missing
-from meshproof.settings import NODE, TIMEOUTS, Versions, configuration
+from meshproof.settings import TIMEOUTS
+from meshproof.versions import Versions
 
-ISTIO_RELEASES = "https://github.com/istio/istio/releases/download"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -37,17 +38,18 @@ class RegistryProvider:
     Attributes:
         versions: What to fetch.
         cache: Where programs are kept.
-        releases: The root of Istio's release archive.
+        registry: What there is to fetch.
     """
 
     versions: Versions
     cache: Path
-    releases: str = ISTIO_RELEASES
+    registry: Registry = field(default_factory=lambda: current_catalogue().registry)
 
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what is not there yet."""
         names = [step.name for step in missing([tool("kind", self.cache)], self.cache)]
-        names += [] if self._istioctl().exists() else [f"istioctl {self.versions.istio}"]
+        releases = [mesh.istio for mesh in self.versions.meshes]
+        names += [f"istioctl {release}" for release in releases if not self._istioctl(release).exists()]
         return names if docker.has_image(self._node()) else [*names, self._node()]
 
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
@@ -58,7 +60,7 @@ class RegistryProvider:
                 "has no way out of this machine. Start Docker, or use `--images=packages`."
             )
         build([tool("kind", self.cache)], self.cache, progress)
-        istioctl = self.fetch_istioctl(progress)
+        istioctl = {mesh.istio: self.fetch_istioctl(mesh.istio, progress) for mesh in self.versions.meshes}
         if self._node() in self.pending(docker):
             progress.began("node image", 60)
             began = time.monotonic()
@@ -70,77 +72,87 @@ class RegistryProvider:
                     "Is the registry reachable? `--images=packages` needs none."
                 ) from error
             progress.ended("node image", time.monotonic() - began)
+        registry = self.registry
         return ImageSet(
             node=self._node(),
-            istio_hub="docker.io/istio",
-            istio_tag=self.versions.istio,
-            applications={role: _pinned(image) for role, image in roles().items()},
-            istioctl=istioctl,
+            own_cni=registry.own_cni,
+            meshes=tuple(
+                MeshImages(
+                    istio=release,
+                    hub=registry.hub,
+                    tag=release,
+                    istioctl=program,
+                    upstream_envoy=registry.upstream_envoy,
+                    pinned={
+                        name: f"{registry.hub}/{name}@{digest}"
+                        for name, digest in registry.istio[release].images.items()
+                    },
+                )
+                for release, program in istioctl.items()
+            ),
+            applications={role: self._pinned(image) for role, image in roles().items()},
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
-            vanilla_envoy=False,
         )
 
-    def fetch_istioctl(self, progress: Progress) -> Path:
+    def fetch_istioctl(self, release: str, progress: Progress) -> Path:
         """Return istioctl of the release, fetched and verified unless it was before.
 
         Raises:
             MachineError: The archive can't be fetched, or its SHA-256 is not the published one.
             UnknownVersion: The archive has no such release, or none for this machine.
         """
-        istioctl = self._istioctl()
+        istioctl = self._istioctl(release)
         istioctl.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{istioctl}.lock"):
             if istioctl.exists():
                 return istioctl
-            progress.began(f"istioctl {self.versions.istio}", 10)
+            progress.began(f"istioctl {release}", 10)
             began = time.monotonic()
             architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-            name = f"istioctl-{self.versions.istio}-linux-{architecture}.tar.gz"
-            archive = self._fetch(name)
-            published = self._fetch(f"{name}.sha256").decode().partition(" ")[0].strip()
+            name = f"istioctl-{release}-linux-{architecture}.tar.gz"
+            url = f"{self.registry.istioctl}/{release}/{name}"
+            archive = _fetch(url)
+            known = self.registry.istio[release].istioctl.get(architecture)
+            expected = known or _fetch(f"{url}.sha256").decode().partition(" ")[0].strip()
             digest = hashlib.sha256(archive).hexdigest()
-            if digest != published:
+            if digest != expected:
                 raise MachineError(
-                    f"{self._url(name)} was fetched and thrown away: its SHA-256 is {digest}, "
-                    f"and {published} is published. "
+                    f"{url} was fetched and thrown away: its SHA-256 is {digest}, and {expected} is "
+                    f"{f'known ({current_catalogue().file})' if known else 'published'}. "
                     "Try again later; if it stays so, somebody tampers with it."
                 )
             unfinished = istioctl.with_suffix(".unfinished")
             with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
                 member = packed.extractfile("istioctl") if "istioctl" in packed.getnames() else None
                 if member is None:
-                    raise MachineError(f"{self._url(name)} holds no istioctl. Report it to meshproof.")
+                    raise MachineError(f"{url} holds no istioctl. Report it to meshproof.")
                 unfinished.write_bytes(member.read())
             unfinished.chmod(0o755)
             unfinished.rename(istioctl)
-            progress.ended(f"istioctl {self.versions.istio}", time.monotonic() - began)
+            progress.ended(f"istioctl {release}", time.monotonic() - began)
         return istioctl
 
-    def _fetch(self, name: str) -> bytes:
-        try:
-            response = httpx.get(self._url(name), follow_redirects=True, timeout=TIMEOUTS.program)
-        except httpx.HTTPError as error:
-            raise MachineError(
-                f"{self._url(name)} could not be fetched: {error or type(error).__name__}. Is the network there?"
-            ) from error
-        if response.status_code == httpx.codes.NOT_FOUND:
-            raise UnknownVersion(f"Istio's release archive has no {name}: there is no such release for this machine.")
-        if response.is_error:
-            raise MachineError(
-                f"{self._url(name)} could not be fetched: status {response.status_code}. Try again later."
-            )
-        return response.content
-
-    def _url(self, name: str) -> str:
-        return f"{self.releases}/{self.versions.istio}/{name}"
-
-    def _istioctl(self) -> Path:
-        return self.cache / "programs" / f"istioctl-{self.versions.istio}"
+    def _istioctl(self, release: str) -> Path:
+        return self.cache / "programs" / f"istioctl-{release}"
 
     def _node(self) -> str:
-        return _pinned(f"{NODE}{self.versions.kubernetes}")
+        return self._pinned(f"{self.registry.node}{self.versions.kubernetes}")
+
+    def _pinned(self, name: str) -> str:
+        return f"{name}@{self.registry.images[name]}"
 
 
-def _pinned(name: str) -> str:
-    digest: str = configuration()["registry"]["images"][name]
-    return f"docker.io/{name}@{digest}"
+def _fetch(url: str) -> bytes:
+    try:
+        response = httpx.get(url, follow_redirects=True, timeout=TIMEOUTS.program)
+    except httpx.HTTPError as error:
+        raise MachineError(
+            f"{url} could not be fetched: {error or type(error).__name__}. Is the network there?"
+        ) from error
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise UnknownVersion(
+            f"Istio's release archive has no {url.rpartition('/')[2]}: there is no such release for this machine."
+        )
+    if response.is_error:
+        raise MachineError(f"{url} could not be fetched: status {response.status_code}. Try again later.")
+    return response.content

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -52,12 +53,14 @@ class Step:
         build: Makes the result in the directory that it is given, and calls the function that it is
             given with each line of output.
         seconds: How long it takes on two processors, for the estimate of what is left.
+        compiles: Whether it keeps both processors busy; others wait for the network most of the time.
     """
 
     name: str
     inputs: Sequence[Path | str]
     build: Callable[[Path, Callable[[str], None]], None]
     seconds: float
+    compiles: bool = False
 
     @property
     def digest(self) -> str:
@@ -105,7 +108,9 @@ def missing(steps: Sequence[Step], cache: Path) -> list[Step]:
 def build(
     steps: Sequence[Step], cache: Path, progress: Progress, *, afterwards: Callable[[], None] = lambda: None
 ) -> None:
-    """Build what is missing, two steps at a time; a run that comes while another one builds waits for it.
+    """Build what is missing; a run that comes while another one builds waits for it.
+
+    One step compiles at a time, for each takes both processors and gigabytes of memory; what fetches goes on beside it.
 
     Args:
         steps: What is to be there in the end.
@@ -131,12 +136,14 @@ def build(
                 f"{cache}, and {free / 1e9:.1f} GB are free. Free some or set MESHPROOF_CACHE to another disk."
             )
         with ThreadPoolExecutor(max_workers=2) as pool:
-            futures = [pool.submit(_build_one, step, cache, progress) for step in todo]
+            queues = ([step for step in todo if step.compiles], [step for step in todo if not step.compiles])
+            given_up = threading.Event()
+            futures = [pool.submit(_build_in_turn, queue, cache, progress, given_up) for queue in queues]
             try:
                 for future in as_completed(futures):
                     future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                given_up.set()
                 process.end_all()
                 raise
         if todo:
@@ -156,6 +163,12 @@ def in_turn(lock_file: Path, progress: Progress) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _build_in_turn(steps: Sequence[Step], cache: Path, progress: Progress, given_up: threading.Event) -> None:
+    for step in steps:
+        if not given_up.is_set():
+            _build_one(step, cache, progress)
 
 
 def _build_one(step: Step, cache: Path, progress: Progress) -> None:

@@ -25,7 +25,7 @@ _TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory is meshproof's: it makes what is in it, and removes it again.
 """
 _LAYOUT = {"build", "build.lock", "clusters", "docker", "go", "logs", "node-image.lock", "programs", "scratch"}
-_LAYOUT |= {"toolchain", MARK}
+_LAYOUT |= {"debian.json", "debian.lock", "toolchain", MARK}
 """What meshproof has ever put there; before there was a mark too."""
 _TEMPORARY = re.compile("tmp[a-z0-9_]{8}")  # what `tempfile` leaves of a run that was killed
 _REMEDY = "Set MESHPROOF_CACHE to a directory that you can write to"

@@ -16,7 +16,7 @@ import yaml
 from meshproof.cluster.gateway_ports import PORTS
 from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError, CommandFailed
-from meshproof.images import ImageSet
+from meshproof.images import MeshImages
 from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
@@ -30,19 +30,19 @@ _ADMIN_PORT = 15000
 _PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
 
 
-def install(images: ImageSet, kubeconfig: Path) -> None:
+def install(mesh: MeshImages, kubeconfig: Path) -> None:
     """Install the control plane and both gateways, and wait until they are ready.
 
     Raises:
         ClusterError: istioctl failed; with its last words.
     """
-    command: list[str | Path] = [images.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
-    command += [f"--set=hub={images.istio_hub}", f"--set=tag={images.istio_tag}"]
+    command: list[str | Path] = [mesh.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
+    command += [f"--set=hub={mesh.hub}", f"--set=tag={mesh.tag}"]
     command += [f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s"]
     explained = ""
     try:
         with TemporaryDirectory(prefix="meshproof-") as directory:
-            for number, operator in enumerate(operators(images)):
+            for number, operator in enumerate(operators(mesh)):
                 file = Path(directory, f"{number}.yaml")
                 file.write_text(operator)
                 command.append(f"--filename={file}")
@@ -69,13 +69,13 @@ def renew(kube: Kube) -> None:
         kube.deployments.renew_pods(NAMESPACE, name)
 
 
-def identity(images: ImageSet) -> str:
+def identity(mesh: MeshImages) -> str:
     """Name what `install` would install: the images and the options, by their content."""
-    content = hashlib.sha256("".join(operators(images)).encode())
-    return f"{images.istio_hub}:{images.istio_tag} {content.hexdigest()[:16]}"
+    content = hashlib.sha256("".join(operators(mesh)).encode())
+    return f"{mesh.hub}:{mesh.tag} {content.hexdigest()[:16]}"
 
 
-def operators(images: ImageSet) -> list[str]:
+def operators(mesh: MeshImages) -> list[str]:
     """Return the documents that `istioctl install` is given."""
     operator = yaml.safe_load((_INSTALLATION / "operator.yaml").read_text())
     (ingress,) = operator["spec"]["components"]["ingressGateways"]
@@ -88,8 +88,12 @@ def operators(images: ImageSet) -> list[str]:
         }
         for port in PORTS
     ]
-    vanilla = [(_INSTALLATION / "vanilla-envoy.yaml").read_text()] if images.vanilla_envoy else []
-    return [yaml.safe_dump(operator), *vanilla]
+    if mesh.pinned:
+        operator["spec"]["values"]["pilot"]["image"] = mesh.pinned["pilot"]
+        operator["spec"]["values"]["global"]["proxy"]["image"] = mesh.pinned["proxyv2"]
+        operator["spec"]["values"]["global"]["proxy_init"] = {"image": mesh.pinned["proxyv2"]}
+    upstream = [(_INSTALLATION / "upstream-envoy.yaml").read_text()] if mesh.upstream_envoy else []
+    return [yaml.safe_dump(operator), *upstream]
 
 
 def control_plane_ready(kube: Kube, installing: Future[None]) -> None:

@@ -24,8 +24,9 @@ from meshproof.machine import cache, process
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
 from meshproof.project import current_project
-from meshproof.settings import TIMEOUTS, Settings, Versions
+from meshproof.settings import TIMEOUTS, Settings
 from meshproof.tls import Address
+from meshproof.versions import ImageSource, Versions
 
 LABEL = "meshproof/application"  # each object of the applications has it
 DEFAULT: Document = {
@@ -45,6 +46,7 @@ class Testbed:
         kube: Its API.
         images: What it is made of.
         versions: What was asked for.
+        source: Where the images come from.
         certificates: What servers and clients show.
         gateway: The ingress gateway's addresses on this machine, by the port of its Service.
         leased: The ports of its Service that scenarios have been given.
@@ -56,6 +58,7 @@ class Testbed:
     kube: Kube
     images: ImageSet
     versions: Versions
+    source: ImageSource
     certificates: Certificates
     gateway: dict[int, Address]
     leased: set[int] = field(default_factory=set)
@@ -80,7 +83,7 @@ class Testbed:
             "kubernetes": self.kube.version(),
             "kind": kind.split()[1],
             "docker": self.cluster.docker.version,
-            "images": "packages" if self.images.vanilla_envoy else "registry",
+            "images": self.source.value,
         }
 
 
@@ -93,7 +96,7 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
     """
     certificates = read(current_project().certificates)
     faults.check(manifests.application_files(), {}, certificates)
-    chosen, versions = provider(settings)
+    source, chosen, versions = provider(settings)
     with daemon(settings.cache) as docker:
         with BuildProgress(len(chosen.pending(docker))) as progress:
             images = chosen.provide(docker, progress)
@@ -109,17 +112,17 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
                 raise
             if settings.keep_cluster and ours.created:
                 ours.keep()
-            yield Testbed(ours, kube, images, versions, certificates, _addresses(ours))
+            yield Testbed(ours, kube, images, versions, source, certificates, _addresses(ours))
 
 
 def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certificates) -> None:
     """Bring up Istio and, as soon as its control plane can inject sidecars, the applications beside its gateways."""
-    wanted = istio.identity(images)
+    wanted = istio.identity(images.mesh)
     there = ours.mesh() == wanted
     if not there:
         ours.write_mesh("")  # until it is whole
     with ThreadPoolExecutor(max_workers=1) as pool:
-        installing = None if there else pool.submit(istio.install, images, ours.kubeconfig_path)
+        installing = None if there else pool.submit(istio.install, images.mesh, ours.kubeconfig_path)
         try:
             if installing:
                 with stage("control plane"):

@@ -14,7 +14,8 @@ from meshproof.cli.main import COMMANDS, real
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.report.document import to_json
-from meshproof.settings import TIMEOUTS, ImageSource, known_versions
+from meshproof.settings import TIMEOUTS
+from meshproof.versions import ImageSource, known_versions
 from tests.support.certificates import HOST, SERVER
 from tests.support.checkout import ROOT
 from tests.support.postures import GOOD

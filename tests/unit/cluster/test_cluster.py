@@ -61,7 +61,7 @@ def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon", mesh: str = 
 
 def cluster(directory: Path) -> Cluster:
     """Return the cluster of a directory."""
-    return Cluster("ours", image="node", kind_path=Path("kind"), docker=NOT_ASKED, directory=directory)
+    return Cluster("ours", image="node", own_cni=True, kind_path=Path("kind"), docker=NOT_ASKED, directory=directory)
 
 
 def status(state: Path, columns: str = "") -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import MachineError, MeshproofError, UnknownVersion
 from meshproof.images.choice import registry_answers
 from meshproof.images.registry import RegistryProvider
 from meshproof.machine.process import run
-from meshproof.settings import TIMEOUTS, Versions
+from meshproof.settings import TIMEOUTS
+from meshproof.versions import PART_OF_ISTIO, MeshVersions, Versions
 from tests.support.building import Record
 from tests.support.programs import PATIENCE
 from tests.support.releases import Files, packed, release, site
@@ -34,7 +37,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def provider(releases: str, cache: Path) -> RegistryProvider:
     """Return a provider that fetches from an archive."""
-    return RegistryProvider(Versions(VERSION, "1.34.11", "1.39.3"), cache, releases)
+    versions = Versions("1.34.11", MeshVersions(VERSION, PART_OF_ISTIO))
+    return RegistryProvider(versions, cache, replace(current_catalogue().registry, istioctl=releases))
 
 
 def kept(cache: Path) -> list[str]:
@@ -46,7 +50,7 @@ def test_istioctl_is_fetched_and_can_be_run(no_proxy: None, tmp_path: Path) -> N
     """What comes out of the archive is the program, executable, under a name with its version."""
     progress = Record()
     with site(GOOD) as archive:
-        istioctl = provider(archive.url, tmp_path).fetch_istioctl(progress)
+        istioctl = provider(archive.url, tmp_path).fetch_istioctl(VERSION, progress)
     assert run([istioctl, "version"], timeout=PATIENCE) == "istioctl version\n"
     assert kept(tmp_path) == [istioctl.name] == [f"istioctl-{VERSION}"]
     assert progress.begun == progress.done == [f"istioctl {VERSION}"]
@@ -55,9 +59,9 @@ def test_istioctl_is_fetched_and_can_be_run(no_proxy: None, tmp_path: Path) -> N
 def test_istioctl_is_fetched_once(no_proxy: None, tmp_path: Path) -> None:
     """A program that is there is used without a request."""
     with site(GOOD) as archive:
-        first = provider(archive.url, tmp_path).fetch_istioctl(Record())
+        first = provider(archive.url, tmp_path).fetch_istioctl(VERSION, Record())
         asked = list(archive.asked)
-        assert provider(archive.url, tmp_path).fetch_istioctl(Record()) == first
+        assert provider(archive.url, tmp_path).fetch_istioctl(VERSION, Record()) == first
     assert (len(asked), archive.asked) == (2, asked)
 
 
@@ -88,7 +92,7 @@ def test_what_is_not_right_is_not_kept(
 ) -> None:
     """A release that is missing, broken or not what was published is refused by name, and leaves nothing behind."""
     with site(files) as archive, pytest.raises(error, match=message):
-        provider(archive.url, tmp_path).fetch_istioctl(Record())
+        provider(archive.url, tmp_path).fetch_istioctl(VERSION, Record())
     assert kept(tmp_path) == []
 
 
@@ -103,7 +107,7 @@ def test_a_registry_needs_a_daemon_with_a_network(tmp_path: Path) -> None:
 def test_an_archive_out_of_reach_is_the_machines_fault(no_proxy: None, tmp_path: Path) -> None:
     """Without a network the error says what could not be fetched, and asks for the network."""
     with nobody() as address, pytest.raises(MachineError, match=r"could not be fetched: .*refused.* Is the network"):
-        provider(f"http://{address}", tmp_path).fetch_istioctl(Record())
+        provider(f"http://{address}", tmp_path).fetch_istioctl(VERSION, Record())
     assert kept(tmp_path) == []
 
 

@@ -126,7 +126,7 @@ def test_a_failure_ends_the_other_builds(tmp_path: Path) -> None:
         raise CommandFailed(["go"], 1, "broken")
 
     with pytest.raises(BuildFailed, match="broken"):
-        build([slow, Step("broken", [], fail, seconds=1)], tmp_path, Record())
+        build([slow, Step("broken", [], fail, seconds=1, compiles=True)], tmp_path, Record())
     assert missing([slow], tmp_path) == [slow]
 
 

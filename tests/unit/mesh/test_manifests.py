@@ -17,7 +17,7 @@ from meshproof.cluster.gateway_ports import LEASED
 from meshproof.cluster.kind.configuration import kind_configuration
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
-from meshproof.images import ImageSet
+from meshproof.images import ImageSet, MeshImages
 from meshproof.mesh.istio import operators
 from meshproof.mesh.manifests import KINDS, application_files, images_of, lease, load, mark_images, step_of
 from tests.support.checkout import ROOT, SCENARIOS
@@ -25,7 +25,8 @@ from tests.support.checkout import ROOT, SCENARIOS
 MANIFESTS = ROOT / "manifests"
 APPLIED = [*application_files(), *sorted(SCENARIOS.rglob("*.yaml"))]
 ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
-IMAGES = ImageSet("node", "hub", "tag", ROLES, istioctl=Path("istioctl"), kind=Path("kind"), vanilla_envoy=True)
+MESH = MeshImages("1.31.0", "hub", "tag", Path("istioctl"), upstream_envoy=True)
+IMAGES = ImageSet("node", own_cni=True, meshes=(MESH,), applications=ROLES, kind=Path("kind"))
 CERTIFICATES = read(MANIFESTS / "certificates.yaml")
 
 # https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/#explicit-protocol-selection
@@ -34,7 +35,7 @@ DECLARED = re.compile(r"(grpc|grpc-web|http|http2|https|mongo|mysql|redis|tcp|tl
 
 def gateway_service(images: ImageSet) -> list[dict[str, Any]]:
     """Return the ports of the ingress gateway's Service that istioctl is given."""
-    operator = yaml.safe_load(operators(images)[0])
+    operator = yaml.safe_load(operators(images.mesh)[0])
     ports: list[dict[str, Any]] = operator["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
     return ports
 
@@ -227,7 +228,7 @@ def test_what_a_killed_run_leaves_can_be_found() -> None:
 
 def test_kind_and_the_gateway_have_the_same_ports() -> None:
     """Each node port of the ingress gateway is a port that Docker chooses, on this machine only; and no other is."""
-    (node,) = kind_configuration(packages=True)["nodes"]
+    (node,) = kind_configuration(own_cni=True)["nodes"]
     wanted = {"hostPort": -1, "listenAddress": "127.0.0.1"}
     node_ports = [port["nodePort"] for port in gateway_service(IMAGES)]
     assert node["extraPortMappings"] == [{"containerPort": port, **wanted} for port in node_ports]

@@ -16,16 +16,16 @@ from meshproof.docker import capability_runtime
 CONFIGURATION = Path(__file__).with_name("kind.yaml")
 
 
-def kind_configuration(*, packages: bool) -> dict[str, Any]:
-    """Return kind's configuration for this machine and this kind of node image."""
+def kind_configuration(*, own_cni: bool) -> dict[str, Any]:
+    """Return kind's configuration for this machine, and for a node image with or without a network of pods."""
     configuration: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
     (node,) = configuration["nodes"]
     # A host port of -1 lets Docker choose a free one.
     node["extraPortMappings"] = [
         {"containerPort": port.node, "hostPort": -1, "listenAddress": "127.0.0.1"} for port in PORTS
     ]
-    if packages:
-        configuration.setdefault("networking", {})["disableDefaultCNI"] = True  # our node image brings its own
+    if own_cni:
+        configuration.setdefault("networking", {})["disableDefaultCNI"] = True
     if capability_runtime.missing_capabilities():
         # Without CAP_SYS_RESOURCE the kubelet can't raise limits; this gate makes it carry on.
         gates = {"featureGates": {"KubeletInUserNamespace": True}}

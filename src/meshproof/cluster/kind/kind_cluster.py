@@ -39,10 +39,13 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         created: Whether this run created it.
     """
 
-    def __init__(self, name: str, *, image: str, kind_path: Path, docker: Docker, directory: Path) -> None:
+    def __init__(
+        self, name: str, *, image: str, own_cni: bool, kind_path: Path, docker: Docker, directory: Path
+    ) -> None:
         # Not the constructor of KindCluster: it makes a directory where the user happens to be.
         self.name = name
         self.image = image
+        self._own_cni = own_cni
         self.kind_path = kind_path
         self.docker = docker
         self.path = self.directory = directory
@@ -114,7 +117,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             )
 
     def _our_configuration(self) -> str:
-        return yaml.safe_dump(kind_configuration(packages=self.image.startswith("meshproof/")))
+        return yaml.safe_dump(kind_configuration(own_cni=self._own_cni))
 
     def _use_again(self, record: Record, *, made_with: str, asked: str) -> None:
         if record.image != self.image:

@@ -28,6 +28,7 @@ def cluster_of_run(settings: Settings, images: ImageSet, docker: Docker) -> Iter
     mine = Cluster(
         settings.cluster_name,
         image=settings.kind_image or images.node,
+        own_cni=images.own_cni,
         kind_path=settings.kind_path or images.kind,
         docker=docker,
         directory=directory,
@@ -63,7 +64,7 @@ def kept_cluster(name: str, cache: Path, docker: Docker) -> Iterator[Cluster]:
 def cluster_named(name: str, cache: Path, docker: Docker) -> Cluster:
     """Return a cluster to look at, or to delete; whether there is one is for its record and its nodes to say."""
     kind = golang.tool("kind", cache).directory(cache) / "kind"  # or where it will be once it is built
-    return Cluster(name, image="", kind_path=kind, docker=docker, directory=cache / "clusters" / name)
+    return Cluster(name, image="", own_cni=False, kind_path=kind, docker=docker, directory=cache / "clusters" / name)
 
 
 def delete_cluster(name: str, cache: Path, docker: Docker) -> bool:

@@ -1,0 +1,215 @@
+"""The releases that a run is made of, and those that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from meshproof.catalogue import LOCKS, VERSIONS, current_catalogue, read
+from meshproof.errors import UnknownVersion, Unreadable
+from meshproof.images import golang
+from meshproof.versions import PART_OF_ISTIO, Asked, ImageSource, MeshVersions, Versions, choose, known_versions, pairs
+
+PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
+SOURCES = pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
+COMPONENTS = pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
+KUBERNETES_LOCKS = golang.SOURCES / "kubernetes" / "locks"
+SHA_256 = re.compile("[0-9a-f]{64}")
+
+
+def asked(component: str, version: str) -> Asked:
+    """Ask for a release of one component."""
+    return Asked(**{"istio": None, "kubernetes": None, "envoy": None, component: version}, also_istio=())
+
+
+@COMPONENTS
+@SOURCES
+def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, component: str) -> None:
+    """A version that nobody has tried is not tried on the user; the error is the list to choose from."""
+    with pytest.raises(UnknownVersion, match=rf"^{component.capitalize()} 0\.0\.1 ") as refusal:
+        choose(source, asked(component, "0.0.1"))
+    for version in known_versions(source)[component]:
+        assert version in str(refusal.value)
+    if known_versions(source)[component] != [PART_OF_ISTIO]:
+        assert f"(see [{source.value}] of " in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "component", "version", "hint"),
+    [
+        pytest.param(PACKAGES, "istio", "v1.31.0", "Did you mean 1.31.0?", id="a v before it"),
+        pytest.param(PACKAGES, "istio", "1.31", "Did you mean 1.31.0?", id="a minor release"),
+        pytest.param(REGISTRY, "kubernetes", "v1.35", "Did you mean 1.35.8?", id="both"),
+        pytest.param(
+            PACKAGES,
+            "istio",
+            "1.30.3",
+            "With images=registry there is 1.30.3; that needs a Docker daemon of yours, and Docker Hub in reach.",
+            id="only a registry has it",
+        ),
+        pytest.param(
+            PACKAGES,
+            "istio",
+            "1.29.2",
+            "It has no lock file yet: `make lock` writes one where the Go module proxy serves its module.",
+            id="it has no lock",
+        ),
+        pytest.param(
+            REGISTRY,
+            "envoy",
+            "1.40.0",
+            "it is part of Istio, so leave it away. With images=packages there is 1.40.0; that builds them on this "
+            "machine.",
+            id="only packages have it",
+        ),
+        pytest.param(PACKAGES, "istio", "1.3", "images/versions.toml).", id="1.3 is not 1.31"),
+    ],
+)
+def test_an_unknown_version_is_refused_with_what_was_meant(
+    source: ImageSource, component: str, version: str, hint: str
+) -> None:
+    """Who is nearly right, or right with the other source, is told what to ask for and what that needs."""
+    with pytest.raises(UnknownVersion) as refusal:
+        choose(source, asked(component, version))
+    assert str(refusal.value).endswith(hint)
+
+
+def test_a_source_that_we_chose_is_told() -> None:
+    """With images=auto nobody named a source: the error says which it is, and why."""
+    with pytest.raises(UnknownVersion, match=re.escape("packages (images=auto chose that: no Docker daemon answers)")):
+        choose(PACKAGES, Asked(istio="1.30.3"), because="no Docker daemon answers")
+
+
+def test_the_defaults_of_packages_are_those_of_the_catalogue() -> None:
+    """From packages one gets, unasked, the first two lines of the file, and the Envoy of that Istio."""
+    envoy = current_catalogue().packages.istio[current_catalogue().istio].envoy
+    assert choose(PACKAGES, Asked()) == Versions(
+        current_catalogue().kubernetes, MeshVersions(current_catalogue().istio, envoy)
+    )
+
+
+@pytest.mark.parametrize("istio", known_versions(PACKAGES)["istio"])
+def test_an_istio_from_packages_brings_its_envoy(istio: str) -> None:
+    """Whoever names a release of Istio gets the Envoy that goes with it, and another one only if it is named."""
+    assert choose(PACKAGES, Asked(istio)).mesh.envoy == current_catalogue().packages.istio[istio].envoy
+    assert choose(PACKAGES, Asked(istio, envoy="1.36.4")).mesh.envoy == "1.36.4"
+
+
+def test_a_cluster_can_have_the_images_of_several_meshes() -> None:
+    """The one that is installed comes first; each release has its own Envoy, and is there once."""
+    first, second = known_versions(PACKAGES)["istio"][:2]
+    versions = choose(PACKAGES, Asked(second, also_istio=(first, second)))
+    assert [mesh.istio for mesh in versions.meshes] == [second, first]
+    assert [mesh.envoy for mesh in versions.meshes] == [
+        current_catalogue().packages.istio[istio].envoy for istio in (second, first)
+    ]
+
+
+@pytest.mark.parametrize("istio", [None, *current_catalogue().registry.istio])
+def test_the_defaults_of_a_registry_were_tried_together(istio: str | None) -> None:
+    """From a registry one gets, unasked, the newest Istio, and the newest Kubernetes that its Istio is tried on."""
+    chosen = choose(REGISTRY, Asked(istio))
+    assert chosen.mesh.istio == (istio or list(current_catalogue().registry.istio)[-1])
+    assert chosen.kubernetes == pairs(REGISTRY)[chosen.mesh.istio][-1]
+
+
+@COMPONENTS
+@SOURCES
+def test_every_known_version_can_be_asked_for(source: ImageSource, component: str) -> None:
+    """What is listed is taken as it is asked for."""
+    for version in known_versions(source)[component]:
+        versions = choose(source, asked(component, version))
+        chosen = {"kubernetes": versions.kubernetes, "istio": versions.mesh.istio, "envoy": versions.mesh.envoy}
+        assert chosen[component] == version
+
+
+@COMPONENTS
+def test_the_newest_version_is_the_last_one(component: str) -> None:
+    """The lists are in the order of their releases, each release once."""
+    for source in (PACKAGES, REGISTRY):
+        if known_versions(source)[component] != [PART_OF_ISTIO]:
+            versions = [tuple(map(int, version.split("."))) for version in known_versions(source)[component]]
+            assert versions == sorted(set(versions))
+
+
+@SOURCES
+def test_every_istio_is_tried_on_kubernetes_that_there_is(source: ImageSource) -> None:
+    """No pair of the matrix names a release of Kubernetes that can't be asked for."""
+    for versions in pairs(source).values():
+        assert versions
+        assert set(versions) <= set(known_versions(source)["kubernetes"])
+
+
+def test_every_image_of_the_registry_is_pinned() -> None:
+    """Images of the node and of applications are pulled by their digest, never by their name alone."""
+    digests = current_catalogue().registry.images
+    assert set(current_catalogue().applications.values()) <= digests.keys()
+    assert [name for name, digest in digests.items() if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)] == []
+
+
+def test_every_wheel_is_known_by_its_hash() -> None:
+    """What PyPI has for us is taken as it was when it was chosen; an Istio's Envoy is one of them."""
+    packages = current_catalogue().packages
+    assert all(map(SHA_256.fullmatch, (*packages.envoy.values(), *packages.go_wheels)))
+    assert {release.envoy for release in packages.istio.values()} <= packages.envoy.keys()
+
+
+def test_every_kubernetes_of_the_packages_is_locked() -> None:
+    """Each version that can be built has its lock files, and there are no others."""
+    expected = {f"{version}{end}" for version in current_catalogue().packages.kubernetes for end in (".mod", ".sum")}
+    assert {file.name for file in KUBERNETES_LOCKS.iterdir()} == expected
+
+
+@pytest.mark.parametrize("version", current_catalogue().packages.kubernetes)
+def test_a_lock_is_of_its_version(version: str) -> None:
+    """The lock file of a version locks that version."""
+    assert f"k8s.io/kubernetes v{version}\n" in (KUBERNETES_LOCKS / f"{version}.mod").read_text()
+    assert f"k8s.io/kubernetes v{version} h1:" in (KUBERNETES_LOCKS / f"{version}.sum").read_text()
+
+
+def test_the_locks_of_istio_are_of_known_releases() -> None:
+    """There is no lock of a release that the catalogue does not have, and the default has one."""
+    locked = current_catalogue().packages.locked()
+    assert {file.name for file in LOCKS.iterdir()} == {
+        f"{release}{end}" for release in locked for end in (".mod", ".sum")
+    }
+    assert current_catalogue().istio in locked
+
+
+@pytest.mark.parametrize("release", current_catalogue().packages.locked())
+def test_a_lock_of_istio_is_of_its_commit(release: str) -> None:
+    """The lock file of a release locks the commit that the catalogue names."""
+    module = current_catalogue().packages.istio[release].module
+    assert f"\tistio.io/istio {module} // indirect\n" in (LOCKS / f"{release}.mod").read_text()
+    assert f"istio.io/istio {module} h1:" in (LOCKS / f"{release}.sum").read_text()
+
+
+def test_another_file_can_be_read(tmp_path: Path) -> None:
+    """A file of the same form is as good as ours."""
+    other = tmp_path / "other.toml"
+    other.write_text(VERSIONS.read_text().replace('hub = "docker.io/istio"', 'hub = "127.0.0.1:5000/istio"'))
+    assert read(other).registry.hub == "127.0.0.1:5000/istio"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        pytest.param('hub = "docker.io/istio"\n', "", r"registry lacks hub\.$", id="a key is missing"),
+        pytest.param(
+            "own_cni = true", "own_cni = 1", r"packages\.own_cni should be true or false, and is 1", id="flag"
+        ),
+        pytest.param(
+            "[registry]", "[registry]\nhubs = 1", "has 'hubs', which is not known; the nearest is 'hub'", id="key"
+        ),
+        pytest.param("[registry]", "[registry", "this is not TOML: ", id="no TOML"),
+    ],
+)
+def test_a_file_that_can_not_be_understood_is_told(before: str, after: str, message: str, tmp_path: Path) -> None:
+    """A mistake in the file is a sentence that names the file and the place."""
+    other = tmp_path / "other.toml"
+    other.write_text(VERSIONS.read_text().replace(before, after, 1))
+    with pytest.raises(Unreadable, match=message) as refusal:
+        read(other)
+    assert str(other) in str(refusal.value)
