@@ -53,6 +53,7 @@ OPEN = {
     "docker.capability_runtime",
     "docker.leftovers",
     "images.choice",  # needs httpx
+    "images.disk",
     "images.golang",
     "machine",  # each module stands for itself: a command starts with few of them
     "mesh.diagnostics",

@@ -1,20 +1,26 @@
-"""`meshproof images`: build, list, matrix."""
+"""`meshproof images`: build, list, prune, matrix."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich import box
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
+from meshproof.catalogue import current_catalogue
 from meshproof.cli.options import InOrder, which_images
 from meshproof.cli.output import report
 from meshproof.docker import daemon
+from meshproof.images import disk
 from meshproof.images.choice import provider
 from meshproof.machine.console import BuildProgress, console
 from meshproof.settings import Settings, cache_directory, default_cluster_name
 from meshproof.versions import Asked, ImageSource, known_versions, pairs
+
+_PLAIN: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "show_edge": False}
 
 
 @click.group("images", cls=InOrder)
@@ -36,19 +42,37 @@ def build(*, images: ImageSource, asked: Asked) -> None:
 
 
 @command.command("list")
-def list_versions() -> None:
-    """List the versions that can be asked for, by the source of their images."""
+def list_images() -> None:
+    """List the versions that can be asked for, and what is on the disk."""
     sources = (ImageSource.PACKAGES, ImageSource.REGISTRY)
-    table = Table(
-        "component",
-        *(f"--images={source.value}" for source in sources),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
+    versions = Table("component", *(f"--images={source.value}" for source in sources), **_PLAIN)
     for component in ("istio", "kubernetes", "envoy"):
-        table.add_row(component, *(", ".join(known_versions(source)[component]) for source in sources))
+        versions.add_row(component, *(", ".join(known_versions(source)[component]) for source in sources))
+    report.print(versions)
+    packages = current_catalogue().packages
+    if unlocked := [release for release in packages.istio if release not in packages.locked()]:
+        report.print(f"Without a lock file, so that they can't be built: Istio {', '.join(unlocked)}. `make lock` "
+                     "writes one where the Go module proxy serves them.", soft_wrap=True)  # fmt: skip
+    with disk.on_this_machine(cache_directory()) as kept:
+        table = Table("on the disk", Column("size", justify="right"), "images prune", **_PLAIN)
+        for each in kept:
+            table.add_row(escape(each.what), _gigabytes(each.size), "stays" if each.needed else "removes it")
+        table.add_row("together", _gigabytes(sum(each.size for each in kept)), "")
+    report.print("")
     report.print(table)
+
+
+@command.command()
+def prune() -> None:
+    """Remove from the disk what the default versions do not need: other releases, and what Go keeps for them."""
+    with disk.on_this_machine(cache_directory()) as kept, BuildProgress(0) as progress:
+        freed = disk.prune(cache_directory(), kept, progress)
+    left = sum(each.size for each in kept) - freed
+    console.print(f"[green]✓[/] {_gigabytes(freed)} removed; {_gigabytes(left)} stay")
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
 
 
 @command.command(hidden=True)

@@ -33,18 +33,24 @@ _FILE_SYSTEMS = {
     ),
 }
 """The packages of each; the pods of all applications share one file system."""
+_PACKAGES = " ".join(_FILE_SYSTEMS.values())
+_FILE = "debian.json"
 _INSTALLED = re.compile(r"Inst (\S+) \((\S+)")
 _DAY = 24 * 3600.0
 
 
-def file_systems(cache: Path) -> list[Step]:
+def file_systems(cache: Path, *, look_up: bool = True) -> list[Step]:
     """Return the steps that build them.
+
+    Args:
+        cache: Where the results are.
+        look_up: Look the versions up if that was more than a day ago; or else take those of the last time.
 
     Raises:
         MachineError: The versions of the packages were never looked up, and can't be now.
         ToolMissing: mmdebstrap is not installed.
     """
-    versions = _versions(cache)
+    versions = _versions(cache) if look_up else _kept(cache / _FILE, _PACKAGES)
     return [_file_system(name, packages, versions) for name, packages in _FILE_SYSTEMS.items()]
 
 
@@ -65,8 +71,7 @@ def _include(packages: str) -> str:
 def _versions(cache: Path) -> str:
     """Return the packages that would be installed now, each with its version, a line each; looked up once a day."""
     claim(cache)
-    file = cache / "debian.json"
-    packages = " ".join(_FILE_SYSTEMS.values())
+    file, packages = cache / _FILE, _PACKAGES
     with FileLock(cache / "debian.lock"):
         kept = _kept(file, packages)
         if kept and time.time() - file.stat().st_mtime < _DAY:

@@ -20,6 +20,7 @@ from meshproof.settings import TIMEOUTS
 SOURCES = Path(__file__).with_name("sources")
 """What images are built from: Dockerfiles, Go modules and the node's files."""
 MINIMUM = (1, 26)
+_KEPT = "kept"
 FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """How everything is compiled. Nobody debugs these programs: without DWARF it takes a sixth less time, and disk."""
 
@@ -72,6 +73,7 @@ def build(
     modfile: Path | None = None,
     tags: str = "",
     variables: dict[str, str] | None = None,
+    keep: bool = False,
     on_line: Callable[[str], None],
 ) -> None:
     """Compile one static program, or all the tools of a module.
@@ -84,6 +86,7 @@ def build(
         modfile: The module file to use in place of ``go.mod``; its ``.sum`` is beside it.
         tags: Build tags, with commas.
         variables: String variables to set at link time, by their full name.
+        keep: Keep what was compiled, for another release has much of it in common; see `forget`.
         on_line: Called with each line of output: one for each compiled package.
 
     Raises:
@@ -96,7 +99,7 @@ def build(
     (cache_directory / "go").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_directory / "go") as scratch:
         # The compiler ends before it needs to collect garbage; the limit is for the few packages that are enormous.
-        env = environment(cache_directory) | {"GOTMPDIR": scratch, "GOGC": "off", "GOMEMLIMIT": "1GiB"}
+        env = environment(cache_directory, keep=keep) | {"GOTMPDIR": scratch, "GOGC": "off", "GOMEMLIMIT": "1GiB"}
         process.run([*command, package], cwd=source, env=env, timeout=TIMEOUTS.image_build, on_line=on_line)
 
 
@@ -122,18 +125,24 @@ def sources(module: Path) -> list[Path]:
 
 
 def forget(cache_directory: Path) -> None:
-    """Throw away modules and compiled packages, several gigabytes: what they were for is built."""
-    discard(cache_directory / "go")
+    """Throw away modules and compiled packages, several gigabytes: what they were for is built.
+
+    What was compiled to be kept stays, so that another release takes less time; `meshproof images prune` removes it.
+    """
+    home = cache_directory / "go"
+    for path in home.iterdir() if home.exists() else ():
+        if path.name != _KEPT:
+            discard(path)
 
 
-def environment(cache_directory: Path) -> dict[str, str]:
+def environment(cache_directory: Path, *, keep: bool = False) -> dict[str, str]:
     """Return what a run of Go needs: our own caches, no C compiler, and no other toolchain than the one at hand."""
     home = cache_directory / "go"
     return {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOPATH": str(home),
-        "GOCACHE": str(home / "build"),
+        "GOCACHE": str(home / (_KEPT if keep else "build")),
         "GOMODCACHE": str(home / "mod"),
         "GOFLAGS": "",
     }

@@ -27,10 +27,12 @@ class PackagesProvider:
     Attributes:
         versions: What to build.
         cache: Where results and caches are kept.
+        look_up: Whether to look for newer packages of Debian's once a day.
     """
 
     versions: Versions
     cache: Path
+    look_up: bool = True
 
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what is not built."""
@@ -63,7 +65,7 @@ class PackagesProvider:
 
     @cached_property
     def _base(self) -> dict[str, Step]:
-        debian = {step.name: step for step in file_systems(self.cache)}
+        debian = {step.name: step for step in file_systems(self.cache, look_up=self.look_up)}
         small = {name: programs.small(name, self.cache) for name in ("coredns", "pause")}
         return {"kubernetes": programs.kubernetes(self.versions.kubernetes, self.cache), **debian, **small}
 

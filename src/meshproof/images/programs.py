@@ -58,6 +58,7 @@ def istio(release: str, cache: Path) -> Step:
             modfile=modfile,
             tags="vtprotobuf,disable_pgv",
             variables={"istio.io/istio/pkg/version.buildVersion": release},
+            keep=True,
             on_line=on_line,
         )
         command: list[str | Path] = [golang.go(cache), "list", "-m", f"-modfile={modfile}", "-f", "{{.Dir}}"]
