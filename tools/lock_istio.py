@@ -33,7 +33,7 @@ tool (
 
 """
 _REQUIRED = re.compile(r"^\t?(?:require )?(\S+\.\S+/\S+) (v\S+)", re.MULTILINE)
-_REFUSED = re.compile(r"(?:^|\s)(\S+\.\S+/\S+?)@(v[^:\s]+): (?:reading|verifying|invalid)")
+REFUSED = re.compile(r"(?:^|\s)(\S+\.\S+/\S+?)@(v[^:\s]+): (?:reading|verifying|invalid)")
 _PSEUDO = re.compile(r"v(\d+)\.(\d+)\.(\d+)-(?:(?:(.+)\.)?0\.)?(?P<time>\d{14})-[0-9a-f]{12}")
 _TRIES = 20  # modules that are not served, one after the other
 
@@ -80,7 +80,7 @@ def lock_istio(release: str, module: str) -> None:
         try:
             _go("list", "-deps", "-mod=mod", f"-modfile={LOCKS / release}.mod", "-tags=vtprotobuf,disable_pgv", "tool")
         except CommandFailed as error:
-            refused = {name: version for name, version in _REFUSED.findall(error.tail) if name not in unserved}
+            refused = {name: version for name, version in REFUSED.findall(error.tail) if name not in unserved}
             if not refused:
                 raise
             unserved |= {name: _nearest(name, version) for name, version in refused.items()}
@@ -135,9 +135,9 @@ def _nearest(module: str, wanted: str) -> Unserved:
     Raises:
         NotServed: None is.
     """
-    candidates = sorted({*_neighbours(wanted), *_listed(module), *_in_other_locks(module)} - {wanted}, key=_order)
-    above = [version for version in candidates if _order(version) > _order(wanted)]
-    below = [version for version in reversed(candidates) if _order(version) < _order(wanted)]
+    candidates = sorted({*neighbours(wanted), *_listed(module), *_in_other_locks(module)} - {wanted}, key=order)
+    above = [version for version in candidates if order(version) > order(wanted)]
+    below = [version for version in reversed(candidates) if order(version) < order(wanted)]
     match = _PSEUDO.fullmatch(wanted)
     made = match and datetime.strptime(match["time"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     for version in sorted([*above, *below], key=lambda version: made is None or _made(module, version) != made):
@@ -154,7 +154,7 @@ def _made(module: str, version: str) -> datetime | None:
         return None
 
 
-def _neighbours(version: str) -> Iterator[str]:
+def neighbours(version: str) -> Iterator[str]:
     """Yield the tags that a pseudo-version lies between.
 
     Source: https://go.dev/ref/mod#pseudo-versions
@@ -187,7 +187,7 @@ def _in_other_locks(module: str) -> Iterator[str]:
         yield from (version for name, version in _REQUIRED.findall(lock.read_text()) if name == module)
 
 
-def _order(version: str) -> tuple[Any, ...]:
+def order(version: str) -> tuple[Any, ...]:
     """Return a key that sorts versions as Go does: a pre-release is before its release.
 
     Source: https://semver.org/#spec-item-11
