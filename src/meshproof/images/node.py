@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
@@ -77,6 +78,10 @@ class NodeImage:
             return []
         return [name for name in (self.base_name, self.name) if not docker.has_image(name)]
 
+    def build_base(self, docker: Docker, progress: Progress) -> None:
+        """Build the image without a mesh, unless it is there; see `build`."""
+        self._build([name for name in self.missing(docker) if name == self.base_name], docker, progress)
+
     def build(self, docker: Docker, progress: Progress) -> None:
         """Build it unless it is there; another run that builds it is waited for.
 
@@ -84,19 +89,18 @@ class NodeImage:
             BuildFailed: With Docker's last lines.
             MachineError: No space left on the disk.
         """
-        if not self.missing(docker):
+        self._build(self.missing(docker), docker, progress)
+
+    def _build(self, names: Sequence[str], docker: Docker, progress: Progress) -> None:
+        if not names:
             return
         log = self.cache / "logs" / "node-image.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(self.cache / "node-image.lock", progress), log.open("w", buffering=1) as output:
             try:
-                for name in self.missing(docker):
-                    what = "node image" if name == self.base_name else "node image with Istio"
-                    began = time.monotonic()
-                    progress.began(what, 50.0 if name == self.base_name else 25.0)
-                    with workshop(docker, self.cache, output) as shop:
-                        (self._build_base if name == self.base_name else self._add_meshes)(shop)
-                    progress.ended(what, time.monotonic() - began)
+                for name in names:
+                    if not docker.has_image(name):  # who was waited for has built it
+                        self._build_one(name, docker, output, progress)
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise disk_full("the node image", self.cache) from error
@@ -105,6 +109,15 @@ class NodeImage:
                 if is_disk_full(error):
                     raise disk_full("the node image", self.cache) from error
                 raise BuildFailed("the node image", error.tail, log) from error
+
+    def _build_one(self, name: str, docker: Docker, output: IO[str], progress: Progress) -> None:
+        is_base = name == self.base_name
+        what = "node image" if is_base else "node image with Istio"
+        progress.began(what, 50.0 if is_base else 25.0)
+        began = time.monotonic()
+        with workshop(docker, self.cache, output) as shop:
+            (self._build_base if is_base else self._add_meshes)(shop)
+        progress.ended(what, time.monotonic() - began)
 
     def _build_base(self, shop: Workshop) -> None:
         for name in ("pod-base", "node-base"):

@@ -7,8 +7,9 @@ of all pods in it, so that a cluster loads nothing when it starts.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from meshproof.catalogue import current_catalogue
@@ -41,7 +42,12 @@ class PackagesProvider:
 
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
         """Build what is missing; see `ImageProvider`."""
-        build(self.steps, self.cache, progress, afterwards=lambda: golang.forget(self.cache))
+        forget = partial(golang.forget, self.cache)
+        build(self._first, self.cache, progress, afterwards=forget)
+        with ThreadPoolExecutor(1) as pool:  # Docker has its turn while Istio is compiled
+            base = pool.submit(self.node.build_base, docker, progress)
+            build(self.steps, self.cache, progress, afterwards=forget)
+            base.result()
         self.node.build(docker, progress)
         hub = current_catalogue().packages.hub
         return ImageSet(
@@ -55,8 +61,11 @@ class PackagesProvider:
     @cached_property
     def steps(self) -> list[Step]:
         """What is built, each step once."""
-        meshes = [step for mesh in self._meshes.values() for step in mesh]
-        return list({step.name: step for step in (*self._base.values(), *meshes, self._kind)}.values())
+        return [*self._first, *{step.name: step for mesh in self._meshes.values() for step in mesh}.values()]
+
+    @cached_property
+    def _first(self) -> list[Step]:
+        return [*self._base.values(), self._kind]
 
     @cached_property
     def node(self) -> NodeImage:
