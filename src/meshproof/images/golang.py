@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 from meshproof.catalogue import current_catalogue
 from meshproof.errors import CommandFailed, MachineError, ToolMissing
 from meshproof.images import wheels
@@ -98,8 +100,9 @@ def build(
     command += [f"-modfile={modfile}"] if modfile else []
     (cache_directory / "go").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_directory / "go") as scratch:
-        # The compiler ends before it needs to collect garbage; the limit is for the few packages that are enormous.
-        env = environment(cache_directory, keep=keep) | {"GOTMPDIR": scratch, "GOGC": "off", "GOMEMLIMIT": "1GiB"}
+        # Most packages are compiled before there is garbage worth collecting; go and two compilers run at a time.
+        memory = {"GOGC": "off", "GOMEMLIMIT": f"{psutil.virtual_memory().total // 4}B"}
+        env = environment(cache_directory, keep=keep) | {"GOTMPDIR": scratch, **memory}
         process.run([*command, package], cwd=source, env=env, timeout=TIMEOUTS.image_build, on_line=on_line)
 
 
