@@ -20,6 +20,8 @@ def main() -> None:
     columns = result["promises"][0]["rows"]
     rows = [(each["area"], each["promise"], *each["rows"].values()) for each in result["promises"]]
     _print_table(("area", "promise", *columns), rows)
+    for each in result["instead"]:
+        print(f"- {each['row']}: expected {each['expected']}, as before {each['since']} ({each['source']})")
     for row, verdict in result["failures"].items():
         print(f"- **{row}**: {verdict}")
 

@@ -12,6 +12,7 @@ from meshproof.mesh import CurlEnd, Scenario, Testbed, Transfer, Workload
 from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenarios import Eventually, Step
+from meshproof.pytest_plugin.since import Since
 from meshproof.tls import WORDLESS, Address, Outcome, Posture
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Posture",
     "Scenario",
     "Server",
+    "Since",
     "Step",
     "Testbed",
     "Transfer",

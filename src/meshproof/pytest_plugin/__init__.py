@@ -26,7 +26,7 @@ from importlib import import_module
 
 import pytest
 
-_PARTS = ("promises", "options", "mesh", "scenarios", "order", "scans", "evidence", "faults", "one_process")
+_PARTS = ("promises", "options", "mesh", "scenarios", "order", "scans", "evidence", "faults", "since", "one_process")
 """`promises` is the first: it forgets the result of the last run before an option can end this one."""
 
 
