@@ -10,7 +10,15 @@ import pytest
 from meshproof.posture.verdict import Severity, judge
 from meshproof.testing import Certificates, Opinions, Posture, Server
 from meshproof.tls import ProtocolVersion
-from tests.e2e.gateway.seed import HANDSHAKE_FAILURE, NO_CONNECTION, PROTOCOL_VERSION, SSL_3_REFUSED, Row
+from tests.e2e.gateway.seed import (
+    HANDSHAKE_FAILURE,
+    NO_CONNECTION,
+    PROTOCOL_VERSION,
+    SSL_3_CLIENT,
+    WORDLESS_END,
+    Row,
+    refused_ssl_3,
+)
 
 SERVERS = {
     "restricted": Server("https-restricted", "aliyun.com"),
@@ -63,7 +71,10 @@ CLIENTS = [
     Row("restricted", "Safari 12.1 (iOS 12.2)", f"TLSv1.3  TLS_CHACHA20_POLY1305_SHA256  {X25519}"),
     Row("restricted", "Java 17.0.3 (OpenJDK)", f"TLSv1.3  TLS_AES_256_GCM_SHA384  {X25519}"),
     # Who has nothing better gets in, down to TLS 1.0, and who has loses nothing.
-    Row("legacy", "IE 6 XP", NO_CONNECTION, SSL_3_REFUSED),
+    refused_ssl_3(
+        Row("legacy", SSL_3_CLIENT, NO_CONNECTION, WORDLESS_END),
+        Row("legacy", SSL_3_CLIENT, NO_CONNECTION, PROTOCOL_VERSION),
+    ),
     Row("legacy", "IE 8 XP", "TLSv1.0  DES-CBC3-SHA  No FS"),
     Row("legacy", "IE 8 Win 7", f"TLSv1.0  ECDHE-RSA-AES128-SHA  {P_256}"),
     Row("legacy", "Java 7u25", f"TLSv1.0  ECDHE-RSA-AES128-SHA  {P_256}"),
