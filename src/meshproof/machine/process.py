@@ -30,6 +30,7 @@ def run(
     cwd: Path | None = None,
     stdin: str | None = None,
     on_line: Callable[[str], None] | None = None,
+    grace: float = _TERMINATION_GRACE,
 ) -> str:
     """Run a program to its end and return what it printed on standard output.
 
@@ -44,13 +45,15 @@ def run(
         stdin: What to feed it; nothing by default.
         on_line: Called with each line as it is printed, both streams joined; the
             result is then the last lines only.
+        grace: Seconds that it has to put things in order when we are interrupted or it
+            takes too long, before it is killed.
 
     Raises:
         ToolMissing: The program is not installed.
         CommandFailed: It ended with a status other than 0, or not in time.
     """
     process = _begin(argv, env=env, cwd=cwd, stdin=stdin is not None, joined=on_line is not None)
-    return _finish(process, timeout=timeout, stdin=stdin, on_line=on_line)
+    return _finish(process, timeout=timeout, stdin=stdin, on_line=on_line, grace=grace)
 
 
 @contextmanager
@@ -138,19 +141,20 @@ def _finish(
     timeout: float,
     stdin: str | None = None,
     on_line: Callable[[str], None] | None = None,
+    grace: float = _TERMINATION_GRACE,
 ) -> str:
     """Wait for a program's end, and return what it printed."""
     assert isinstance(process.args, list)
     words: list[str] = process.args
     try:
         if on_line:
-            out, err = _stream(process, words, on_line, timeout, stdin), ""
+            out, err = _stream(process, words, on_line, timeout, stdin, grace), ""
         else:
             out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as expired:
         raise CommandFailed(words, -signal.SIGTERM, f"no end within {timeout:g} s") from expired
     finally:
-        _end(process)
+        _end(process, grace)
         _running.discard(process)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
@@ -161,16 +165,26 @@ def _finish(
     return out
 
 
-def _stream(
-    process: subprocess.Popen[str], words: list[str], on_line: Callable[[str], None], timeout: float, stdin: str | None
+def _stream(  # noqa: PLR0917 - what `run` is given
+    process: subprocess.Popen[str],
+    words: list[str],
+    on_line: Callable[[str], None],
+    timeout: float,
+    stdin: str | None,
+    grace: float,
 ) -> str:
-    """Hand each line over as it comes; return the last ones."""
+    """Hand each line over as it comes, also those of an end that we ask for; return the last ones."""
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     expired = threading.Event()
 
     def expire() -> None:
         expired.set()
-        _end(process)
+        _end(process, grace)
+
+    def read() -> None:
+        for line in process.stdout or ():
+            tail.append(line)
+            on_line(line.rstrip("\n"))
 
     late = threading.Timer(timeout, expire)
     late.daemon = True
@@ -178,10 +192,14 @@ def _stream(
     try:
         late.start()
         feeder.start()
-        for line in process.stdout or ():
-            tail.append(line)
-            on_line(line.rstrip("\n"))
+        read()
         process.wait()
+    except KeyboardInterrupt:
+        ending = threading.Thread(target=_end, args=[process, grace])
+        ending.start()
+        read()  # a program whose output nobody reads would wait for us, and not come to its end
+        ending.join()
+        raise
     finally:
         late.cancel()
     feeder.join()
@@ -197,13 +215,13 @@ def _feed(process: subprocess.Popen[str], stdin: str | None) -> None:
             process.stdin.write(stdin or "")
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str], grace: float = _TERMINATION_GRACE) -> None:
     """End the whole process group, if any of it is left."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_TERMINATION_GRACE)
+            process.wait(grace)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

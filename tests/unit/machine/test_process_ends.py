@@ -93,3 +93,29 @@ def test_an_interrupt_leaves_nothing_behind(listening: list[str], tmp_path: Path
         program.send_signal(signal.SIGINT)
         assert program.wait(PATIENCE) == -signal.SIGINT
     assert not outlives(grandchild)
+
+
+INTERRUPTED_TALKER = """
+import sys
+from meshproof.machine.process import run
+command = ["sh", "-c", '''trap 'head -c 200000 /dev/zero | tr "\\\\\\\\0" x; echo; echo done >$1; exit' TERM
+echo ready >$0; sleep 5 & wait''', *sys.argv[1:]]
+run(command, timeout=20, grace=20, on_line=len)
+"""
+
+
+def test_what_is_interrupted_may_have_much_to_say(tmp_path: Path) -> None:
+    """A program that is ended is read to its end: more than a pipe holds would keep it from putting things in order."""
+    with python(tmp_path / "log", "-c", INTERRUPTED_TALKER, tmp_path / "ready", tmp_path / "done") as program:
+        assert line_of(tmp_path / "ready") == "ready"
+        program.send_signal(signal.SIGINT)
+        assert line_of(tmp_path / "done") == "done"
+        assert program.wait(PATIENCE) == -signal.SIGINT
+
+
+def test_a_program_has_its_grace(tmp_path: Path) -> None:
+    """One that is still there after it is killed."""
+    script = "trap '' TERM; echo $$ >$1; while :; do sleep 0.1; done"
+    with pytest.raises(CommandFailed, match=r"no end within"):
+        run(shell(script, tmp_path / "pid"), timeout=SOON, grace=SOON)
+    assert not outlives(int(line_of(tmp_path / "pid")))
