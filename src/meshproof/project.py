@@ -9,11 +9,13 @@ It says where its files are in `[tool.meshproof]` of its pyproject.toml, relativ
     artifacts = "artifacts"             # what a run leaves for people
     istio = "1.31.0"                    # what to bring up where nothing else is asked for; kubernetes and envoy, too
 
-All of it can be left out; the values above are the defaults, but for the versions, which come with meshproof.
+All of it can be left out; the values above are the defaults, but for the versions, which come with meshproof. Where the
+environment variable MESHPROOF_ARTIFACTS names a directory, a run leaves there what it leaves.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -86,6 +88,8 @@ class Project:
             if not isinstance(value, str):
                 raise BadProject(f"{root / 'pyproject.toml'}: {name} of [tool.meshproof] should be text.")
         where = {name: root / tool.get(name, default) for name, default in PLACES.items()}
+        if elsewhere := os.environ.get("MESHPROOF_ARTIFACTS"):
+            where["artifacts"] = Path(elsewhere).absolute()
         return cls(root, **where, versions={name: tool[name] for name in COMPONENTS if name in tool}, declared=declared)
 
 

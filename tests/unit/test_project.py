@@ -37,6 +37,16 @@ def test_a_directory_is_a_project_of_its_own(tmp_path: Path) -> None:
     assert Project.of(tmp_path).versions == {}
 
 
+def test_a_run_can_leave_its_artifacts_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has the last word, with a path relative to where the run is started: each pair of a matrix has
+    a directory of its own.
+    """
+    below = written(tmp_path, '[tool.meshproof]\nartifacts = "left"\n')
+    assert Project.of(below).artifacts == tmp_path / "left"
+    monkeypatch.setenv("MESHPROOF_ARTIFACTS", "pair")
+    assert Project.of(below).artifacts == Path.cwd() / "pair"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

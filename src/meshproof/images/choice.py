@@ -23,20 +23,20 @@ def provider(settings: Settings) -> tuple[ImageSource, ImageProvider, Versions]:
     Raises:
         UnknownVersion: That source has no such version.
     """
-    source, because = settings.images, ""
-    if source is ImageSource.AUTO:
-        source, because = _choose()
+    source, because = resolved(settings.images)
     versions = choose(source, settings.asked, because=because)
     if source is ImageSource.REGISTRY:
         return source, RegistryProvider(versions, settings.cache), versions
     return source, PackagesProvider(versions, settings.cache), versions
 
 
-def _choose() -> tuple[ImageSource, str]:
-    """Choose a source of images; say why.
+def resolved(source: ImageSource) -> tuple[ImageSource, str]:
+    """Return the source that is used, and why where that was left to us.
 
     What a private daemon runs reaches no registry, so that nothing of the machine's network has to be changed.
     """
+    if source is not ImageSource.AUTO:
+        return source, ""
     if server_version({}) is None:
         return ImageSource.PACKAGES, "no Docker daemon answers"
     if not registry_answers(REGISTRY):
