@@ -9,6 +9,9 @@ KUBERNETES ?=
 ENVOY ?=
 IMAGES ?= auto
 
+# Show what the runs of a matrix print: `make matrix-e2e VERBOSE=1`.
+VERBOSE ?=
+
 # Which mutants to draw, and how many: `make mutants SEED=2 COUNT=50`.
 SEED ?= 1
 COUNT ?= 300
@@ -23,6 +26,7 @@ VERSIONS := --images=$(IMAGES) $(if $(ISTIO),--istio-version=$(ISTIO)) \
             $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) $(if $(ENVOY),--envoy-version=$(ENVOY))
 MESH := --mesh-images=$(IMAGES) $(if $(ISTIO),--mesh-istio=$(ISTIO)) \
         $(if $(KUBERNETES),--mesh-kubernetes=$(KUBERNETES)) $(if $(ENVOY),--mesh-envoy=$(ENVOY))
+PROOFS := tests/e2e -p no:hypothesispytest
 
 .PHONY: help
 help: ## List the targets
@@ -30,11 +34,16 @@ help: ## List the targets
 
 .PHONY: e2e
 e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
-	@$(BIN)/pytest tests/e2e -p no:hypothesispytest $(MESH) --junitxml=artifacts/junit.xml
+	@$(BIN)/pytest $(PROOFS) $(MESH) --junitxml=artifacts/junit.xml
+
+.PHONY: matrix-e2e
+matrix-e2e: forget doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, VERBOSE=1
+	@$(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
+	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS)
 
 .PHONY: forget
 forget: # the result of the last run, for `make summary` is not to show it as that of this one
-	@rm -f artifacts/promises.json artifacts/junit.xml
+	@rm -f artifacts/promises.json artifacts/junit.xml artifacts/matrix.md
 
 .PHONY: test
 test: $(READY) ## Run the project's own tests: no Docker, no cluster
@@ -101,7 +110,7 @@ matrix: $(READY) ## Print the versions that continuous integration runs, as JSON
 	@$(BIN)/meshproof images matrix
 
 .PHONY: summary
-summary: $(READY) ## Print the result of the last `make e2e` as Markdown
+summary: $(READY) ## Print the result of the last `make e2e` or `make matrix-e2e` as Markdown
 	@$(BIN)/python tools/summary.py
 
 .PHONY: lock

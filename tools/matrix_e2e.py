@@ -1,0 +1,224 @@
+"""Run the proofs on each pair of releases of Istio and Kubernetes, one after the other, and show what became of each.
+
+The images of all pairs come first, so that a pair's time is that of its run. A pair that fails is red, and the others
+go on. What each leaves is in a directory of its own in artifacts/matrix, the whole in artifacts/matrix.md and
+matrix.json. It ends with
+
+0           every promise was kept on every pair that was tried
+1           a promise was broken, or could not be tried
+4           a version that is in no list
+11, 12, 13  a pair has no result: the highest code of those, which are those of `make e2e`
+130         it was interrupted; what was known by then is written
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.markup import escape
+from rich.table import Table
+
+from meshproof.catalogue import current_catalogue
+from meshproof.cli.output import report
+from meshproof.errors import BadInput, ClusterError, CommandFailed, ExitCode, MeshproofError, ToolMissing
+from meshproof.images.choice import resolved
+from meshproof.machine import cache, interrupts, process
+from meshproof.machine.console import complain, console
+from meshproof.project import as_typed_here, current_project
+from meshproof.settings import TIMEOUTS
+from meshproof.versions import Asked, ImageSource, choose, pairs
+from tools.matrix_result import KEPT, NO_LOCK, Matrix, Pair
+
+_GRACE = TIMEOUTS.cluster_delete + TIMEOUTS.docker_stop  # seconds for a run that is interrupted
+_LONGEST = 4 * TIMEOUTS.image_build  # of a run, and of a build from nothing on a slow machine
+_SHOWN = 20  # rows that are not kept everywhere; all of them are in matrix.md
+
+
+def main() -> int:
+    """Run the matrix, and return how it ends."""
+    options = _options()
+    interrupts.raise_keyboard_interrupt()
+    try:
+        matrix = asked_for(options)
+        with _alone(current_project().artifacts / "matrix"):
+            try:
+                _run(matrix, options)
+            except KeyboardInterrupt:
+                matrix.interrupted = True
+            finally:
+                _write(matrix)
+    except MeshproofError as error:
+        complain(str(error))
+        return error.exit_code
+    except OSError as error:
+        complain(f"{error.filename} could not be written: {error.strerror}.")
+        return ExitCode.MACHINE
+    _show(matrix)
+    return matrix.exit_code
+
+
+def _options() -> argparse.Namespace:
+    def versions(text: str) -> list[str]:
+        return re.findall(r"[^,\s]+", text)
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=ImageSource, default=ImageSource.AUTO, help="auto, registry or packages")
+    parser.add_argument("--istio", type=versions, default=[], help="only these releases of Istio")
+    parser.add_argument("--kubernetes", type=versions, default=[], help="only these releases of Kubernetes")
+    parser.add_argument("--envoy", help="another Envoy than that which goes with each Istio")
+    parser.add_argument("--verbose", action="store_true", help="show what the runs print")
+    parser.add_argument("--programs", type=Path, default=Path(sys.executable).parent, help="where to find pytest")
+    parser.add_argument("tests", nargs="+", help="what pytest is given")
+    return parser.parse_args()
+
+
+def asked_for(options: argparse.Namespace) -> Matrix:
+    """Return the pairs of the catalogue that are asked for, also those that can't be built.
+
+    Raises:
+        UnknownVersion: One of the versions is in no list.
+        BadInput: None of them is tried on another.
+    """
+    source, because = resolved(options.images)
+    options.images = source
+    for istio in options.istio or [None]:
+        for kubernetes in options.kubernetes or [None]:
+            choose(source, Asked(istio, kubernetes, options.envoy), because=because)
+    catalogue = current_catalogue()
+    releases = catalogue.packages.istio if source is ImageSource.PACKAGES else catalogue.registry.istio
+    known = [(istio, kubernetes) for istio, release in releases.items() for kubernetes in release.kubernetes]
+    there = [
+        Pair(istio, kubernetes, current_project().artifacts / "matrix" / f"istio-{istio}-kubernetes-{kubernetes}")
+        for istio, kubernetes in known
+        if (not options.istio or istio in options.istio) and kubernetes in (options.kubernetes or [kubernetes])
+    ]
+    for pair in there:
+        if pair.istio not in pairs(source):
+            pair.verdict = NO_LOCK
+    if all(pair.verdict == NO_LOCK for pair in there):
+        tried = "; ".join(f"{istio} on {', '.join(versions)}" for istio, versions in pairs(source).items())
+        raise BadInput(
+            "No release of Istio that was asked for is tried on one of Kubernetes that was. Istio is tried so: "
+            f"{tried} (see [{source.value}.istio] of {catalogue.file})."
+        )
+    about = {"images": source.value, "meshproof": version("meshproof"), "commit": _commit()}
+    about |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    return Matrix(there, len(known), about | ({"envoy": options.envoy} if options.envoy else {}))
+
+
+def _commit() -> str:
+    """Return the commit of the checkout; ``-dirty`` after it where files were changed."""
+    describe = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        return process.run(describe, cwd=current_project().root, timeout=TIMEOUTS.program).strip()
+    except (CommandFailed, ToolMissing):
+        return "unknown"
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep another matrix off the directory; whatever ends this process ends that."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ClusterError(f"Another matrix runs in {as_typed_here(directory)}. Wait for its end.") from error
+
+
+def _run(matrix: Matrix, options: argparse.Namespace) -> None:
+    """Build the images of all pairs, and run the proofs on those that have theirs."""
+    runnable = [pair for pair in matrix.pairs if pair.verdict != NO_LOCK]
+    for pair in runnable:
+        cache.empty(pair.directory)
+        cache.mark(pair.directory)
+    for number, pair in enumerate(runnable, 1):
+        console.print(f"… images of {pair} ({number} of {len(runnable)})")
+        command = [options.programs / "meshproof", "images", "build", *_versions("", "-version", pair, options)]
+        status, said = _logged(command, pair.directory / "images.log", show=True)
+        if status:
+            pair.not_built(status, said)
+    for number, pair in enumerate(runnable, 1):
+        if pair.exit_code is None:
+            log = as_typed_here(pair.directory / "run.log")
+            console.print(f"… {pair} ({number} of {len(runnable)}); its log is {log}")
+            _prove(pair, options)
+        console.print(f"{'[green]✓' if pair.verdict == KEPT else '[red]✗'}[/] {pair}: {pair.cell}")
+        for line in pair.said:
+            console.print(f"    [dim]{escape(line)}[/]")
+
+
+def _prove(pair: Pair, options: argparse.Namespace) -> None:
+    """Run the proofs on a pair, and note what became of it."""
+    command = [options.programs / "pytest", *options.tests, *_versions("mesh-", "", pair, options)]
+    command.append(f"--junitxml={pair.directory / 'junit.xml'}")
+    began = time.monotonic()
+    status, said = int(ExitCode.RUN_INTERRUPTED), ""
+    try:
+        status, said = _logged(command, pair.directory / "run.log", show=options.verbose)
+    finally:
+        pair.seconds = time.monotonic() - began
+        pair.ended(status, said)
+
+
+def _versions(before: str, after: str, pair: Pair, options: argparse.Namespace) -> list[str]:
+    """Return the options that ask for a pair, as a command or pytest calls them."""
+    asked = {"istio": pair.istio, "kubernetes": pair.kubernetes, "envoy": options.envoy}
+    versions = [f"--{before}{name}{after}={release}" for name, release in asked.items() if release]
+    return [f"--{before}images={options.images.value}", *versions]
+
+
+def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[int, str]:
+    """Run a program with its output in a file; return its status, and its last lines if it failed."""
+    env = {"MESHPROOF_ARTIFACTS": str(log.parent), "PYTHONUNBUFFERED": "1"}
+    with log.open("w", encoding="utf-8", buffering=1) as file:
+
+        def on_line(line: str) -> None:
+            file.write(f"{line}\n")
+            if show:
+                console.print(line, markup=False)
+
+        try:
+            process.run(command, env=env, timeout=_LONGEST, grace=_GRACE, on_line=on_line)
+        except CommandFailed as error:
+            return error.returncode, error.tail
+    return 0, ""
+
+
+def _write(matrix: Matrix) -> None:
+    artifacts = current_project().artifacts
+    (artifacts / "matrix.md").write_text(matrix.markdown, encoding="utf-8")
+    (artifacts / "matrix.json").write_text(matrix.document, encoding="utf-8")
+
+
+def _show(matrix: Matrix) -> None:
+    """Print the table, the rows that are not kept everywhere, and how many pairs were not tried."""
+    _print_table("Istio × Kubernetes", *matrix.grid)
+    head, rows = matrix.differences
+    if rows:
+        _print_table("Rows that are not kept everywhere", head, rows[:_SHOWN])
+    if rows[_SHOWN:]:
+        report.print(f"… and {len(rows) - _SHOWN} more")
+    artifacts = as_typed_here(current_project().artifacts)
+    for line in (f"The whole is in {artifacts}/matrix.md and matrix.json.", *matrix.remarks):
+        report.print(line, markup=False, soft_wrap=True)
+
+
+def _print_table(title: str, head: list[str], rows: list[list[str]]) -> None:
+    table = Table(*head, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    report.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
