@@ -38,7 +38,7 @@ e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
 
 .PHONY: matrix-e2e
 matrix-e2e: forget doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, VERBOSE=1
-	@$(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
+	@exec $(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
 	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS)
 
 .PHONY: forget
