@@ -40,7 +40,7 @@ from tools.matrix_result import KEPT, NO_LOCK, Matrix, Pair
 
 _GRACE = TIMEOUTS.cluster_delete + TIMEOUTS.docker_stop  # seconds for a run that is interrupted
 _LONGEST = 4 * TIMEOUTS.image_build  # of a run, and of a build from nothing on a slow machine
-_SHOWN = 20  # rows that are not kept everywhere; all of them are in matrix.md
+_SHOWN = 20  # rows that differ or fail; all of them are in matrix.md
 
 
 def main() -> int:
@@ -201,11 +201,11 @@ def _write(matrix: Matrix) -> None:
 
 
 def _show(matrix: Matrix) -> None:
-    """Print the table, the rows that are not kept everywhere, and how many pairs were not tried."""
+    """Print the table, the rows that differ or fail, and how many pairs were not tried."""
     _print_table("Istio × Kubernetes", *matrix.grid)
     head, rows = matrix.differences
     if rows:
-        _print_table("Rows that are not kept everywhere", head, rows[:_SHOWN])
+        _print_table("Rows that differ or fail", head, rows[:_SHOWN])
     if rows[_SHOWN:]:
         report.print(f"… and {len(rows) - _SHOWN} more")
     artifacts = as_typed_here(current_project().artifacts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.errors import ExitCode
+from meshproof.machine.console import duration
 from meshproof.project import as_typed_here
 from tools.summary import table, tables
 
@@ -135,7 +136,7 @@ class Matrix:
 
     @property
     def differences(self) -> tuple[list[str], list[list[str]]]:
-        """As `grid`, of the rows that are not just kept everywhere, by release of Istio."""
+        """As `grid`, of the rows that differ or fail, by release of Istio."""
         tried: dict[str, list[Pair]] = defaultdict(list)
         for pair in self.pairs:
             if pair.exit_code is not None:
@@ -153,8 +154,8 @@ class Matrix:
         remarks += sorted({f"Since {each['since']}: {each['source']}" for each in instead})
         if unlocked := dict.fromkeys(pair.istio for pair in self.pairs if pair.verdict == NO_LOCK):
             remarks.append(
-                f"Istio {', '.join(unlocked)} can't be built: there is no lock, for the Go module proxy did not serve "
-                "its module when `make lock` asked for it."
+                f"Istio {', '.join(unlocked)} has no lock file, so that it can't be built: `make lock` writes one "
+                "where the Go module proxy serves its module."
             )
         verdicts = Counter(pair.verdict for pair in self.pairs)
         untried = {
@@ -164,20 +165,19 @@ class Matrix:
         }
         why = ", ".join(f"{count} {reason}" for reason, count in untried.items() if count)
         tried = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none tried"
-        left = f"{sum(untried.values())} of the catalogue's {self.catalogue} were not tried" + (
-            f" ({why})" if why else ""
-        )
-        return [*remarks, f"Pairs: {tried}; {left}."]
+        seconds = sum(pair.seconds for pair in self.pairs)
+        left = f"not tried: {sum(untried.values())} of the catalogue's {self.catalogue}" + (f" ({why})" if why else "")
+        return [*remarks, f"Pairs: {tried} (runs of {duration(seconds)}); {left}."]
 
     @property
     def markdown(self) -> str:
         """The whole for people: what is shown at the end of the run, and each pair's promises."""
-        about = ", ".join(f"{what} {value}" for what, value in self.about.items())
+        about = ", ".join(f"{what}: {value}" for what, value in self.about.items())
         parts = ["## Istio × Kubernetes\n\n", f"{about}\n\n", table(*self.grid)]
         parts += [f"{remark}\n\n" for remark in self.remarks]
         head, rows = self.differences
         if rows:
-            parts += ["### Rows that are not kept everywhere\n\n", table(head, rows)]
+            parts += ["### Rows that differ or fail\n\n", table(head, rows)]
         for pair in self.pairs:
             if pair.exit_code is not None:
                 said = "\n".join(["```text", *pair.said, "```\n\n"]) if pair.said else ""
