@@ -18,7 +18,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -185,7 +185,8 @@ def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[in
         def on_line(line: str) -> None:
             file.write(f"{line}\n")
             if show:
-                console.print(line, markup=False)
+                with suppress(OSError):  # the terminal was closed: the run is still to come to its end
+                    console.print(line, markup=False)
 
         try:
             process.run(command, env=env, timeout=_LONGEST, grace=_GRACE, on_line=on_line)
