@@ -38,6 +38,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.versions import Asked, ImageSource, choose, pairs
 from tools.matrix_result import KEPT, NO_LOCK, Matrix, Pair
 
+_SOURCES = [source.value for source in ImageSource]
 _GRACE = TIMEOUTS.cluster_delete + TIMEOUTS.docker_stop  # seconds for a run that is interrupted
 _LONGEST = 4 * TIMEOUTS.image_build  # of a run, and of a build from nothing on a slow machine
 _SHOWN = 20  # rows that differ or fail; all of them are in matrix.md
@@ -71,7 +72,7 @@ def _options() -> argparse.Namespace:
         return re.findall(r"[^,\s]+", text)
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=ImageSource, default=ImageSource.AUTO, help="auto, registry or packages")
+    parser.add_argument("--images", default="auto", help=", ".join(_SOURCES))
     parser.add_argument("--istio", type=versions, default=[], help="only these releases of Istio")
     parser.add_argument("--kubernetes", type=versions, default=[], help="only these releases of Kubernetes")
     parser.add_argument("--envoy", help="another Envoy than that which goes with each Istio")
@@ -86,10 +87,12 @@ def asked_for(options: argparse.Namespace) -> Matrix:
 
     Raises:
         UnknownVersion: One of the versions is in no list.
-        BadInput: None of them is tried on another.
+        BadInput: There is no such source of images, or none of the releases is tried on another.
     """
-    source, because = resolved(options.images)
-    options.images = source
+    if options.images not in _SOURCES:
+        raise BadInput(f"Images can't come from {options.images!r}: choose from {', '.join(_SOURCES)}.")
+    source, because = resolved(ImageSource(options.images))
+    options.images = source.value
     for istio in options.istio or [None]:
         for kubernetes in options.kubernetes or [None]:
             choose(source, Asked(istio, kubernetes, options.envoy), because=because)
@@ -174,7 +177,7 @@ def _versions(before: str, after: str, pair: Pair, options: argparse.Namespace) 
     """Return the options that ask for a pair, as a command or pytest calls them."""
     asked = {"istio": pair.istio, "kubernetes": pair.kubernetes, "envoy": options.envoy}
     versions = [f"--{before}{name}{after}={release}" for name, release in asked.items() if release]
-    return [f"--{before}images={options.images.value}", *versions]
+    return [f"--{before}images={options.images}", *versions]
 
 
 def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[int, str]:

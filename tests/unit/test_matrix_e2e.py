@@ -168,6 +168,7 @@ def test_a_matrix_can_be_restricted() -> None:
         pytest.param(["--istio=1.30,0.0.1"], "Istio 0.0.1 was asked for, and is not known", id="unknown"),
         pytest.param(["--istio=9.9.9"], "It has no lock file yet", id="no lock"),
         pytest.param(["--kubernetes=v1.34.4"], "Did you mean 1.34.4?", id="Kubernetes"),
+        pytest.param(["--images=docker"], "choose from auto, registry, packages", id="source"),
         pytest.param(["--envoy=1"], "Envoy 1 was asked for", id="Envoy"),
         pytest.param(
             ["--istio=1.31.0", "--kubernetes=1.34.4"], "Istio is tried so: 1.30 on 1.33.13, 1.34.4; ", id="no pair"
