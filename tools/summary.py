@@ -20,8 +20,6 @@ def main() -> None:
             print(f"- {each['row']}: expected {each['expected']}, as before {each['since']} ({each['source']})")
         for row, verdict in result["failures"].items():
             print(f"- **{row}**: {verdict}")
-        for each in result.get("instead", ()):
-            print(f"- {each['row']}: expected {each['expected']}, as before {each['since']} ({each['source']})")
     elif matrix.exists():
         print(matrix.read_text(encoding="utf-8"), end="")
     else:

@@ -56,7 +56,7 @@ def promises(broken: int = 0, **more: object) -> dict[str, object]:
     """Return a promises.json of ten rows."""
     rows = {"kept": 10 - broken, "broken": broken, "not tried": 0, "known broken": 0, "skipped": 0}
     promise = {"area": "gateway", "promise": "A gateway is one.", "rows": rows}
-    return {"versions": {"istio": "1.x"}, "promises": [promise], "failures": {}, **more}
+    return {"versions": {"istio": "1.x"}, "promises": [promise], "instead": [], "failures": {}, **more}
 
 
 def ends(pair: str, status: int = 0, left: dict[str, object] | None = None, last: str = "") -> None:
