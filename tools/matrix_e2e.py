@@ -187,7 +187,7 @@ def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[in
 
         def on_line(line: str) -> None:
             file.write(f"{line}\n")
-            if show:
+            if show and line:
                 with suppress(OSError):  # the terminal was closed: the run is still to come to its end
                     console.print(line, markup=False)
 
