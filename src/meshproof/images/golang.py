@@ -133,6 +133,8 @@ def forget(cache_directory: Path) -> None:
     What was compiled to be kept stays, so that another release takes less time; `meshproof images prune` removes it.
     """
     home = cache_directory / "go"
+    if home.is_symlink():  # somebody has put it elsewhere: what is there is theirs
+        discard(home)
     for path in home.iterdir() if home.exists() else ():
         if path.name != _KEPT:
             discard(path)
