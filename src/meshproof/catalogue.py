@@ -6,6 +6,7 @@ It is read from ``images/versions.toml``, or from the file that the environment 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ VERSIONS = Path(__file__).parent / "images" / "versions.toml"
 """The file that comes with meshproof."""
 LOCKS = VERSIONS.parent / "sources" / "istio" / "locks"
 """The module files of the releases of Istio that can be built."""
+_MIRROR = re.compile(r"https?://[^/\s]+")
 _Value = TypeVar("_Value")
 
 
@@ -94,6 +96,7 @@ class Registry:
         istioctl: The address of Istio's release archive.
         istio: The releases of Istio, oldest first.
         images: The digest of each other image, by its whole name.
+        mirrors: What the node asks in place of a registry, such as ``http://10.0.0.5:5000``, by the registry's host.
     """
 
     hub: str
@@ -103,10 +106,15 @@ class Registry:
     istioctl: str
     istio: Mapping[str, PulledIstio]
     images: Mapping[str, str]
+    mirrors: Mapping[str, str]
 
     def kubernetes(self) -> list[str]:
         """Return the releases of Kubernetes that there is a node image of, oldest first."""
         return [name.removeprefix(self.node) for name in self.images if name.startswith(self.node)]
+
+    def unpinned(self) -> list[str]:
+        """Return the releases of Istio whose images are taken by their tag: there is no digest of them."""
+        return [release for release, pulled in self.istio.items() if not pulled.images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +193,8 @@ def _built(node: Node) -> BuiltIstio:
 
 
 def _registry(node: Node) -> Registry:
-    fields = _all_of(node, "hub", "upstream_envoy", "own_cni", "node", "istioctl", "istio", "images")
+    names = ("hub", "upstream_envoy", "own_cni", "node", "istioctl", "istio", "images")
+    fields = _all_of(node, *names, besides=("mirrors",))
     return Registry(
         fields["hub"].text(),
         fields["upstream_envoy"].flag(),
@@ -194,17 +203,24 @@ def _registry(node: Node) -> Registry:
         fields["istioctl"].text(),
         _table(fields["istio"], _pulled),
         _table(fields["images"], Node.text),
+        _table(fields["mirrors"], _mirror) if "mirrors" in fields else {},
     )
 
 
 def _pulled(node: Node) -> PulledIstio:
-    pins = ("pilot", "proxyv2", "istioctl")
-    fields = _all_of(node, "kubernetes", besides=pins)
-    return PulledIstio(
-        _texts(fields["kubernetes"]),
-        {name: fields[name].text() for name in pins[:2] if name in fields},
-        _table(fields["istioctl"], Node.text) if "istioctl" in fields else {},
-    )
+    images = ("pilot", "proxyv2")
+    fields = _all_of(node, "kubernetes", besides=(*images, "istioctl"))
+    pinned = {name: fields[name].text() for name in images if name in fields}
+    if pinned and len(pinned) < len(images):
+        raise node.wrong(f"pins {' and '.join(pinned)} alone: `pilot` and `proxyv2` are pinned together")
+    istioctl = _table(fields["istioctl"], Node.text) if "istioctl" in fields else {}
+    return PulledIstio(_texts(fields["kubernetes"]), pinned, istioctl)
+
+
+def _mirror(node: Node) -> str:
+    if not _MIRROR.fullmatch(node.text()):
+        raise node.is_not("the address of a registry, such as http://10.0.0.5:5000, without a path")
+    return node.text()
 
 
 def _all_of(node: Node, *names: str, besides: tuple[str, ...] = ()) -> dict[str, Node]:

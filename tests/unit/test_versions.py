@@ -186,6 +186,20 @@ def test_a_lock_of_istio_is_of_its_commit(release: str) -> None:
     assert f"istio.io/istio {module} h1:" in (LOCKS / f"{release}.sum").read_text()
 
 
+def test_mirrors_and_digests_can_be_given(tmp_path: Path) -> None:
+    """A file says what stands for a registry, and by which digests a release of Istio is taken."""
+    other = tmp_path / "other.toml"
+    mirrors = '[registry.mirrors]\n"docker.io" = "http://10.0.0.5:5000"\n'
+    pins = 'pilot = "sha256:1"\nproxyv2 = "sha256:2"\nistioctl.amd64 = "3"\n'
+    text = VERSIONS.read_text().replace("[registry.istio.", f"{mirrors}\n[registry.istio.", 1)
+    other.write_text(text.replace('[registry.istio."1.31.1"]\n', f'[registry.istio."1.31.1"]\n{pins}'))
+    registry = read(other).registry
+    assert registry.mirrors == {"docker.io": "http://10.0.0.5:5000"}
+    assert registry.istio["1.31.1"].images == {"pilot": "sha256:1", "proxyv2": "sha256:2"}
+    assert registry.istio["1.31.1"].istioctl == {"amd64": "3"}
+    assert registry.unpinned() == [release for release in registry.istio if release != "1.31.1"]
+
+
 def test_another_file_can_be_read(tmp_path: Path) -> None:
     """A file of the same form is as good as ours."""
     other = tmp_path / "other.toml"
@@ -204,6 +218,18 @@ def test_another_file_can_be_read(tmp_path: Path) -> None:
             "[registry]", "[registry]\nhubs = 1", "has 'hubs', which is not known; the nearest is 'hub'", id="key"
         ),
         pytest.param("[registry]", "[registry", "this is not TOML: ", id="no TOML"),
+        pytest.param(
+            "[registry.istio.",
+            '[registry.mirrors]\n"docker.io" = "10.0.0.5:5000"\n\n[registry.istio.',
+            r"mirrors\.docker\.io should be the address of a registry, such as http://\S+, without a path, and is '10",
+            id="mirror",
+        ),
+        pytest.param(
+            '[registry.istio."1.31.1"]\n',
+            '[registry.istio."1.31.1"]\npilot = "sha256:1"\n',
+            r"registry\.istio\.1\.31\.1 pins pilot alone: `pilot` and `proxyv2` are pinned together",
+            id="half a pin",
+        ),
     ],
 )
 def test_a_file_that_can_not_be_understood_is_told(before: str, after: str, message: str, tmp_path: Path) -> None:

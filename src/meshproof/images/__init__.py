@@ -56,6 +56,7 @@ class ImageSet:
         meshes: The meshes that can be installed, first the one that is.
         applications: The images that a manifest can name, by role.
         kind: The program that makes the cluster.
+        mirrors: What the node asks in place of a registry, by the registry's host.
     """
 
     node: str
@@ -63,6 +64,7 @@ class ImageSet:
     meshes: tuple[MeshImages, ...]
     applications: Mapping[str, str]
     kind: Path
+    mirrors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mesh(self) -> MeshImages:

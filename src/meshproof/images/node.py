@@ -119,21 +119,32 @@ class NodeImage:
             (self._build_base if is_base else self._add_meshes)(shop)
         progress.ended(what, time.monotonic() - began)
 
+    def build_bare(self, shop: Workshop, name: str) -> None:
+        """Build a node that has the images of Kubernetes alone, as a public one does; it pulls all others."""
+        self._build_machine(shop)
+        self._bake(shop, f"{shop.name}/node", self._names_of_kubernetes(), name)
+
     def _build_base(self, shop: Workshop) -> None:
+        self._build_machine(shop)
+        hub = current_catalogue().packages.hub
+        for name in roles():
+            shop.build(f"{name}/Dockerfile", name)
+        names = self._names_of_kubernetes() | {f"{hub}/{name}:{TAG}": name for name in roles()}
+        self._bake(shop, f"{shop.name}/node", names, self.base_name)
+
+    def _build_machine(self, shop: Workshop) -> None:
+        """Build the node without images, and those of Kubernetes."""
         for name in ("pod-base", "node-base"):
             shop.load(self.base[name])
         kubernetes = self.base["kubernetes"].directory(self.cache) / "kubernetes"
         shop.build("kubernetes/Dockerfile", "kubernetes", kubernetes)
         for name in ("coredns", "pause"):
             shop.build(f"{name}/Dockerfile", name, self.base[name].directory(self.cache) / name)
-        for name in roles():
-            shop.build(f"{name}/Dockerfile", name)
         arguments = {
             "KUBERNETES_VERSION": self.versions.kubernetes,
             "PAUSE": f"{current_catalogue().packages.hub}/pause:{TAG}",
         }
         shop.build("node/Dockerfile", "node", kubernetes, SOURCES / "node" / "rootfs", arguments=arguments)
-        self._bake(shop, f"{shop.name}/node", self._names_of_pods(), self.base_name)
 
     def _add_meshes(self, shop: Workshop) -> None:
         hub = current_catalogue().packages.hub
@@ -146,15 +157,15 @@ class NodeImage:
             names |= {f"{hub}/pilot:{tag(mesh)}": pilot, f"{hub}/proxyv2:{tag(mesh)}": proxyv2}
         self._bake(shop, self.base_name, names, self.name)
 
-    def _names_of_pods(self) -> dict[str, str]:
-        """Return by which name a pod finds which of our images; kubeadm knows those of the control plane."""
+    def _names_of_kubernetes(self) -> dict[str, str]:
+        """Return by which name a pod of the control plane finds which of our images; kubeadm knows them."""
         hub, kubeadm = current_catalogue().packages.hub, self.base["kubernetes"].directory(self.cache) / "kubeadm"
         asked = f"--kubernetes-version=v{self.versions.kubernetes}"
         names = {f"{hub}/pause:{TAG}": "pause"}
         for name in process.run([kubeadm, "config", "images", "list", asked], timeout=TIMEOUTS.program).split():
             component = name.rsplit("/", 1)[1].split(":")[0]
             names[name] = component if component in ("coredns", "pause") else "kubernetes"
-        return names | {f"{hub}/{name}:{TAG}": name for name in roles()}
+        return names
 
     def _bake(self, shop: Workshop, start: str, names: Mapping[str, str], result: str) -> None:
         """Put images into the containerd of a node and keep what comes of it as an image.

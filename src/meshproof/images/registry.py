@@ -25,10 +25,13 @@ from meshproof.errors import CommandFailed, MachineError, UnknownVersion
 from meshproof.images import ImageSet, MeshImages, roles
 from meshproof.images.golang import tool
 from meshproof.images.steps import Progress, build, missing
+from meshproof.machine.console import console
 from meshproof.settings import TIMEOUTS
 from meshproof.versions import Versions
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What Go calls the machines that there is an istioctl for."""
+ARCHITECTURE = ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,20 @@ class RegistryProvider:
         """Return the names of what is not there yet."""
         names = [step.name for step in missing([tool("kind", self.cache)], self.cache)]
         releases = [mesh.istio for mesh in self.versions.meshes]
-        names += [f"istioctl {release}" for release in releases if not self._istioctl(release).exists()]
+        names += [f"istioctl {release}" for release in releases if not self.istioctl(release).exists()]
         return names if docker.has_image(self._node()) else [*names, self._node()]
 
     def provide(self, docker: Docker, progress: Progress) -> ImageSet:
         """Fetch what is missing; see `ImageProvider`."""
-        if docker.private:
+        if docker.private and (out_of_reach := sorted(self._registries() - self.registry.mirrors.keys())):
             raise MachineError(
-                "With images from a registry the cluster's node pulls from it, and what the private Docker daemon runs "
-                "has no way out of this machine. Start Docker, or use `--images=packages`."
+                f"With images from a registry the cluster's node pulls from it ({', '.join(out_of_reach)}), and what "
+                "the private Docker daemon runs has no way out of this machine. Start Docker, use "
+                "`--images=packages`, or name a mirror on this machine in [registry.mirrors] of "
+                f"{current_catalogue().file}."
             )
+        for sentence in self.taken_by_tag():
+            console.print(sentence)
         build([tool("kind", self.cache)], self.cache, progress)
         istioctl = {mesh.istio: self.fetch_istioctl(mesh.istio, progress) for mesh in self.versions.meshes}
         if self._node() in self.pending(docker):
@@ -92,6 +99,7 @@ class RegistryProvider:
             ),
             applications={role: self._pinned(image) for role, image in roles().items()},
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
+            mirrors=registry.mirrors,
         )
 
     def fetch_istioctl(self, release: str, progress: Progress) -> Path:
@@ -101,18 +109,16 @@ class RegistryProvider:
             MachineError: The archive can't be fetched, or its SHA-256 is not the published one.
             UnknownVersion: The archive has no such release, or none for this machine.
         """
-        istioctl = self._istioctl(release)
+        istioctl = self.istioctl(release)
         istioctl.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{istioctl}.lock"):
             if istioctl.exists():
                 return istioctl
             progress.began(f"istioctl {release}", 10)
             began = time.monotonic()
-            architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-            name = f"istioctl-{release}-linux-{architecture}.tar.gz"
-            url = f"{self.registry.istioctl}/{release}/{name}"
+            url = archive_of_istioctl(self.registry, release, ARCHITECTURE)
             archive = _fetch(url)
-            known = self.registry.istio[release].istioctl.get(architecture)
+            known = self._known(release)
             expected = known or _fetch(f"{url}.sha256").decode().partition(" ")[0].strip()
             digest = hashlib.sha256(archive).hexdigest()
             if digest != expected:
@@ -132,14 +138,38 @@ class RegistryProvider:
             progress.ended(f"istioctl {release}", time.monotonic() - began)
         return istioctl
 
-    def _istioctl(self, release: str) -> Path:
-        return self.cache / "programs" / f"istioctl-{release}"
+    def taken_by_tag(self) -> list[str]:
+        """Return a sentence for each release of ours that is not known by its digests."""
+        ours = {mesh.istio for mesh in self.versions.meshes}
+        return [
+            f"Istio {release} is taken by its tag: {current_catalogue().file.name} has no digest of it; `make pin` "
+            "writes it."
+            for release in self.registry.unpinned()
+            if release in ours
+        ]
+
+    def istioctl(self, release: str) -> Path:
+        """Return where istioctl of the release is kept; one that is known by its hash is no other one's."""
+        known = self._known(release)
+        return self.cache / "programs" / "-".join(["istioctl", *([known[:16]] if known else []), release])
+
+    def _known(self, release: str) -> str | None:
+        return self.registry.istio[release].istioctl.get(ARCHITECTURE)
+
+    def _registries(self) -> set[str]:
+        """Return the hosts that the node pulls from."""
+        return {image.partition("/")[0] for image in (self.registry.hub, *roles().values())}
 
     def _node(self) -> str:
         return self._pinned(f"{self.registry.node}{self.versions.kubernetes}")
 
     def _pinned(self, name: str) -> str:
         return f"{name}@{self.registry.images[name]}"
+
+
+def archive_of_istioctl(registry: Registry, release: str, architecture: str) -> str:
+    """Return the address of a release's istioctl; that of its SHA-256 has ``.sha256`` after it."""
+    return f"{registry.istioctl}/{release}/istioctl-{release}-linux-{architecture}.tar.gz"
 
 
 def _fetch(url: str) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from filelock import FileLock
 
 from meshproof.cli.output import program
 from meshproof.cluster.gateway_ports import NODES
-from meshproof.cluster.kind import Cluster, Record, delete_cluster
+from meshproof.cluster.kind import Cluster, Record, delete_cluster, mirrors
+from meshproof.cluster.kind.configuration import kind_configuration
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError
+from meshproof.machine.cache import claim
 from meshproof.machine.process import run
 from tests.support.programs import PATIENCE, shell
 
@@ -62,6 +65,27 @@ def recorded(cache: Path, *nodes: str, daemon: str = "this-daemon", mesh: str = 
 def cluster(directory: Path) -> Cluster:
     """Return the cluster of a directory."""
     return Cluster("ours", image="node", own_cni=True, kind_path=Path("kind"), docker=NOT_ASKED, directory=directory)
+
+
+def test_a_node_is_told_of_mirrors(tmp_path: Path) -> None:
+    """Each registry with a mirror has a file in a directory that the node has mounted; one that is gone has none."""
+    claim(tmp_path)
+    files = tmp_path / "certs.d"
+    mirrors.write(files, {"docker.io": "http://10.0.0.5:5000", "127.0.0.1:4000": "http://10.0.0.5:5000"})
+    mirrors.write(files, {"127.0.0.1:4000": "https://mirror.example"})
+    assert [path.relative_to(files).as_posix() for path in files.rglob("*.toml")] == ["127.0.0.1:4000/hosts.toml"]
+    assert tomllib.loads((files / "127.0.0.1:4000" / "hosts.toml").read_text()) == {"server": "https://mirror.example"}
+    (node,) = kind_configuration(own_cni=True, mirrors=files)["nodes"]
+    (mount,) = node["extraMounts"]
+    assert (mount["hostPath"], mount["containerPath"]) == (str(files), "/etc/containerd/certs.d")
+    mirrors.remove(files)
+    assert not files.exists()
+
+
+def test_a_node_without_mirrors_has_nothing_mounted() -> None:
+    """What a node image has there itself stays."""
+    (node,) = kind_configuration(own_cni=True)["nodes"]
+    assert "extraMounts" not in node
 
 
 def status(state: Path, columns: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from meshproof.catalogue import current_catalogue
+from meshproof.catalogue import PulledIstio, current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import MachineError, MeshproofError, UnknownVersion
 from meshproof.images.choice import registry_answers
@@ -21,7 +22,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.versions import PART_OF_ISTIO, MeshVersions, Versions
 from tests.support.building import Record
 from tests.support.programs import PATIENCE
-from tests.support.releases import Files, packed, release, site
+from tests.support.releases import ARCHITECTURES, Files, packed, release, site
 from tests.support.servers import nobody, serving, stay_silent
 
 VERSION = "1.31.1"
@@ -54,6 +55,48 @@ def test_istioctl_is_fetched_and_can_be_run(no_proxy: None, tmp_path: Path) -> N
     assert run([istioctl, "version"], timeout=PATIENCE) == "istioctl version\n"
     assert kept(tmp_path) == [istioctl.name] == [f"istioctl-{VERSION}"]
     assert progress.begun == progress.done == [f"istioctl {VERSION}"]
+
+
+def pinned(provider: RegistryProvider, archive: bytes) -> RegistryProvider:
+    """Return a provider that knows the hash of the archive with istioctl."""
+    known = dict.fromkeys(ARCHITECTURES, hashlib.sha256(archive).hexdigest())
+    istio = {VERSION: PulledIstio(("1.34.11",), {"pilot": "sha256:1", "proxyv2": "sha256:2"}, known)}
+    return replace(provider, registry=replace(provider.registry, istio=istio))
+
+
+def test_a_pinned_istioctl_is_held_against_its_pin(no_proxy: None, tmp_path: Path) -> None:
+    """The hash in the file of versions counts, not the published one; what is kept under it is no other istioctl."""
+    with site({path: file for path, file in GOOD.items() if path.endswith(".gz")}) as archive:
+        tampered = pinned(provider(archive.url, tmp_path), b"another archive")
+        with pytest.raises(MachineError, match=r"thrown away: its SHA-256 is .* is known \(.*versions\.toml\)"):
+            tampered.fetch_istioctl(VERSION, Record())
+        right = pinned(provider(archive.url, tmp_path), ISTIOCTL)
+        istioctl = right.fetch_istioctl(VERSION, Record())
+    assert kept(tmp_path) == [istioctl.name]
+    assert istioctl not in (tampered.istioctl(VERSION), provider("", tmp_path).istioctl(VERSION))
+
+
+def test_a_release_without_digests_is_told(tmp_path: Path) -> None:
+    """Who runs a release by its tag is told so, and how it is pinned; a pinned one is nothing to talk of."""
+    by_tag = replace(current_catalogue().registry.istio[VERSION], images={}, istioctl={})
+    unpinned = provider("", tmp_path)
+    unpinned = replace(unpinned, registry=replace(unpinned.registry, istio={"1.0.0": by_tag, VERSION: by_tag}))
+    assert unpinned.taken_by_tag() == [
+        f"Istio {VERSION} is taken by its tag: versions.toml has no digest of it; `make pin` writes it."
+    ]
+    assert pinned(unpinned, ISTIOCTL).taken_by_tag() == []
+
+
+@pytest.mark.parametrize("mirrors", [{}, {"quay.io": "http://10.0.0.5:5000"}], ids=["none", "of another registry"])
+def test_a_private_daemon_needs_a_mirror(mirrors: dict[str, str], tmp_path: Path) -> None:
+    """What it runs has no way out of the machine: without a mirror that is told before anything is fetched."""
+    without = provider("", tmp_path)
+    without = replace(without, registry=replace(without.registry, mirrors=mirrors))
+    with pytest.raises(
+        MachineError, match=r"pulls from it \(docker\.io\), and .* mirror on this machine in \[registry"
+    ):
+        without.provide(Docker("0.0.0", tmp_path / "docker"), Record())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_istioctl_is_fetched_once(no_proxy: None, tmp_path: Path) -> None:
@@ -94,14 +137,6 @@ def test_what_is_not_right_is_not_kept(
     with site(files) as archive, pytest.raises(error, match=message):
         provider(archive.url, tmp_path).fetch_istioctl(VERSION, Record())
     assert kept(tmp_path) == []
-
-
-def test_a_registry_needs_a_daemon_with_a_network(tmp_path: Path) -> None:
-    """What a private daemon runs has no way out of the machine: that is told before anything is fetched."""
-    private = Docker("0.0.0", tmp_path / "docker")
-    with pytest.raises(MachineError, match=r"Start Docker, or use `--images=packages`\.$"):
-        provider("http://192.0.2.1", tmp_path).provide(private, Record())
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_archive_out_of_reach_is_the_machines_fault(no_proxy: None, tmp_path: Path) -> None:

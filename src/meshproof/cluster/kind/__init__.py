@@ -2,6 +2,7 @@
 
 configuration  what kind is given
 record         what a later run has to know of a cluster, and the lock against a second run
+mirrors        what a node asks in place of a registry
 network        the Docker network of a cluster
 nodes          its containers, and their removal
 kind_cluster   the cluster itself

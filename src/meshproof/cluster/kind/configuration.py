@@ -11,19 +11,27 @@ from typing import Any
 import yaml
 
 from meshproof.cluster.gateway_ports import PORTS
+from meshproof.cluster.kind.mirrors import IN_THE_NODE
 from meshproof.docker import capability_runtime
 
 CONFIGURATION = Path(__file__).with_name("kind.yaml")
 
 
-def kind_configuration(*, own_cni: bool) -> dict[str, Any]:
-    """Return kind's configuration for this machine, and for a node image with or without a network of pods."""
+def kind_configuration(*, own_cni: bool, mirrors: Path | None = None) -> dict[str, Any]:
+    """Return kind's configuration for this machine.
+
+    Args:
+        own_cni: Whether the node image brings the network of pods.
+        mirrors: The directory that says what the node asks in place of a registry, if there is one.
+    """
     configuration: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
     (node,) = configuration["nodes"]
     # A host port of -1 lets Docker choose a free one.
     node["extraPortMappings"] = [
         {"containerPort": port.node, "hostPort": -1, "listenAddress": "127.0.0.1"} for port in PORTS
     ]
+    if mirrors:
+        node["extraMounts"] = [{"hostPath": str(mirrors), "containerPath": IN_THE_NODE, "readOnly": True}]
     if own_cni:
         configuration.setdefault("networking", {})["disableDefaultCNI"] = True
     if capability_runtime.missing_capabilities():

@@ -13,12 +13,14 @@ recorded those on our network. Nothing else is ever removed.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from pytest_kind.cluster import KindCluster
 
+from meshproof.cluster.kind import mirrors as mirror_files
 from meshproof.cluster.kind.configuration import CONFIGURATION, kind_configuration
 from meshproof.cluster.kind.network import Network
 from meshproof.cluster.kind.nodes import containers, remove_nodes
@@ -40,12 +42,21 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
     """
 
     def __init__(
-        self, name: str, *, image: str, own_cni: bool, kind_path: Path, docker: Docker, directory: Path
+        self,
+        name: str,
+        *,
+        image: str,
+        own_cni: bool,
+        kind_path: Path,
+        docker: Docker,
+        directory: Path,
+        mirrors: Mapping[str, str] | None = None,
     ) -> None:
         # Not the constructor of KindCluster: it makes a directory where the user happens to be.
         self.name = name
         self.image = image
         self._own_cni = own_cni
+        self._mirrors = mirrors or {}
         self.kind_path = kind_path
         self.docker = docker
         self.path = self.directory = directory
@@ -78,11 +89,13 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             # A cluster that an older release made with a configuration of the user's own has no copy of it.
             made_with = configuration.read_text() if configuration.exists() else asked
             self._use_again(record, made_with=made_with, asked=asked)
+            mirror_files.write(self._mirror_files, self._mirrors)
             return
         remove_nodes(self.docker, self.name, ours)
         self.created = True
         self._record.write(image=self.image, keep=False, mesh="", nodes=(), daemon=self.docker.identity())
         configuration.write_text(asked)
+        mirror_files.write(self._mirror_files, self._mirrors)
         self.kubeconfig_path.touch(0o600)
         self._network.make()
         self._kind(
@@ -96,6 +109,10 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
     def applied(self) -> Path:
         """Where the certificates of what `meshproof apply` has put in force are, for people."""
         return self.directory / "applied"
+
+    @property
+    def _mirror_files(self) -> Path:
+        return self.directory / "certs.d"
 
     def forget_applied(self) -> None:
         """Remove these certificates, if there are any: keys don't outlive what they are for."""
@@ -117,7 +134,8 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             )
 
     def _our_configuration(self) -> str:
-        return yaml.safe_dump(kind_configuration(own_cni=self._own_cni))
+        mirrors = self._mirror_files if self._mirrors else None
+        return yaml.safe_dump(kind_configuration(own_cni=self._own_cni, mirrors=mirrors))
 
     def _use_again(self, record: Record, *, made_with: str, asked: str) -> None:
         if record.image != self.image:
@@ -128,7 +146,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         if yaml.safe_load(made_with) != yaml.safe_load(asked):
             raise ClusterError(
                 f"The kept cluster {self.name} was made with another kind configuration than the one that is asked for "
-                f"now ({CONFIGURATION} was changed, or this machine's capabilities). "
+                f"now ({CONFIGURATION} was changed, this machine's capabilities, or whether there are mirrors). "
                 f"Delete it with `meshproof down --cluster-name {self.name}`, or choose another name."
             )
         self._kind("export", "kubeconfig", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}")
@@ -153,6 +171,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         remove_nodes(self.docker, self.name, self.nodes())
         self._network.remove()
         self.forget_applied()
+        mirror_files.remove(self._mirror_files)
         for file in ("kubeconfig", "kubeconfig.lock", "kind.yaml", "record.json"):
             (self.directory / file).unlink(missing_ok=True)
 

@@ -32,6 +32,7 @@ def cluster_of_run(settings: Settings, images: ImageSet, docker: Docker) -> Iter
         kind_path=settings.kind_path or images.kind,
         docker=docker,
         directory=directory,
+        mirrors=images.mirrors,
     )
     with used_by_us(mine.name, directory):
 
