@@ -41,6 +41,10 @@ matrix-e2e: forget doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0
 	@exec $(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
 	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS)
 
+.PHONY: registry-e2e
+registry-e2e: doctor ## Run `make e2e IMAGES=registry` against a registry on this machine that has images of ours
+	@$(BIN)/python -m tools.registry_e2e $(if $(ISTIO),--istio=$(ISTIO)) $(if $(KUBERNETES),--kubernetes=$(KUBERNETES))
+
 .PHONY: forget
 forget: # the result of the last run, for `make summary` is not to show it as that of this one
 	@rm -f artifacts/promises.json artifacts/junit.xml artifacts/matrix.md
@@ -116,6 +120,10 @@ summary: $(READY) ## Print the result of the last `make e2e` or `make matrix-e2e
 .PHONY: lock
 lock: $(READY) ## Write the lock files anew; LOCK=1.31.0 only those of that release of Istio
 	@$(BIN)/python -m tools.lock $(LOCK)
+
+.PHONY: pin
+pin: $(READY) ## Ask the registry for the digests of its images, and write them into versions.toml
+	@$(BIN)/python -m tools.pin
 
 .PHONY: setup
 setup: $(READY) ## Make the virtual environments, from the lock files

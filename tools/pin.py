@@ -97,7 +97,7 @@ def write(file: Path, text: str) -> None:
         names |= {f"Istio {release}'s istioctl for {name}": (was, after.istio[release].istioctl.get(name, "none"))
                   for name, was in pulled.istioctl.items()}  # fmt: skip
     for name, (was, now) in names.items():
-        if was != now:
+        if was and was != now:
             console.print(f"{name} was {was}, and is {now} now.")
 
 
