@@ -31,7 +31,7 @@ from meshproof.cluster.kind import delete_cluster
 from meshproof.cluster.kind.network import Network
 from meshproof.docker import Docker, daemon
 from meshproof.errors import ClusterError, CommandFailed, ExitCode, MeshproofError
-from meshproof.images import roles
+from meshproof.images import golang, roles
 from meshproof.images.packages import PackagesProvider
 from meshproof.images.pods import workshop
 from meshproof.images.registry import ARCHITECTURE, RegistryProvider
@@ -161,7 +161,7 @@ def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
     names |= {name: f"{registry.host}/istio/{name}:{versions.mesh.istio}" for name in ("pilot", "proxyv2")}
     log = cache / "logs" / "registry-e2e.log"
     with BuildProgress(len(missing(provider.steps, cache)) + 1) as progress:
-        build(provider.steps, cache, progress)
+        build(provider.steps, cache, progress, afterwards=partial(golang.forget, cache))
         with in_turn(cache / "node-image.lock", progress), log.open("w") as output:
             progress.began("images", 90)
             began = time.monotonic()

@@ -74,7 +74,9 @@ def test_a_node_is_told_of_mirrors(tmp_path: Path) -> None:
     mirrors.write(files, {"docker.io": "http://10.0.0.5:5000", "127.0.0.1:4000": "http://10.0.0.5:5000"})
     mirrors.write(files, {"127.0.0.1:4000": "https://mirror.example"})
     assert [path.relative_to(files).as_posix() for path in files.rglob("*.toml")] == ["127.0.0.1:4000/hosts.toml"]
-    assert tomllib.loads((files / "127.0.0.1:4000" / "hosts.toml").read_text()) == {"server": "https://mirror.example"}
+    assert tomllib.loads((files / "127.0.0.1:4000" / "hosts.toml").read_text()) == {
+        "host": {"https://mirror.example": {"capabilities": ["pull", "resolve"]}}
+    }
     (node,) = kind_configuration(own_cni=True, mirrors=files)["nodes"]
     (mount,) = node["extraMounts"]
     assert (mount["hostPath"], mount["containerPath"]) == (str(files), "/etc/containerd/certs.d")

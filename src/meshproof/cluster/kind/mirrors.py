@@ -1,6 +1,6 @@
 """What a node asks in place of a registry: files of its containerd, mounted where kind's node images look for them.
 
-Where a host has a ``server`` and nothing else, nothing else is asked.
+The mirror is asked first, and the registry itself for what the mirror does not have.
 Source: https://github.com/containerd/containerd/blob/main/docs/hosts.md,
 https://kind.sigs.k8s.io/docs/user/local-registry/
 """
@@ -26,7 +26,7 @@ def write(directory: Path, mirrors: Mapping[str, str]) -> None:
         discard(left)
     for host, mirror in mirrors.items():
         (directory / host).mkdir(parents=True)
-        (directory / host / "hosts.toml").write_text(f'server = "{mirror}"\n')
+        (directory / host / "hosts.toml").write_text(f'[host."{mirror}"]\n  capabilities = ["pull", "resolve"]\n')
 
 
 def remove(directory: Path) -> None:
