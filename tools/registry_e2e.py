@@ -1,9 +1,10 @@
 """Run `make e2e IMAGES=registry` against a registry on this machine, and show that the node pulled from it.
 
-The registry is Debian's `docker-registry`, in a container on the network of the cluster: the node reaches it there,
-Docker at a port of 127.0.0.1, and nobody else does. It holds images of ours, built from packages, and a node image that
-has none of Istio's and none of the applications'. A file of versions names them, with the digests that `make pin` asks
-the registry for. At the end the cluster, the registry and all images in it are removed.
+The registry is Debian's `docker-registry`, in a container. Docker reaches it at a port of 127.0.0.1, and the node at
+one of the gateway of the cluster's network, which is this machine's address on it; no other machine has a route to
+either. It holds images of ours, built from packages, and a node image that has none of Istio's and none of the
+applications'. A file of versions names them, with the digests that `make pin` asks the registry for. At the end the
+cluster, the registry and all images in it are removed.
 """
 
 from __future__ import annotations
@@ -52,14 +53,10 @@ _SETTINGS = {
     "version": "0.1",
     "storage": {"filesystem": {"rootdirectory": "/images"}},
     "http": {"addr": f":{_PORT}"},
-    "log": {"level": "error"},
+    "log": {"accesslog": {"disabled": True}, "level": "info", "formatter": "json"},
 }
 """Source: https://distribution.github.io/distribution/about/configuration/ (JSON is YAML)."""
-_PULLED = re.compile(
-    r'^(\S+) - \S+ \[[^]]*\] "GET /v2/\S+?/(?:manifests|blobs)/(sha256:[0-9a-f]{64})(?:\?\S*)? HTTP/1\.1" 200 (\d+)',
-    re.MULTILINE,
-)
-"""Who pulled which manifest or blob, and its octets."""
+_BY_DIGEST = re.compile(r"/v2/\S+/(?:manifests|blobs)/(sha256:[0-9a-f]{64})(?:\?.*)?")
 _POLL = 0.1  # seconds; how soon the server of istioctl notices that it should end
 _LONGEST_RUN = 3600.0  # seconds
 _KINDS = ("initContainers", "containers")
@@ -82,10 +79,17 @@ class LocalRegistry:
     host: str
     mirror: str
 
-    def pulled_by(self, address: str) -> dict[str, int]:
-        """Return what a client got from the registry: the digest of each manifest and blob, with its octets."""
-        log = self.docker.run("logs", self.container)
-        return {digest: int(octets) for client, digest, octets in _PULLED.findall(log) if client == address}
+    def pulled_by_the_node(self) -> dict[str, int]:
+        """Return what was got where the node asks: the digest of each manifest and blob, with its octets."""
+        lines: list[str] = []
+        self.docker.run("logs", self.container, on_line=lines.append)
+        pulled = {}
+        for answer in (json.loads(line) for line in lines if line.startswith("{")):
+            asked = _BY_DIGEST.fullmatch(answer.get("http.request.uri", ""))
+            at_the_mirror = f"http://{answer.get('http.request.host')}" == self.mirror
+            if asked and at_the_mirror and answer["http.request.method"] == "GET" and "http.response.written" in answer:
+                pulled[asked[1]] = int(answer["http.response.written"])
+        return pulled
 
 
 @contextmanager
@@ -114,8 +118,10 @@ def local_registry(docker: Docker, cache: Path, cluster: str) -> Iterator[LocalR
             stack.enter_context(afterwards(remove))
             docker.run("import", archive, image)
             network.make()
+            here = ("127.0.0.1", _gateway(docker, network.name))
             docker.run(
-                *("create", f"--name={container}", f"--network={network.name}", f"--publish=127.0.0.1::{_PORT}"),
+                *("create", f"--name={container}", f"--network={network.name}"),
+                *(f"--publish={address}::{_PORT}" for address in here),
                 *("--entrypoint=/usr/bin/docker-registry", image, "serve", "/settings.json"),
             )
             with tempfile.TemporaryDirectory() as directory:
@@ -123,7 +129,8 @@ def local_registry(docker: Docker, cache: Path, cluster: str) -> Iterator[LocalR
                 settings.write_text(json.dumps(_SETTINGS))
                 docker.run("cp", settings, f"{container}:/settings.json")
             docker.run("start", container)
-            host = docker.run("port", container, f"{_PORT}/tcp").strip()
+            published = docker.run("port", container, f"{_PORT}/tcp").split()
+            host, at_the_gateway = (next(each for each in published if each.startswith(address)) for address in here)
             stack.enter_context(afterwards(remove_images))
             until(
                 lambda: _answer(f"http://{host}/v2/"),
@@ -132,7 +139,7 @@ def local_registry(docker: Docker, cache: Path, cluster: str) -> Iterator[LocalR
                 timeout=TIMEOUTS.docker_start,
                 hint=lambda: docker.run("logs", container)[-300:],
             )
-        yield LocalRegistry(docker, container, host, f"http://{_address(docker, container)}:{_PORT}")
+        yield LocalRegistry(docker, container, host, f"http://{at_the_gateway}")
 
 
 def _debian(out: Path, on_line: Any) -> None:  # noqa: ANN401
@@ -148,9 +155,9 @@ def _answer(url: str) -> str:
         return str(error)
 
 
-def _address(docker: Docker, container: str) -> str:
-    """Return the address of a container on its one network."""
-    return docker.run("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).strip()
+def _gateway(docker: Docker, network: str) -> str:
+    """Return the address of this machine on a network: containers reach it whatever the packet filter forwards."""
+    return docker.run("network", "inspect", "--format={{(index .IPAM.Config 0).Gateway}}", network).strip()
 
 
 def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
@@ -245,11 +252,11 @@ def unproven(registry: LocalRegistry, cluster: str, catalogue: Catalogue) -> lis
     kubectl = ("exec", node, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
     pods = json.loads(registry.docker.run(*kubectl, "get", "pods", "--all-namespaces", "--output=json"))
     running = list(_containers(pods))
-    pulled = registry.pulled_by(_address(registry.docker, node))
+    pulled = registry.pulled_by_the_node()
     wrong = []
     for image in pinned:
         digest = image.partition("@")[2]
-        manifest = json.loads(Registries(known.mirrors).manifest(image).content)
+        manifest = json.loads(Registries({}).manifest(image).content)
         parts = [digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
         if missed := [part for part in parts if part not in pulled]:
             wrong.append(f"the node did not pull {', '.join(missed)} of {image}")

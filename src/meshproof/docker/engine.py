@@ -61,10 +61,14 @@ class Docker:
         """Return the id of an image, which another one of that name does not have; empty if the daemon has none.
 
         Args:
-            name: Its name; without a tag it is the one with ``latest``.
+            name: Its name; without a tag it is the one with ``latest``, and with a digest the tag does not count.
         """
-        tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-        return self.run("images", "--quiet", "--no-trunc", tagged).partition("\n")[0].strip()
+        tagged, _, digest = name.partition("@")
+        if ":" not in tagged.rpartition("/")[2]:
+            tagged = f"{tagged}:latest"
+        # `docker images` finds no image by both.
+        exact = f"{tagged.rpartition(':')[0]}@{digest}" if digest else tagged
+        return self.run("images", "--quiet", "--no-trunc", exact).partition("\n")[0].strip()
 
     def identity(self) -> str:
         """Return the name that the daemon has for itself; no two have the same."""
