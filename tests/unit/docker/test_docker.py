@@ -151,6 +151,7 @@ def test_the_end_of_the_daemon_is_an_error(private: Path, tmp_path: Path) -> Non
         ("ghcr.io/me/shop", "ghcr.io/me/shop:latest"),
         ("host:5000/shop", "host:5000/shop:latest"),
         ("shop@sha256:0", "shop@sha256:0"),
+        ("host:5000/shop:dev@sha256:0", "host:5000/shop@sha256:0"),
     ],
 )
 def test_an_image_is_known_by_its_id(name: str, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
