@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -34,7 +35,7 @@ from meshproof.docker import Docker, daemon
 from meshproof.errors import ClusterError, CommandFailed, ExitCode, MeshproofError
 from meshproof.images import golang, roles
 from meshproof.images.packages import PackagesProvider
-from meshproof.images.pods import workshop
+from meshproof.images.pods import Workshop, workshop
 from meshproof.images.registry import ARCHITECTURE, RegistryProvider
 from meshproof.images.steps import Step, build, in_turn, missing
 from meshproof.machine import interrupts, process
@@ -174,6 +175,8 @@ def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
             began = time.monotonic()
             with workshop(docker, cache, output) as shop:
                 provider.node.build_bare(shop, node)
+            with workshop(docker, cache, output) as shop:
+                _load_another(provider.node.base["pod-base"], shop)
                 for role in roles():
                     shop.build(f"{role}/Dockerfile", role)
                 istio, envoy = provider.node.meshes[versions.mesh]
@@ -186,6 +189,16 @@ def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
         for name in (node, *names.values()):
             docker.run("push", "--quiet", name, timeout=TIMEOUTS.image_build)
             docker.run("rmi", name)
+
+
+def _load_another(file_system: Step, shop: Workshop) -> None:
+    """Make an image of a file system with one file more: a node pulls no layer that an image of Kubernetes has, too."""
+    with tempfile.TemporaryDirectory(dir=shop.cache) as directory:
+        archive = Path(directory, f"{file_system.name}.tar")
+        shutil.copyfile(file_system.directory(shop.cache) / archive.name, archive)
+        with tarfile.open(archive, "a") as files:
+            files.addfile(tarfile.TarInfo("etc/from-a-registry"))
+        shop.docker.run("import", archive, f"{shop.name}/{file_system.name}")
 
 
 @contextmanager
