@@ -111,7 +111,9 @@ class Registries:
         try:
             return self._client.get(url, headers=dict(headers))
         except httpx.HTTPError as error:
-            raise MachineError(f"{url} could not be asked: {error or type(error).__name__}.") from error
+            raise MachineError(
+                f"{url} could not be asked: {error or type(error).__name__}. Is the network there?"
+            ) from error
 
     @cached_property
     def _client(self) -> httpx.Client:
