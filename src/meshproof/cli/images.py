@@ -49,10 +49,12 @@ def list_images() -> None:
     for component in ("istio", "kubernetes", "envoy"):
         versions.add_row(component, *(", ".join(known_versions(source)[component]) for source in sources))
     report.print(versions)
-    packages = current_catalogue().packages
+    packages, unpinned = current_catalogue().packages, current_catalogue().registry.unpinned()
     if unlocked := [release for release in packages.istio if release not in packages.locked()]:
-        report.print(f"Without a lock file, so that they can't be built: Istio {', '.join(unlocked)}. `make lock` "
-                     "writes one where the Go module proxy serves them.", soft_wrap=True)  # fmt: skip
+        remedy = "`make lock` writes one where the Go module proxy serves them."
+        _remark("Without a lock file, so that they can't be built", unlocked, remedy)
+    if unpinned:
+        _remark("From a registry by their tag", unpinned, "`make pin` writes the digests of their images.")
     with disk.on_this_machine(cache_directory()) as kept:
         table = Table("on the disk", Column("size", justify="right"), "images prune", **_PLAIN)
         for each in kept:
@@ -69,6 +71,10 @@ def prune() -> None:
         freed = disk.prune(cache_directory(), kept, progress)
     left = sum(each.size for each in kept) - freed
     console.print(f"[green]✓[/] {_gigabytes(freed)} removed; {_gigabytes(left)} stay")
+
+
+def _remark(what: str, releases: list[str], remedy: str) -> None:
+    report.print(f"{what}: Istio {', '.join(releases)}. {remedy}", soft_wrap=True)
 
 
 def _gigabytes(size: int) -> str:
