@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -12,10 +13,13 @@ from rich.table import Column, Table
 
 from meshproof.catalogue import current_catalogue
 from meshproof.cli.options import InOrder, which_images
-from meshproof.cli.output import report
+from meshproof.cli.output import program, report
+from meshproof.cluster.kind import clusters
 from meshproof.docker import daemon
+from meshproof.errors import ClusterError
 from meshproof.images import disk
 from meshproof.images.choice import provider
+from meshproof.machine.cache import in_use
 from meshproof.machine.console import BuildProgress, console
 from meshproof.settings import Settings, cache_directory, default_cluster_name
 from meshproof.versions import Asked, ImageSource, known_versions, pairs
@@ -36,7 +40,10 @@ def build(*, images: ImageSource, asked: Asked) -> None:
     """Build (or, from a registry, pull) the images, so that the first test run does not have to."""
     settings = Settings(default_cluster_name(), images=images, asked=asked, cache=cache_directory())
     _, chosen, _ = provider(settings)
-    with daemon(settings.cache) as docker, BuildProgress(len(chosen.pending(docker))) as progress:
+    with ExitStack() as stack:
+        stack.enter_context(in_use(settings.cache))
+        docker = stack.enter_context(daemon(settings.cache))
+        progress = stack.enter_context(BuildProgress(len(chosen.pending(docker))))
         provided = chosen.provide(docker, progress)
     console.print(f"[green]✓[/] {provided.node}")
 
@@ -55,11 +62,11 @@ def list_images() -> None:
         _remark("Without a lock file, so that they can't be built", unlocked, remedy)
     if unpinned:
         _remark("From a registry by their tag", unpinned, "`make pin` writes the digests of their images.")
-    with disk.on_this_machine(cache_directory()) as kept:
-        table = Table("on the disk", Column("size", justify="right"), "images prune", **_PLAIN)
-        for each in kept:
-            table.add_row(escape(each.what), _gigabytes(each.size), "stays" if each.needed else "removes it")
-        table.add_row("together", _gigabytes(sum(each.size for each in kept)), "")
+    kept = disk.kept(cache_directory())
+    table = Table("on the disk", Column("size", justify="right"), "images prune", **_PLAIN)
+    for each in kept:
+        table.add_row(escape(each.what), _gigabytes(each.size), "stays" if each.needed else "removes it")
+    table.add_row("together", _gigabytes(sum(each.size for each in kept)), "")
     report.print("")
     report.print(table)
 
@@ -67,9 +74,13 @@ def list_images() -> None:
 @command.command()
 def prune() -> None:
     """Remove from the disk what the default versions do not need: other releases, and what Go keeps for them."""
-    with disk.on_this_machine(cache_directory()) as kept, BuildProgress(0) as progress:
-        freed = disk.prune(cache_directory(), kept, progress)
-    left = sum(each.size for each in kept) - freed
+    cache = cache_directory()
+    if names := clusters(cache):
+        raise ClusterError(
+            f"There is a cluster of ours that may need some of it, and nothing was removed: {', '.join(names)}. "
+            f"Delete it first: `{program('meshproof')} down --cluster-name {names[0]}`."
+        )
+    freed, left = disk.prune(cache)
     console.print(f"[green]✓[/] {_gigabytes(freed)} removed; {_gigabytes(left)} stay")
 
 

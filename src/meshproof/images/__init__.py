@@ -56,6 +56,7 @@ class ImageSet:
         meshes: The meshes that can be installed, first the one that is.
         applications: The images that a manifest can name, by role.
         kind: The program that makes the cluster.
+        debian: The versions of the Debian packages that are in them; empty for public images.
         mirrors: What the node asks in place of a registry, by the registry's host.
     """
 
@@ -64,6 +65,7 @@ class ImageSet:
     meshes: tuple[MeshImages, ...]
     applications: Mapping[str, str]
     kind: Path
+    debian: str = ""
     mirrors: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -74,6 +76,9 @@ class ImageSet:
 
 class ImageProvider(Protocol):
     """One way to come by the images."""
+
+    def as_of(self, debian: str) -> ImageProvider:
+        """Return a provider of the same, with the Debian packages of these versions; empty for those of today."""
 
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what has to be built or fetched before `provide` returns."""

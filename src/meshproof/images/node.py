@@ -20,7 +20,7 @@ from meshproof.errors import BuildFailed, CommandFailed
 from meshproof.images import roles
 from meshproof.images.golang import SOURCES
 from meshproof.images.pods import Workshop, workshop
-from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
+from meshproof.images.steps import Progress, Step, digest, disk_full, in_turn, is_disk_full
 from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
@@ -28,6 +28,8 @@ from meshproof.versions import MeshVersions, Versions
 
 TAG = "packages"
 """The tag of the images that belong to no release: pause, and those of applications."""
+LABEL = "meshproof.image"
+"""What tells that an image is ours: a name can be anybody's."""
 _ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
 
 
@@ -43,7 +45,7 @@ class NodeImage:
     Attributes:
         versions: What runs in it.
         base: The steps whose results its first layer has, by what they are.
-        meshes: Those of the second one: Istio, and Envoy, for each mesh.
+        meshes: Those of the second one, in their order: Istio, and Envoy, for each mesh.
         cache: Where the results are.
     """
 
@@ -55,9 +57,10 @@ class NodeImage:
     @property
     def base_name(self) -> str:
         """The name of the image without a mesh; its tag tells the content."""
-        dockerfiles = [path for path in SOURCES.glob("*/Dockerfile") if path.parent.name != "istio"]
-        digests = [step.digest for step in self.base.values()]
-        return self._named(self.versions.kubernetes, *sorted(dockerfiles), SOURCES / "node" / "rootfs", *digests)
+        names = sorted({"kubernetes", "coredns", "pause", "node", *roles()})
+        dockerfiles = [SOURCES / name / "Dockerfile" for name in names]
+        steps = [step.digest for step in self.base.values()]
+        return self._named(self.versions.kubernetes, *dockerfiles, SOURCES / "node" / "rootfs", *steps, *roles())
 
     @property
     def name(self) -> str:
@@ -65,12 +68,12 @@ class NodeImage:
         dockerfiles = sorted((SOURCES / "istio").glob("Dockerfile.*"))
         steps = [step.digest for mesh in self.meshes.values() for step in mesh]
         releases = [tag(mesh) for mesh in self.meshes]
-        label = "-".join([self.versions.kubernetes, "istio", *(mesh.istio for mesh in self.meshes)])
+        label = "-".join([self.versions.kubernetes, "istio", *dict.fromkeys(mesh.istio for mesh in self.meshes)])
         return self._named(label, *dockerfiles, self.base_name, *steps, *releases)
 
     def _named(self, label: str, *inputs: Path | str) -> str:
         hub = current_catalogue().packages.hub
-        return f"{hub}/node:{label}-{Step('node', [*inputs, hub], lambda *_: None, 0).digest}"
+        return f"{hub}/node:{label}-{digest([*inputs, hub])}"
 
     def missing(self, docker: Docker) -> list[str]:
         """Return the images that the daemon does not have, in the order in which they are built."""
@@ -202,4 +205,5 @@ class NodeImage:
         docker.run(
             "exec", container, "sh", "-c", "rm /images.tar; pkill containerd; while pidof containerd; do :; done"
         )
-        docker.run("commit", f"--change={_ENTRYPOINT}", container, result, timeout=TIMEOUTS.rollout)
+        changes = [f"--change={change}" for change in (_ENTRYPOINT, f"LABEL {LABEL}=node")]
+        docker.run("commit", *changes, container, result, timeout=TIMEOUTS.rollout)

@@ -8,16 +8,18 @@ of all pods in it, so that a cluster loads nothing when it starts.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
+from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet, MeshImages, golang, node, programs, roles
-from meshproof.images.debian import file_systems
+from meshproof.images.debian import file_systems, versions_now
 from meshproof.images.node import NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
+from meshproof.machine import process
 from meshproof.versions import MeshVersions, Versions
 
 
@@ -28,12 +30,16 @@ class PackagesProvider:
     Attributes:
         versions: What to build.
         cache: Where results and caches are kept.
-        look_up: Whether to look for newer packages of Debian's once a day.
+        debian: The versions of Debian's packages; those of today if nothing else is asked for.
     """
 
     versions: Versions
     cache: Path
-    look_up: bool = True
+    debian: str = ""
+
+    def as_of(self, debian: str) -> PackagesProvider:
+        """Return a provider of the same with these Debian packages; see `ImageProvider`."""
+        return replace(self, debian=debian)
 
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what is not built."""
@@ -46,12 +52,20 @@ class PackagesProvider:
         build(self._first, self.cache, progress, afterwards=forget)
         with ThreadPoolExecutor(1) as pool:  # Docker has its turn while Istio is compiled
             base = pool.submit(self.node.build_base, docker, progress)
-            build(self.steps, self.cache, progress, afterwards=forget)
-            base.result()
+            base.add_done_callback(lambda done: process.end_all() if done.exception() else None)
+            try:
+                build(self.steps, self.cache, progress, afterwards=forget)
+                base.result()
+            except BaseException as error:
+                process.end_all()
+                if isinstance(error, MeshproofError) and base.done():
+                    base.result()  # what went wrong there ended Istio
+                raise
         self.node.build(docker, progress)
         hub = current_catalogue().packages.hub
         return ImageSet(
             node=self.node.name,
+            debian=self._debian,
             own_cni=current_catalogue().packages.own_cni,
             meshes=tuple(self._mesh(mesh) for mesh in self.versions.meshes),
             applications={role: f"{hub}/{role}:{node.TAG}" for role in roles()},
@@ -64,6 +78,10 @@ class PackagesProvider:
         return [*self._first, *{step.name: step for mesh in self._meshes.values() for step in mesh}.values()]
 
     @cached_property
+    def _debian(self) -> str:
+        return self.debian or versions_now(self.cache)
+
+    @cached_property
     def _first(self) -> list[Step]:
         return [*self._base.values(), self._kind]
 
@@ -74,16 +92,15 @@ class PackagesProvider:
 
     @cached_property
     def _base(self) -> dict[str, Step]:
-        debian = {step.name: step for step in file_systems(self.cache, look_up=self.look_up)}
+        debian = {step.name: step for step in file_systems(self._debian)}
         small = {name: programs.small(name, self.cache) for name in ("coredns", "pause")}
         return {"kubernetes": programs.kubernetes(self.versions.kubernetes, self.cache), **debian, **small}
 
     @cached_property
     def _meshes(self) -> dict[MeshVersions, tuple[Step, Step]]:
-        istio = {
-            release: programs.istio(release, self.cache) for release in {mesh.istio for mesh in self.versions.meshes}
-        }
-        return {mesh: (istio[mesh.istio], programs.envoy(mesh.envoy)) for mesh in self.versions.meshes}
+        meshes = sorted(self.versions.meshes, key=node.tag)  # in whatever order they are asked for, it is one image
+        istio = {mesh.istio: programs.istio(mesh.istio, self.cache) for mesh in meshes}
+        return {mesh: (istio[mesh.istio], programs.envoy(mesh.envoy)) for mesh in meshes}
 
     @cached_property
     def _kind(self) -> Step:

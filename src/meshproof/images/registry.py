@@ -48,6 +48,10 @@ class RegistryProvider:
     cache: Path
     registry: Registry = field(default_factory=lambda: current_catalogue().registry)
 
+    def as_of(self, debian: str) -> RegistryProvider:  # noqa: ARG002 - public images have what they have
+        """Return the same provider; see `ImageProvider`."""
+        return self
+
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what is not there yet."""
         names = [step.name for step in missing([tool("kind", self.cache)], self.cache)]

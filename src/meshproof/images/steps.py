@@ -13,7 +13,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,12 +64,8 @@ class Step:
 
     @property
     def digest(self) -> str:
-        """Hash the step's inputs."""
-        content = hashlib.sha256()
-        for item in self.inputs:
-            for part in _parts(item):
-                content.update(len(part).to_bytes(8, "big") + part)
-        return content.hexdigest()[:16]
+        """The hash of the step's inputs."""
+        return digest(self.inputs)
 
     def directory(self, cache: Path) -> Path:
         """Return where the result is, or will be."""
@@ -89,10 +85,23 @@ class Progress(Protocol):
         """Note how many seconds a step took."""
 
 
+def digest(inputs: Iterable[Path | str]) -> str:
+    """Return a hash of files, directories and strings.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+    """
+    content = hashlib.sha256()
+    for item in inputs:
+        for part in _parts(item):
+            content.update(len(part).to_bytes(8, "big") + part)
+    return content.hexdigest()[:16]
+
+
 def _parts(item: Path | str) -> list[bytes]:
     if isinstance(item, str):
         return [item.encode()]
-    files = [item] if item.is_file() else sorted(path for path in item.rglob("*") if path.is_file())
+    files = [item] if not item.is_dir() else sorted(path for path in item.rglob("*") if path.is_file())
     parts = []
     for path in files:
         executable = "x" if path.stat().st_mode & 0o100 else "-"

@@ -11,6 +11,7 @@ Source of the mark, which programs that make backups know too: https://bford.inf
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -25,9 +26,9 @@ _TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This directory is meshproof's: it makes what is in it, and removes it again.
 """
 _LAYOUT = {"build", "build.lock", "clusters", "docker", "go", "logs", "node-image.lock", "programs", "scratch"}
-_LAYOUT |= {"debian.json", "debian.lock", "toolchain", MARK}
+_LAYOUT |= {"debian.lock", "in-use.lock", "toolchain", MARK}
 """What meshproof has ever put there; before there was a mark too."""
-_TEMPORARY = re.compile("tmp[a-z0-9_]{8}")  # what `tempfile` leaves of a run that was killed
+_TEMPORARY = "tmp[a-z0-9_]{8}"  # what `tempfile` leaves of a run that was killed
 _REMEDY = "Set MESHPROOF_CACHE to a directory that you can write to"
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
@@ -75,6 +76,28 @@ def claimed(directory: Path) -> Iterator[None]:
     """
     claim(directory)
     with _in_a_sentence(directory):
+        yield
+
+
+@contextmanager
+def in_use(directory: Path, *, alone: bool = False) -> Iterator[None]:
+    """Keep what is in the cache from being removed, for as long as a run needs it.
+
+    Args:
+        directory: The cache.
+        alone: Be the one who removes: nobody else may be there, and whoever comes waits.
+
+    Raises:
+        MachineError: Somebody else is there.
+    """
+    claim(directory)
+    with (directory / "in-use.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError as error:
+            raise MachineError(
+                f"Another run of meshproof uses {directory}, and nothing was removed from it. Wait for its end."
+            ) from error
         yield
 
 
@@ -133,9 +156,8 @@ def empty(directory: Path) -> None:
 def _foreign(directory: Path) -> list[str]:
     """Return the names in a directory that meshproof does not make."""
     names = (path.name for path in directory.iterdir())
-    return sorted(
-        name for name in names if name.removesuffix(".unfinished") not in _LAYOUT and not _TEMPORARY.fullmatch(name)
-    )
+    known = (*map(re.escape, _LAYOUT), r"debian-[0-9a-f]{16}\.json", _TEMPORARY)
+    return sorted(name for name in names if not re.fullmatch(rf"({'|'.join(known)})(\.unfinished)?", name))
 
 
 def _of_another(path: Path) -> bool:

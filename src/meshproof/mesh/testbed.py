@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from meshproof.certificates.tree import Certificates, read
 from meshproof.cluster.gateway_ports import NODES
-from meshproof.cluster.kind import Cluster, cluster_of_run
+from meshproof.cluster.kind import Cluster, cluster_named, cluster_of_run
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.docker import daemon
@@ -21,6 +21,7 @@ from meshproof.errors import MeshproofError
 from meshproof.images import ImageSet
 from meshproof.images.choice import provider
 from meshproof.machine import cache, process
+from meshproof.machine.cache import in_use
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
 from meshproof.project import current_project
@@ -97,7 +98,9 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
     certificates = read(current_project().certificates)
     faults.check(manifests.application_files(), {}, certificates)
     source, chosen, versions = provider(settings)
-    with daemon(settings.cache) as docker:
+    with in_use(settings.cache), daemon(settings.cache) as docker:
+        # A security update of Debian is for the next cluster, not for one that is kept.
+        chosen = chosen.as_of(cluster_named(settings.cluster_name, settings.cache, docker).debian())
         with BuildProgress(len(chosen.pending(docker))) as progress:
             images = chosen.provide(docker, progress)
         with cluster_of_run(settings, images, docker) as ours:
@@ -110,6 +113,8 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
                 cache.mark(current_project().artifacts / "bring-up")
                 diagnostics.collect(kube, current_project().artifacts / "bring-up")
                 raise
+            if ours.created:
+                ours.write_debian(images.debian)
             if settings.keep_cluster and ours.created:
                 ours.keep()
             yield Testbed(ours, kube, images, versions, source, certificates, _addresses(ours))

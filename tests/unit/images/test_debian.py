@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import MachineError
-from meshproof.images.debian import file_systems
+from meshproof.images.debian import file_systems, versions_known, versions_now
 
 DAY = 24 * 3600
 
@@ -35,13 +35,13 @@ def has(mirror: Path, openssl: str) -> None:
 
 def digests(cache: Path) -> list[str]:
     """Return what the file systems are known by."""
-    return [step.digest for step in file_systems(cache)]
+    return [step.digest for step in file_systems(versions_now(cache))]
 
 
-def a_day_later(cache: Path) -> None:
-    """Make what was looked up older than a day."""
-    yesterday = time.time() - DAY - 1
-    os.utime(cache / "debian.json", (yesterday, yesterday))
+def a_day_later(cache: Path, seconds: float = DAY + 1) -> None:
+    """Make what was looked up older than a day, or as old as is said."""
+    (file,) = cache.glob("debian-*.json")
+    os.utime(file, (time.time() - seconds, time.time() - seconds))
 
 
 def asked(mirror: Path) -> int:
@@ -79,4 +79,52 @@ def test_without_a_mirror_nothing_can_be_built(mirror: Path, tmp_path: Path) -> 
     """Who never had an answer is asked for a network."""
     mirror.unlink()
     with pytest.raises(MachineError, match=r"could not be looked up: .*Is a Debian mirror in reach\?"):
-        file_systems(tmp_path / "cache")
+        versions_now(tmp_path / "cache")
+
+
+def test_what_failed_is_not_tried_in_each_run(mirror: Path, tmp_path: Path) -> None:
+    """Without a mirror each run would wait for it: it is asked again an hour later."""
+    cache = tmp_path / "cache"
+    first = digests(cache)
+    a_day_later(cache)
+    mirror.unlink()
+    assert (digests(cache), digests(cache), asked(mirror)) == (first, first, 2)
+
+
+def test_a_clock_that_was_set_back_hides_no_update(mirror: Path, tmp_path: Path) -> None:
+    """An answer from the future is not one of today."""
+    cache = tmp_path / "cache"
+    digests(cache)
+    a_day_later(cache, seconds=-DAY)
+    digests(cache)
+    assert asked(mirror) == 2
+
+
+def test_an_answer_without_a_package_is_none(mirror: Path, tmp_path: Path) -> None:
+    """What can't be read is not taken for a Debian without packages."""
+    mirror.write_text("I: success in 9.0598 seconds\n")
+    with pytest.raises(MachineError, match="it named no package that it would install"):
+        versions_now(tmp_path / "cache")
+    assert versions_known(tmp_path / "cache") == ""
+
+
+def test_without_mmdebstrap_the_last_answer_counts(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has everything built needs no program that builds it."""
+    cache = tmp_path / "cache"
+    first = digests(cache)
+    a_day_later(cache)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert digests(cache) == first
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"versions": 1'], ids=repr)
+def test_a_damaged_file_is_no_answer(content: str, mirror: Path, tmp_path: Path) -> None:
+    """What a full disk or a power cut left is asked for again."""
+    cache = tmp_path / "cache"
+    first = digests(cache)
+    (file,) = cache.glob("debian-*.json")
+    file.write_text(content)
+    assert versions_known(cache) == ""
+    assert digests(cache) == first

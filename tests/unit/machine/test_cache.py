@@ -11,7 +11,7 @@ import pytest
 from meshproof.docker import daemon
 from meshproof.errors import CommandFailed, MachineError
 from meshproof.images import golang
-from meshproof.machine.cache import MARK, claim, claimed, discard, fault, is_ours
+from meshproof.machine.cache import MARK, claim, claimed, discard, fault, in_use, is_ours
 from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS, cache_directory
 from tests.support.programs import shell
@@ -150,3 +150,12 @@ def test_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match=r"is not a directory\. Set MESHPROOF_CACHE"), daemon(tmp_path / "file"):
         pass
+
+
+def test_nothing_is_removed_while_a_run_needs_it(tmp_path: Path) -> None:
+    """Runs use the cache side by side; whoever wants to remove from it is told to wait."""
+    refused = pytest.raises(MachineError, match=r"Another run of meshproof uses \S+, and nothing was removed")
+    with in_use(tmp_path), in_use(tmp_path), refused, in_use(tmp_path, alone=True):
+        pass
+    with in_use(tmp_path, alone=True):
+        assert is_ours(tmp_path)

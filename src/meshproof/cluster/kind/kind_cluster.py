@@ -205,6 +205,16 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         record = self.record()
         return record is not None and record.keep
 
+    def debian(self) -> str:
+        """Return the versions of Debian's packages that it was made with, if it is kept and runs; or else nothing."""
+        record = self.record()
+        kept = record is not None and record.keep and (nodes := self.nodes()) and self._running(nodes)
+        return record.debian if record and kept else ""
+
+    def write_debian(self, versions: str) -> None:
+        """Write down the versions of Debian's packages that it was made with."""
+        self._record.write(debian=versions)
+
     def mesh(self) -> str:
         """Return what was installed to the end in it; empty for nothing."""
         record = self.record()

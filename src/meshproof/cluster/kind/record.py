@@ -24,6 +24,7 @@ class Record:
         mesh: The mesh that was installed to the end, as its installer names it; empty until then.
         nodes: The ids of its containers; none until kind is done.
         daemon: The identity of the Docker daemon that it is on.
+        debian: The versions of the Debian packages in its images.
     """
 
     image: str
@@ -31,6 +32,7 @@ class Record:
     mesh: str = ""
     nodes: tuple[str, ...] = ()
     daemon: str = ""
+    debian: str = ""
 
 
 class RecordFile:
@@ -73,10 +75,17 @@ def _understood(written: object) -> Record:
     Raises:
         ValueError: Something is missing, or not of its kind.
     """
-    match {"mesh": "", "nodes": [], "daemon": "", **written} if isinstance(written, dict) else None:
-        case {"image": str(image), "keep": bool(keep), "mesh": str(mesh), "nodes": list(nodes), "daemon": str(daemon)}:
+    match {"mesh": "", "nodes": [], "daemon": "", "debian": "", **written} if isinstance(written, dict) else None:
+        case {
+            "image": str(image),
+            "keep": bool(keep),
+            "mesh": str(mesh),
+            "nodes": list(nodes),
+            "daemon": str(daemon),
+            "debian": str(debian),
+        }:
             if all(isinstance(node, str) for node in nodes):
-                return Record(image, keep, mesh, tuple(nodes), daemon)
+                return Record(image, keep, mesh, tuple(nodes), daemon, debian)
     raise ValueError("it is no record")
 
 
