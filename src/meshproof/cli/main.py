@@ -76,7 +76,8 @@ def real(name: str) -> click.Command:
         command = getattr(import_module(f"meshproof.cli.{module}"), attribute)
     except ModuleNotFoundError as error:
         raise MachineError(
-            f"`meshproof {name}` needs {error.name}, which is not installed: run `pip install 'meshproof[cluster]'`."
+            f"`meshproof {name}` needs {error.name}, which is not installed: "
+            "install meshproof with its extra `cluster`."
         ) from error
     assert isinstance(command, click.Command)
     return command

@@ -59,6 +59,6 @@ def pytest_configure(config: pytest.Config) -> None:
             except ModuleNotFoundError as error:
                 raise pytest.UsageError(
                     f"{current_project().root} is a project of meshproof's, and its tests need {error.name}, "
-                    "which is not installed: `pip install 'meshproof[pytest]'`."
+                    "which is not installed: install meshproof with its extra `pytest`."
                 ) from error
             config.pluginmanager.register(module, part)

@@ -94,7 +94,9 @@ def test_a_command_without_its_packages(tmp_path: Path) -> None:
     """Where `meshproof` is installed alone, a command for clusters says in one line what to install."""
     (tmp_path / "kubernetes.py").write_text("raise ModuleNotFoundError('No module', name='kubernetes')\n")
     status, printed = command("status", cache=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT / 'src'}")
-    sentence = "`meshproof status` needs kubernetes, which is not installed: run `pip install 'meshproof[cluster]'`."
+    sentence = (
+        "`meshproof status` needs kubernetes, which is not installed: install meshproof with its extra `cluster`."
+    )
     assert (status, printed) == (11, f"meshproof: {sentence}")
 
 

@@ -40,7 +40,7 @@ def test_a_project_without_the_extra(package: str, tmp_path: Path) -> None:
     status, lines = outcome(tmp_path, *LOADED_BY_NAME, **alone)
     told = [line for line in lines if line]
     assert (status, len(told)) == (4, 1)
-    assert f"need {package}, which is not installed: `pip install 'meshproof[pytest]'`." in told[0]
+    assert f"need {package}, which is not installed: install meshproof with its extra `pytest`." in told[0]
 
 
 @pytest.mark.parametrize(
