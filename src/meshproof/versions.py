@@ -81,6 +81,8 @@ class Versions:
 def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
     """Complete what the user asks for with the defaults, for one (resolved) source of images.
 
+    The Envoy that a project names goes with the project's Istio only: another one that is asked for brings its own.
+
     Args:
         source: Where the images come from.
         asked: What is asked for.
@@ -103,7 +105,9 @@ def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
         return MeshVersions(one_of("istio", istio), one_of("envoy", envoy or own))
 
     project = current_project().versions if source is ImageSource.PACKAGES else {}
-    installed = mesh(asked.istio or project.get("istio") or _default_istio(source), asked.envoy or project.get("envoy"))
+    own_istio = project.get("istio") or _default_istio(source)
+    istio = asked.istio or own_istio
+    installed = mesh(istio, asked.envoy or (project.get("envoy") if istio == own_istio else None))
     tried = pairs(source)[installed.istio]
     kubernetes = asked.kubernetes or project.get("kubernetes") or _default_kubernetes(source, tried)
     return Versions(one_of("kubernetes", kubernetes), installed, tuple(mesh(istio, None) for istio in asked.also_istio))

@@ -10,6 +10,7 @@ import pytest
 from meshproof.catalogue import LOCKS, VERSIONS, current_catalogue, read
 from meshproof.errors import UnknownVersion, Unreadable
 from meshproof.images import golang
+from meshproof.project import Project
 from meshproof.versions import PART_OF_ISTIO, Asked, ImageSource, MeshVersions, Versions, choose, known_versions, pairs
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
@@ -95,6 +96,25 @@ def test_an_istio_from_packages_brings_its_envoy(istio: str) -> None:
     """Whoever names a release of Istio gets the Envoy that goes with it, and another one only if it is named."""
     assert choose(PACKAGES, Asked(istio)).mesh.envoy == current_catalogue().packages.istio[istio].envoy
     assert choose(PACKAGES, Asked(istio, envoy="1.36.4")).mesh.envoy == "1.36.4"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "envoy"),
+    [
+        pytest.param(Asked(), "1.40.0", id="the project's Istio"),
+        pytest.param(Asked("1.31.0"), "1.40.0", id="the same by an option"),
+        pytest.param(Asked("1.30"), "1.38.3", id="another Istio"),
+        pytest.param(Asked("1.30", envoy="1.36.4"), "1.36.4", id="another Istio and Envoy"),
+    ],
+)
+@pytest.mark.parametrize("own", ['istio = "1.31.0"\n', ""], ids=["its Istio", "the default Istio"])
+def test_the_envoy_of_a_project_goes_with_its_istio(
+    own: str, asked_for: Asked, envoy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another Istio is asked for, the Envoy that goes with that one is taken, and not the project's."""
+    (tmp_path / "pyproject.toml").write_text(f'[tool.meshproof]\n{own}envoy = "1.40.0"\n')
+    monkeypatch.setattr("meshproof.versions.current_project", lambda: Project.of(tmp_path))
+    assert choose(PACKAGES, asked_for).mesh.envoy == envoy
 
 
 def test_a_cluster_can_have_the_images_of_several_meshes() -> None:
