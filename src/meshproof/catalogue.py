@@ -8,20 +8,28 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from meshproof.errors import Unreadable
-from meshproof.input_files import Node
+from meshproof.input_files import Node, nearest
 
 VERSIONS = Path(__file__).parent / "images" / "versions.toml"
 """The file that comes with meshproof."""
 LOCKS = VERSIONS.parent / "sources" / "istio" / "locks"
 """The module files of the releases of Istio that can be built."""
+KUBERNETES_LOCKS = VERSIONS.parent / "sources" / "kubernetes" / "locks"
+"""The module files of the releases of Kubernetes that can be built."""
 _MIRROR = re.compile(r"https?://[^/\s]+")
+_RELEASE = re.compile(r"\d+\.\d+\.\d+")
+_BUILT_ISTIO = re.compile(r"\d+\.\d+(\.\d+)?")  # also the head of a branch
+_PULLED_ISTIO = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?")  # also a release candidate, or a build of one's own
+_SHA_256 = re.compile("[0-9a-f]{64}")
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_LOCKED_MODULE = re.compile(r"^\s*istio\.io/istio (\S+)", re.MULTILINE)
 _Value = TypeVar("_Value")
 
 
@@ -31,11 +39,13 @@ class BuiltIstio:
 
     Attributes:
         module: The version of the Go module ``istio.io/istio`` that has its commit.
+        after: The newest release that a commit of a branch comes after, such as ``1.30.3``; None for a release.
         envoy: The release of Envoy that goes with it.
         kubernetes: The releases of Kubernetes that it is tried on, oldest first.
     """
 
     module: str
+    after: str | None
     envoy: str
     kubernetes: tuple[str, ...]
 
@@ -55,14 +65,26 @@ class PulledIstio:
     istioctl: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Packages:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """What is to be said of the images of both sources.
+
+    Attributes:
+        hub: What the names of Istio's images begin with, and of all images that are built on this machine.
+        upstream_envoy: Whether the proxies lack the extensions of Istio's own build of Envoy.
+        own_cni: Whether the node image brings the network of pods, so that kind must not.
+    """
+
+    hub: str
+    upstream_envoy: bool
+    own_cni: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages(_Images):
     """What is built on this machine.
 
     Attributes:
-        hub: What the names of its images begin with.
-        upstream_envoy: Whether its proxies lack the extensions of Istio's own build of Envoy.
-        own_cni: Whether its node image brings the network of pods, so that kind must not.
         kubernetes: The releases of Kubernetes, oldest first.
         istio: The releases of Istio, oldest first.
         envoy: The SHA-256 of the wheel of each release of Envoy, oldest first.
@@ -70,9 +92,6 @@ class Packages:
         go_wheels: The SHA-256 of its wheels.
     """
 
-    hub: str
-    upstream_envoy: bool
-    own_cni: bool
     kubernetes: tuple[str, ...]
     istio: Mapping[str, BuiltIstio]
     envoy: Mapping[str, str]
@@ -84,14 +103,11 @@ class Packages:
         return [release for release in self.istio if (LOCKS / f"{release}.mod").exists()]
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(_Images):
     """What is pulled.
 
     Attributes:
-        hub: What the names of Istio's images begin with.
-        upstream_envoy: As in `Packages`.
-        own_cni: As in `Packages`.
         node: What the name of a node image begins with, before its release of Kubernetes.
         istioctl: The address of Istio's release archive.
         istio: The releases of Istio, oldest first.
@@ -99,9 +115,6 @@ class Registry:
         mirrors: What the node asks in place of a registry, such as ``http://10.0.0.5:5000``, by the registry's host.
     """
 
-    hub: str
-    upstream_envoy: bool
-    own_cni: bool
     node: str
     istioctl: str
     istio: Mapping[str, PulledIstio]
@@ -148,8 +161,22 @@ def current_catalogue() -> Catalogue:
     return read(Path(os.environ.get("MESHPROOF_VERSIONS") or VERSIONS).absolute())
 
 
+@cache
+def complete_catalogue() -> Catalogue:
+    """Return what there is to choose from, once it is known to be complete.
+
+    Raises:
+        Unreadable: As for `current_catalogue`, or what `make lock` or `make pin` writes is not there, or is of
+            something else.
+    """
+    check_complete(current_catalogue())
+    return current_catalogue()
+
+
 def read(file: Path) -> Catalogue:
     """Read a file of that form.
+
+    What `make pin` and `make lock` write need not be there yet: they read the file as well.
 
     Raises:
         Unreadable: As for `current_catalogue`.
@@ -158,17 +185,19 @@ def read(file: Path) -> Catalogue:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Unreadable(f"{file}: {error.strerror}.") from error
-    except ValueError as error:  # TOML or UTF-8
+    except (ValueError, RecursionError) as error:  # TOML or UTF-8; tables within tables without end
         raise Unreadable(f"{file}: this is not TOML: {error}.") from error
     top = _all_of(Node(file, "", content), "istio", "kubernetes", "packages", "registry", "applications")
-    return Catalogue(
-        file,
-        top["istio"].text(),
-        top["kubernetes"].text(),
-        _packages(top["packages"]),
-        _registry(top["registry"]),
-        _table(top["applications"], Node.text),
+    catalogue = Catalogue(
+        file=file,
+        istio=top["istio"].text(),
+        kubernetes=top["kubernetes"].text(),
+        packages=_packages(top["packages"]),
+        registry=_registry(top["registry"]),
+        applications=_table(top["applications"], Node.text),
     )
+    _check(catalogue)
+    return catalogue
 
 
 def _packages(node: Node) -> Packages:
@@ -176,34 +205,39 @@ def _packages(node: Node) -> Packages:
     fields = _all_of(node, *names)
     go = _all_of(fields["go"], "version", "wheels")
     return Packages(
-        fields["hub"].text(),
-        fields["upstream_envoy"].flag(),
-        fields["own_cni"].flag(),
-        _texts(fields["kubernetes"]),
-        _table(fields["istio"], _built),
-        _table(fields["envoy"], Node.text),
-        go["version"].text(),
-        _texts(go["wheels"]),
+        hub=fields["hub"].text(),
+        upstream_envoy=fields["upstream_envoy"].flag(),
+        own_cni=fields["own_cni"].flag(),
+        kubernetes=_list(fields["kubernetes"], _release),
+        istio=_by_release(fields["istio"], _built, _BUILT_ISTIO),
+        envoy=_by_release(fields["envoy"], _sha_256, _RELEASE),
+        go=_release(go["version"]),
+        go_wheels=_list(go["wheels"], _sha_256),
     )
 
 
 def _built(node: Node) -> BuiltIstio:
-    fields = _all_of(node, "module", "envoy", "kubernetes")
-    return BuiltIstio(fields["module"].text(), fields["envoy"].text(), _texts(fields["kubernetes"]))
+    fields = _all_of(node, "module", "envoy", "kubernetes", besides=("after",))
+    return BuiltIstio(
+        module=fields["module"].text(),
+        after=_release(fields["after"]) if "after" in fields else None,
+        envoy=fields["envoy"].text(),
+        kubernetes=_list(fields["kubernetes"], _release),
+    )
 
 
 def _registry(node: Node) -> Registry:
     names = ("hub", "upstream_envoy", "own_cni", "node", "istioctl", "istio", "images")
     fields = _all_of(node, *names, besides=("mirrors",))
     return Registry(
-        fields["hub"].text(),
-        fields["upstream_envoy"].flag(),
-        fields["own_cni"].flag(),
-        fields["node"].text(),
-        fields["istioctl"].text(),
-        _table(fields["istio"], _pulled),
-        _table(fields["images"], Node.text),
-        _table(fields["mirrors"], _mirror) if "mirrors" in fields else {},
+        hub=fields["hub"].text(),
+        upstream_envoy=fields["upstream_envoy"].flag(),
+        own_cni=fields["own_cni"].flag(),
+        node=fields["node"].text(),
+        istioctl=fields["istioctl"].text(),
+        istio=_by_release(fields["istio"], _pulled, _PULLED_ISTIO),
+        images=_table(fields["images"], Node.text),
+        mirrors=_table(fields["mirrors"], _mirror) if "mirrors" in fields else {},
     )
 
 
@@ -214,12 +248,87 @@ def _pulled(node: Node) -> PulledIstio:
     if pinned and len(pinned) < len(images):
         raise node.wrong(f"pins {' and '.join(pinned)} alone: `pilot` and `proxyv2` are pinned together")
     istioctl = _table(fields["istioctl"], Node.text) if "istioctl" in fields else {}
-    return PulledIstio(_texts(fields["kubernetes"]), pinned, istioctl)
+    return PulledIstio(_list(fields["kubernetes"], _release), pinned, istioctl)
+
+
+def _check(catalogue: Catalogue) -> None:
+    """Compare the tables: what one names is in the other.
+
+    Raises:
+        Unreadable: The first that is not.
+    """
+    packages, registry = catalogue.packages, catalogue.registry
+
+    def among(where: str, name: str, known: Collection[str], table: str) -> None:
+        if name not in known:
+            raise Node(catalogue.file, where, name).wrong(
+                f"names {name}, which is not in {table}; {nearest(name, known)}"
+            )
+
+    among("istio", catalogue.istio, packages.istio.keys(), "packages.istio")
+    among("kubernetes", catalogue.kubernetes, packages.kubernetes, "packages.kubernetes")
+    for istio, built in packages.istio.items():
+        where = f"packages.istio.{istio}"
+        among(f"{where}.envoy", built.envoy, packages.envoy.keys(), "packages.envoy")
+        for kubernetes in built.kubernetes:
+            among(f"{where}.kubernetes", kubernetes, packages.kubernetes, "packages.kubernetes")
+        if built.after and not built.after.startswith(f"{istio}."):
+            raise Node(catalogue.file, f"{where}.after", built.after).is_not(f"a release of the branch {istio}")
+    for istio, pulled in registry.istio.items():
+        for kubernetes in pulled.kubernetes:
+            images = f"registry.images (as {registry.node}{kubernetes})"
+            among(f"registry.istio.{istio}.kubernetes", kubernetes, registry.kubernetes(), images)
+    for role, image in catalogue.applications.items():
+        among(f"applications.{role}", image, registry.images.keys(), "registry.images")
+
+
+def check_complete(catalogue: Catalogue) -> None:
+    """Look at what `make lock` and `make pin` write: the lock file of each release, and the digest of each image.
+
+    Raises:
+        Unreadable: The first that is not there, or can't be one.
+    """
+
+    def at(where: str, value: str) -> Node:
+        return Node(catalogue.file, where, value)
+
+    digests = {f"registry.images.{name}": digest for name, digest in catalogue.registry.images.items()}
+    for istio, pulled in catalogue.registry.istio.items():
+        digests |= {f"registry.istio.{istio}.{name}": digest for name, digest in pulled.images.items()}
+        for architecture, digest in pulled.istioctl.items():
+            _sha_256(at(f"registry.istio.{istio}.istioctl.{architecture}", digest))
+    for where, digest in digests.items():
+        _of_form(at(where, digest), _DIGEST, "`sha256:` and 64 hexadecimal digits, as `make pin` writes them")
+    packages = catalogue.packages
+    locks = [("packages.kubernetes", release, KUBERNETES_LOCKS) for release in packages.kubernetes]
+    locks += [("istio", catalogue.istio, LOCKS), *(("packages.istio", release, LOCKS) for release in packages.locked())]
+    for where, release, directory in locks:
+        if not (directory / f"{release}.mod").exists():
+            raise at(where, release).wrong(f"names {release}, which has no lock file in {directory}: see `make lock`")
+    for istio in packages.locked():
+        module, lock = packages.istio[istio].module, LOCKS / f"{istio}.mod"
+        if (locked := _LOCKED_MODULE.findall(lock.read_text(encoding="utf-8"))) != [module]:
+            raise at(f"packages.istio.{istio}.module", module).wrong(
+                f"is {module}, and the lock file {lock} is of {' and '.join(locked) or 'none'}: "
+                f"`make lock LOCK={istio}` writes it anew"
+            )
 
 
 def _mirror(node: Node) -> str:
-    if not _MIRROR.fullmatch(node.text()):
-        raise node.is_not("the address of a registry, such as http://10.0.0.5:5000, without a path")
+    return _of_form(node, _MIRROR, "the address of a registry, such as http://10.0.0.5:5000, without a path")
+
+
+def _release(node: Node) -> str:
+    return _of_form(node, _RELEASE, "a release, such as 1.34.4")
+
+
+def _sha_256(node: Node) -> str:
+    return _of_form(node, _SHA_256, "a SHA-256, which is 64 hexadecimal digits")
+
+
+def _of_form(node: Node, form: re.Pattern[str], what: str) -> str:
+    if not form.fullmatch(node.text()):
+        raise node.is_not(what)
     return node.text()
 
 
@@ -236,5 +345,18 @@ def _table(node: Node, value: Callable[[Node], _Value]) -> dict[str, _Value]:
     return {name: value(field) for name, field in node.fields().items()}
 
 
-def _texts(node: Node) -> tuple[str, ...]:
-    return tuple(item.text() for item in node.items())
+def _by_release(node: Node, value: Callable[[Node], _Value], form: re.Pattern[str]) -> dict[str, _Value]:
+    """Return what is in a mapping whose keys are releases of that form, one at least."""
+    table = _table(node, value)
+    for name in table:
+        if not form.fullmatch(name):
+            raise node.wrong(f"has {name!r}, which is no release such as 1.31.1")
+    if not table:
+        raise node.wrong("is empty: it should have one release at least")
+    return table
+
+
+def _list(node: Node, item: Callable[[Node], str]) -> tuple[str, ...]:
+    if not node.items():
+        raise node.wrong("is empty: it should have one item at least")
+    return tuple(item(each) for each in node.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from meshproof.catalogue import current_catalogue
+from meshproof.catalogue import complete_catalogue
 from meshproof.errors import UnknownVersion
 from meshproof.project import current_project
 
@@ -24,7 +24,7 @@ class ImageSource(Enum):
 _FROM = {ImageSource.PACKAGES: "packages", ImageSource.REGISTRY: "a registry"}
 _NEEDS = {
     ImageSource.PACKAGES: "builds them on this machine",
-    ImageSource.REGISTRY: "needs a Docker daemon of yours, and Docker Hub in reach",
+    ImageSource.REGISTRY: "needs a Docker daemon of yours, and a registry in reach",
 }
 
 
@@ -90,6 +90,7 @@ def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
 
     Raises:
         UnknownVersion: With the list of the known ones.
+        Unreadable: The file that they are in is not as it should be.
     """
     known = known_versions(source)
 
@@ -101,7 +102,7 @@ def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
     def mesh(istio: str, envoy: str | None) -> MeshVersions:
         own = PART_OF_ISTIO
         if source is ImageSource.PACKAGES:
-            own = current_catalogue().packages.istio[one_of("istio", istio)].envoy
+            own = complete_catalogue().packages.istio[one_of("istio", istio)].envoy
         return MeshVersions(one_of("istio", istio), one_of("envoy", envoy or own))
 
     project = current_project().versions if source is ImageSource.PACKAGES else {}
@@ -114,28 +115,28 @@ def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
 
 
 def _default_istio(source: ImageSource) -> str:
-    return current_catalogue().istio if source is ImageSource.PACKAGES else list(current_catalogue().registry.istio)[-1]
+    catalogue = complete_catalogue()
+    return catalogue.istio if source is ImageSource.PACKAGES else list(catalogue.registry.istio)[-1]
 
 
 def _default_kubernetes(source: ImageSource, tried: tuple[str, ...]) -> str:
-    default = current_catalogue().kubernetes
+    default = complete_catalogue().kubernetes
     return default if source is ImageSource.PACKAGES and default in tried else tried[-1]
 
 
 def known_versions(source: ImageSource) -> dict[str, list[str]]:
     """Return the versions that can be asked for, by component, oldest first."""
     if source is ImageSource.PACKAGES:
-        packages = current_catalogue().packages
+        packages = complete_catalogue().packages
         return {"istio": packages.locked(), "kubernetes": list(packages.kubernetes), "envoy": list(packages.envoy)}
-    registry = current_catalogue().registry
+    registry = complete_catalogue().registry
     return {"istio": list(registry.istio), "kubernetes": registry.kubernetes(), "envoy": [PART_OF_ISTIO]}
 
 
 def pairs(source: ImageSource) -> dict[str, tuple[str, ...]]:
     """Return the releases of Istio that can be asked for, each with those of Kubernetes that it is tried on."""
-    releases = (
-        current_catalogue().packages.istio if source is ImageSource.PACKAGES else current_catalogue().registry.istio
-    )
+    catalogue = complete_catalogue()
+    releases = catalogue.packages.istio if source is ImageSource.PACKAGES else catalogue.registry.istio
     return {istio: releases[istio].kubernetes for istio in known_versions(source)["istio"]}
 
 
@@ -144,11 +145,11 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     other = ImageSource.REGISTRY if source is ImageSource.PACKAGES else ImageSource.PACKAGES
     here, there = known_versions(source)[component], known_versions(other)[component]
     why = f" (images=auto chose that: {because})" if because else ""
-    choice = f"choose from {', '.join(here)} (see [{source.value}] of {current_catalogue().file})"
+    choice = f"choose from {', '.join(here)} (see [{source.value}] of {complete_catalogue().file})"
     if here == [PART_OF_ISTIO]:
         choice = f"it is {PART_OF_ISTIO}, so leave it away"
     hint = ""
-    if component == "istio" and source is ImageSource.PACKAGES and version in current_catalogue().packages.istio:
+    if component == "istio" and source is ImageSource.PACKAGES and version in complete_catalogue().packages.istio:
         hint = " It has no lock file yet: `make lock` writes one where the Go module proxy serves its module."
     elif meant := _meant(version, here):
         hint = f" Did you mean {meant}?"

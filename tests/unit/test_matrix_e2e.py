@@ -26,8 +26,8 @@ from tests.support.programs import PATIENCE, line_of, python
 COMMAND = ["-m", "tools.matrix_e2e", "--images=packages"]
 ROW, OTHER = "tests/e2e/gateway/test_a.py::test_it[x|y]", "tests/e2e/gateway/test_a.py::test_old"
 RELEASES = """[packages.istio]
-"1.30" = { module = "v0", envoy = "1.38.3", kubernetes = ["1.33.13", "1.34.4"] }
-"1.31.0" = { module = "v0", envoy = "1.39.3", kubernetes = ["1.33.13"] }
+"1.30" = { module = "v0.0.0-20260826214018-9739e10eb9d7", envoy = "1.38.3", kubernetes = ["1.33.13", "1.34.4"] }
+"1.31.0" = { module = "v0.0.0-20260827124520-eed52ebb66ad", envoy = "1.39.3", kubernetes = ["1.33.13"] }
 "9.9.9" = { module = "v0", envoy = "1.39.3", kubernetes = ["1.34.4"] }
 """
 PYTEST = """#!/bin/sh

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.catalogue import LOCKS, VERSIONS, current_catalogue, read
+from meshproof.catalogue import KUBERNETES_LOCKS, LOCKS, VERSIONS, check_complete, current_catalogue, read
 from meshproof.errors import UnknownVersion, Unreadable
-from meshproof.images import golang
 from meshproof.project import Project
 from meshproof.versions import PART_OF_ISTIO, Asked, ImageSource, MeshVersions, Versions, choose, known_versions, pairs
 
 PACKAGES, REGISTRY = ImageSource.PACKAGES, ImageSource.REGISTRY
 SOURCES = pytest.mark.parametrize("source", [PACKAGES, REGISTRY], ids=lambda source: source.value)
 COMPONENTS = pytest.mark.parametrize("component", ["istio", "kubernetes", "envoy"])
-KUBERNETES_LOCKS = golang.SOURCES / "kubernetes" / "locks"
-SHA_256 = re.compile("[0-9a-f]{64}")
 
 
 def asked(component: str, version: str) -> Asked:
@@ -47,7 +44,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
             PACKAGES,
             "istio",
             "1.30.3",
-            "With images=registry there is 1.30.3; that needs a Docker daemon of yours, and Docker Hub in reach.",
+            "With images=registry there is 1.30.3; that needs a Docker daemon of yours, and a registry in reach.",
             id="only a registry has it",
         ),
         pytest.param(
@@ -154,28 +151,6 @@ def test_the_newest_version_is_the_last_one(component: str) -> None:
             assert versions == sorted(set(versions))
 
 
-@SOURCES
-def test_every_istio_is_tried_on_kubernetes_that_there_is(source: ImageSource) -> None:
-    """No pair of the matrix names a release of Kubernetes that can't be asked for."""
-    for versions in pairs(source).values():
-        assert versions
-        assert set(versions) <= set(known_versions(source)["kubernetes"])
-
-
-def test_every_image_of_the_registry_is_pinned() -> None:
-    """Images of the node and of applications are pulled by their digest, never by their name alone."""
-    digests = current_catalogue().registry.images
-    assert set(current_catalogue().applications.values()) <= digests.keys()
-    assert [name for name, digest in digests.items() if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest)] == []
-
-
-def test_every_wheel_is_known_by_its_hash() -> None:
-    """What PyPI has for us is taken as it was when it was chosen; an Istio's Envoy is one of them."""
-    packages = current_catalogue().packages
-    assert all(map(SHA_256.fullmatch, (*packages.envoy.values(), *packages.go_wheels)))
-    assert {release.envoy for release in packages.istio.values()} <= packages.envoy.keys()
-
-
 def test_every_kubernetes_of_the_packages_is_locked() -> None:
     """Each version that can be built has its lock files, and there are no others."""
     expected = {f"{version}{end}" for version in current_catalogue().packages.kubernetes for end in (".mod", ".sum")}
@@ -200,9 +175,9 @@ def test_the_locks_of_istio_are_of_known_releases() -> None:
 
 @pytest.mark.parametrize("release", current_catalogue().packages.locked())
 def test_a_lock_of_istio_is_of_its_commit(release: str) -> None:
-    """The lock file of a release locks the commit that the catalogue names."""
+    """The hashes of a release are those of the commit that the catalogue names, as its lock file is."""
+    check_complete(current_catalogue())
     module = current_catalogue().packages.istio[release].module
-    assert f"\tistio.io/istio {module} // indirect\n" in (LOCKS / f"{release}.mod").read_text()
     assert f"istio.io/istio {module} h1:" in (LOCKS / f"{release}.sum").read_text()
 
 
@@ -225,6 +200,9 @@ def test_another_file_can_be_read(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text(VERSIONS.read_text().replace('hub = "docker.io/istio"', 'hub = "127.0.0.1:5000/istio"'))
     assert read(other).registry.hub == "127.0.0.1:5000/istio"
+
+
+RELEASES_PULLED = VERSIONS.read_text()[VERSIONS.read_text().index("[registry.istio.") :].partition("# Public images")[0]
 
 
 @pytest.mark.parametrize(
@@ -250,12 +228,149 @@ def test_another_file_can_be_read(tmp_path: Path) -> None:
             r"registry\.istio\.1\.31\.1 pins pilot alone: `pilot` and `proxyv2` are pinned together",
             id="half a pin",
         ),
+        pytest.param(
+            'kubernetes = ["1.33.13", "1.34.4", "1.35.4"]',
+            "kubernetes = []",
+            r"packages\.kubernetes is empty: it should have one item",
+            id="no Kubernetes",
+        ),
+        pytest.param(
+            '[registry.istio."1.28.6"]\nkubernetes = ["1.34.11"]',
+            '[registry.istio."1.28.6"]\nkubernetes = []',
+            r"registry\.istio\.1\.28\.6\.kubernetes is empty",
+            id="tried on no Kubernetes",
+        ),
+        pytest.param(
+            RELEASES_PULLED,
+            "[registry.istio]\n\n",
+            r"registry\.istio is empty: it should have one release",
+            id="no Istio",
+        ),
+        pytest.param(
+            '["1.33.13", "1.34.4", "1.35.4"]',
+            '["1.34"]',
+            r"packages\.kubernetes should be a release, such as 1\.34\.4, and is '1\.34'",
+            id="no release of Kubernetes",
+        ),
+        pytest.param(
+            '"1.31.0" = {',
+            '"../../1.31.0" = {',
+            r"packages\.istio has '\.\./\.\./1\.31\.0', which is no release such as 1\.31\.1",
+            id="no release of Istio",
+        ),
+        pytest.param(
+            '"1.36.4" = "', '"1.36" = "', r"packages\.envoy has '1\.36', which is no release", id="no release of Envoy"
+        ),
+        pytest.param(
+            '"1.36.4" = "86', '"1.36.4" = "', r"packages\.envoy\.1\.36\.4 should be a SHA-256", id="no hash of a wheel"
+        ),
+        pytest.param(
+            '  "5655', '  "sha256:5655', r"packages\.go\.wheels should be a SHA-256, .* and is 'sha", id="no hash of Go"
+        ),
+        pytest.param(
+            '\nistio = "1.31.0"',
+            '\nistio = "1.31.2"',
+            r"istio names 1\.31\.2, which is not in packages\.istio; the nearest is '1\.31\.1'",
+            id="the default Istio",
+        ),
+        pytest.param(
+            '\nkubernetes = "1.34.4"',
+            '\nkubernetes = "1.34.5"',
+            r"kubernetes names 1\.34\.5, which is not in packages\.kubernetes; the nearest is",
+            id="the default Kubernetes",
+        ),
+        pytest.param(
+            'envoy = "1.38.3"',
+            'envoy = "1.38.0"',
+            r"packages\.istio\.1\.30\.envoy names 1\.38\.0, which is not in packages\.envoy",
+            id="an Envoy without a wheel",
+        ),
+        pytest.param(
+            'envoy = "1.38.3", kubernetes = ["1.33.13"',
+            'envoy = "1.38.3", kubernetes = ["1.33.12"',
+            r"packages\.istio\.1\.30\.kubernetes names 1\.33\.12, which is not in packages\.kubernetes",
+            id="a Kubernetes that is not built",
+        ),
+        pytest.param(
+            '["1.35.8", "1.36.4"]',
+            '["1.35.8", "1.36.5"]',
+            r"registry\.istio\.1\.30\.3\.kubernetes names 1\.36\.5, which is not in registry\.images "
+            r"\(as docker\.io/kindest/node:v1\.36\.5\)",
+            id="a Kubernetes without a node image",
+        ),
+        pytest.param(
+            'after = "1.30.3"',
+            'after = "1.29.3"',
+            r"packages\.istio\.1\.30\.after should be a release of the branch 1\.30, and is '1\.29\.3'",
+            id="after a release of another branch",
+        ),
+        pytest.param(
+            'curl = "docker.io/curlimages/curl:8.11.1"',
+            'curl = "docker.io/curlimages/curl:8.11.2"',
+            r"applications\.curl names docker\.io/curlimages/curl:8\.11\.2, which is not in registry\.images",
+            id="an image without a digest",
+        ),
+        pytest.param("[applications]", f"deep = {'[' * 5000}", "this is not TOML: ", id="tables without end"),
     ],
 )
 def test_a_file_that_can_not_be_understood_is_told(before: str, after: str, message: str, tmp_path: Path) -> None:
     """A mistake in the file is a sentence that names the file and the place."""
     other = tmp_path / "other.toml"
+    assert before in VERSIONS.read_text()
     other.write_text(VERSIONS.read_text().replace(before, after, 1))
     with pytest.raises(Unreadable, match=message) as refusal:
         read(other)
+    assert str(other) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        pytest.param(
+            'kubernetes = ["1.33.13", ',
+            'kubernetes = ["1.33.12", "1.33.13", ',
+            r"packages\.kubernetes names 1\.33\.12, which has no lock file in \S+/kubernetes/locks: see `make lock`",
+            id="Kubernetes without a lock",
+        ),
+        pytest.param(
+            '\nistio = "1.31.0"',
+            '\nistio = "1.31.1"',
+            r"istio names 1\.31\.1, which has no lock file in \S+/istio/locks",
+            id="the default Istio without a lock",
+        ),
+        pytest.param(
+            '"1.31.0" = { module = "v0.0.0-20260827124520-eed52ebb66ad"',
+            '"1.31.0" = { module = "v0.0.0-20260916195427-190ae921b848"',
+            r"packages\.istio\.1\.31\.0\.module is v0\.0\.0-20260916195427-190ae921b848, and the lock file \S+ is of "
+            r"v0\.0\.0-20260827124520-eed52ebb66ad: `make lock LOCK=1\.31\.0`",
+            id="another module than is locked",
+        ),
+        pytest.param(
+            '"sha256:44',
+            '"sha256:',
+            r"registry\.images\.\S+v1\.34\.11 should be `sha256:` and 64 hexadecimal",
+            id="image",
+        ),
+        pytest.param(
+            '[registry.istio."1.31.1"]\n',
+            '[registry.istio."1.31.1"]\npilot = "latest"\nproxyv2 = "latest"\n',
+            r"registry\.istio\.1\.31\.1\.pilot should be `sha256:` and .*, and is 'latest'",
+            id="Istio's image",
+        ),
+        pytest.param(
+            '[registry.istio."1.31.1"]\n',
+            '[registry.istio."1.31.1"]\nistioctl.amd64 = "3"\n',
+            r"registry\.istio\.1\.31\.1\.istioctl\.amd64 should be a SHA-256, .*, and is '3'",
+            id="istioctl",
+        ),
+    ],
+)
+def test_what_make_lock_and_make_pin_write_is_looked_at(before: str, after: str, message: str, tmp_path: Path) -> None:
+    """They can read the file without it; nothing is built or pulled of such a file."""
+    other = tmp_path / "other.toml"
+    assert before in VERSIONS.read_text()
+    other.write_text(VERSIONS.read_text().replace(before, after, 1))
+    catalogue = read(other)
+    with pytest.raises(Unreadable, match=message) as refusal:
+        check_complete(catalogue)
     assert str(other) in str(refusal.value)
