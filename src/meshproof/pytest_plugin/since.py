@@ -10,11 +10,11 @@ import re
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from math import inf
 from typing import Any, Generic, Literal, TypeVar
 
 import pytest
 
+from meshproof.catalogue import current_catalogue
 from meshproof.errors import ClusterError
 from meshproof.pytest_plugin.promises import INSTEAD, VERSIONS, Instead
 from meshproof.pytest_plugin.scenarios import in_one_sentence, is_row
@@ -55,29 +55,36 @@ class Since(Generic[Value]):
         return str(self.now)
 
 
-def reached(running: str, release: str) -> bool:
+def reached(running: str, release: str, *, after: str | None = None) -> bool:
     """Return whether a version that runs has what is there since a release.
 
-    Versions are compared as numbers. A version of two numbers, such as Istio's ``1.30``, is the head of a branch: newer
-    than each release of that branch, and older than 1.31.0.
+    Versions are compared as numbers. A version of two numbers, such as Istio's ``1.30``, is some commit of that branch:
+    older than 1.31.0, and of the branch's releases it has what those have that it is known to come after.
 
     Args:
         running: The version, as the mesh tells it.
         release: A release: two or three numbers.
+        after: The newest release that a commit of a branch comes after, such as ``1.30.3``.
 
     Raises:
-        ValueError: It can't be told: the version is no number, or it has a suffix (``1.39.0-dev``), and the numbers
-            before that are those of the release. It may be from before that release, or changed after it.
+        ValueError: It can't be told: the version is no number; or it has two numbers or a suffix (``1.39.0-dev``), its
+            numbers are those of the release, and it is not known to come after it.
     """
     version = _VERSION.fullmatch(running)
     if not version:
         raise ValueError(running)
     *numbers, suffix = version.groups()
-    runs = [float(number) for number in numbers if number]
-    since = [float(number) for number in (*release.split("."), "0")][:3]
-    if suffix and since[: len(runs)] == runs:
+    runs = [int(number) for number in numbers if number]
+    since = _numbers(release)
+    if since[: len(runs)] == runs and (suffix or runs != since):
+        if after and since <= _numbers(after):
+            return True
         raise ValueError(running)
-    return [*runs, inf][:3] >= since
+    return runs >= since
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in (*release.split("."), "0")][:3]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -140,8 +147,9 @@ def _holds(since: Since[Any], config: pytest.Config) -> bool:
         ClusterError: It can't be told by the version of the mesh.
     """
     running = _running(since, config)
+    built = current_catalogue().packages.istio.get(running) if since.component == "istio" else None
     try:
-        return reached(running, since.release)
+        return reached(running, since.release, after=built.after if built else None)
     except ValueError:
         raise ClusterError(
             f"The version of the mesh's {since.component.capitalize()} is {running!r}: whether it has what holds since "

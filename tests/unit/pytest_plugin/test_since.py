@@ -59,9 +59,8 @@ def instead(pytester: pytest.Pytester) -> list[dict[str, str]]:
         ("1.9.0", "1.30", False),
         ("1.30.10", "1.30.9", True),
         ("2.0.0", "1.31.1", True),
-        # The head of a branch is newer than its releases, and older than the next branch.
-        ("1.30", "1.30", True),
-        ("1.30", "1.30.3", True),
+        # A commit of a branch is newer than the branches before it, and older than the next one.
+        ("1.30", "1.29.9", True),
         ("1.30", "1.31", False),
         # What is on the way to a release has what the one before had.
         ("1.39.1-dev", "1.39", True),
@@ -70,13 +69,28 @@ def instead(pytester: pytest.Pytester) -> list[dict[str, str]]:
     ],
 )
 def test_versions_are_compared_as_numbers(running: str, release: str, *, there: bool) -> None:
-    """1.9 is older than 1.30, and 1.30, the head of a branch, newer than 1.30.3."""
+    """1.9 is older than 1.30, and a commit of the branch 1.30 older than 1.31.0."""
     assert reached(running, release) is there
+
+
+@pytest.mark.parametrize(("release", "there"), [("1.30", True), ("1.30.3", True), ("1.29.9", True), ("1.31", False)])
+def test_a_commit_of_a_branch_has_what_the_release_before_it_has(release: str, *, there: bool) -> None:
+    """It comes after 1.30.3; nobody has said whether it has what came into 1.30.4."""
+    assert reached("1.30", release, after="1.30.3") is there
+    with pytest.raises(ValueError, match=r"1\.30"):
+        reached("1.30", "1.30.4", after="1.30.3")
 
 
 @pytest.mark.parametrize(
     ("running", "release"),
-    [("unknown", "1.31"), ("latest", "1.31"), ("1.39.0-dev", "1.39"), ("1.31-alpha.0a1b", "1.31.1")],
+    [
+        ("unknown", "1.31"),
+        ("latest", "1.31"),
+        ("1.39.0-dev", "1.39"),
+        ("1.31-alpha.0a1b", "1.31.1"),
+        ("1.30", "1.30"),
+        ("1.30", "1.30.3"),
+    ],
 )
 def test_what_can_not_be_told_is_not_guessed(running: str, release: str) -> None:
     """A version that is no number, or on its way to the release that is asked for, is neither older nor newer."""
@@ -184,7 +198,7 @@ def test_row(row, scenario): assert row == "%s"
     ("istio", "expected", "since"),
     [
         ("1.31.0", "c", []),
-        ("1.30", "b", ["Istio 1.31"]),
+        ("1.30", "b", ["Istio 1.31"]),  # which is known to come after 1.30.3
         ("1.30.3", "b", ["Istio 1.31"]),
         ("1.29.2", "a", ["Istio 1.30.3"]),
     ],
