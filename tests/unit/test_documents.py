@@ -56,6 +56,15 @@ def test_the_scenario_of_contributing_is_whole(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), re.findall(r"in `(\w+\.py)`[^`]*:\n\n```text\n(.*?)^```$", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+)
+def test_a_text_that_is_said_to_be_in_a_module_is_there(name: str, text: str) -> None:
+    """What CONTRIBUTING shows as an example is what a reader finds there."""
+    (module,) = (ROOT / "tests" / "e2e").rglob(name)
+    assert text in module.read_text()
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_link_leads_somewhere(name: str) -> None:
     """What a document names beside itself is there."""
