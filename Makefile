@@ -16,7 +16,7 @@ VERBOSE ?=
 SEED ?= 1
 COUNT ?= 300
 
-# The release of Istio whose lock files to write, and no others: `make lock LOCK=1.31.0`.
+# The releases of Istio whose lock files to write, and nothing else: `make lock LOCK="1.30 1.31.0"`.
 LOCK ?=
 
 VENV := .venv
@@ -118,7 +118,7 @@ summary: $(READY) ## Print the result of the last `make e2e` or `make matrix-e2e
 	@$(BIN)/python tools/summary.py
 
 .PHONY: lock
-lock: $(READY) ## Write the lock files anew; LOCK=1.31.0 only those of that release of Istio
+lock: $(READY) ## Write the lock files anew; LOCK=1.31.0 only those of that release of Istio, or of several
 	@$(BIN)/python -m tools.lock $(LOCK)
 
 .PHONY: pin

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from meshproof.catalogue import LOCKS
-from meshproof.errors import CommandFailed
+from meshproof import catalogue
+from meshproof.errors import ExitCode, MeshproofError
 from meshproof.images import golang
-from meshproof.machine import process
 from meshproof.machine.console import console
-from meshproof.settings import TIMEOUTS, cache_directory
+from tools.go_modules import NotServed, run_go, written_whole
 
 _ISTIO = "istio.io/istio"
+_NUMBERED_AS_ISTIO = "istio.io/"
 _HEAD = """\
-// Istio {release}, as Istio builds it; written by `make lock`.
+// Istio {release}, as Istio builds it{but}; written by `make lock`.
 {remarks}module meshproof/images/istio
 
 go {go}
@@ -33,29 +33,36 @@ tool (
 
 """
 _REQUIRED = re.compile(r"^\t?(?:require )?(\S+\.\S+/\S+) (v\S+)", re.MULTILINE)
-REFUSED = re.compile(r"(?:^|\s)(\S+\.\S+/\S+?)@(v[^:\s]+): (?:reading|verifying|invalid)")
 _PSEUDO = re.compile(r"v(\d+)\.(\d+)\.(\d+)-(?:(?:(.+)\.)?0\.)?(?P<time>\d{14})-[0-9a-f]{12}")
-_TRIES = 20  # modules that are not served, one after the other
+_MOST = 20  # modules that something else may stand for: beyond it the lock is of another program
 
 
 @dataclass(frozen=True, slots=True)
-class Unserved:
-    """A module that the proxy does not serve in the version that Istio names, and the one that is taken."""
+class Substitute:
+    """A module that the proxy does not serve in the version that is asked for, and the version that is taken."""
 
     module: str
     wanted: str
     taken: str
+    same_commit: bool
 
     def __str__(self) -> str:
-        return f"{self.module} {self.wanted} is not served: {self.taken} is the nearest that is."
+        what = "the same commit" if self.same_commit else "the nearest that is"
+        return f"{self.module} {self.wanted} is not served: {self.taken} is {what}."
 
 
-class NotServed(Exception):
-    """The proxy does not serve what there is no other version for; its message says what."""
+class ReleaseNotServed(NotServed):
+    """The proxy does not serve Istio's own module."""
+
+
+class TagMoved(MeshproofError):
+    """The tag of a release leads to another commit than that of the catalogue."""
+
+    exit_code = ExitCode.DEVIATES
 
 
 def lock_istio(release: str, module: str) -> None:
-    """Write the module files of one release.
+    """Write the module files of one release; those that are there stay where it fails.
 
     It requires everything that Istio's own go.mod lists, so that Go needs few other go.mod files.
 
@@ -64,43 +71,52 @@ def lock_istio(release: str, module: str) -> None:
         module: The version of Istio's Go module that has its commit.
 
     Raises:
-        NotServed: The proxy does not serve it.
+        TagMoved: The tag leads to another commit.
+        NotServed: The proxy does not serve the release, or a module that nothing can stand for, or too many.
+        MeshproofError: As for `run_go`.
     """
     served = _resolved(release)
     if served and served != module:
-        raise NotServed(f"the tag {release} leads to {served}, and versions.toml says {module}")
-    downloaded = _download(_ISTIO, module)
-    if "GoMod" not in downloaded:
-        raise NotServed(f"the Go module proxy does not serve {_ISTIO} {module}")
-    upstream = json.loads(_go("mod", "edit", "-json", downloaded["GoMod"]))
+        raise TagMoved(f"The tag {release} leads to {served}, and {catalogue.current_catalogue().file} says {module}.")
+    try:
+        _go("mod", "download", f"{_ISTIO}@{module}")
+    except NotServed as error:
+        raise ReleaseNotServed(f"The Go module proxy does not serve {_ISTIO} {module}.") from error
+    upstream = json.loads(_go("mod", "edit", "-json", _go("list", "-m", "-f={{.GoMod}}", f"{_ISTIO}@{module}").strip()))
     required = {each["Path"]: each["Version"] for each in upstream["Require"]}
-    unserved = {name: _nearest(name, version) for name, version in _without_a_file(required)}
-    for _ in range(_TRIES):
-        _write(release, module, upstream["Go"], required, unserved)
-        try:
-            _go("list", "-deps", "-mod=mod", f"-modfile={LOCKS / release}.mod", "-tags=vtprotobuf,disable_pgv", "tool")
-        except CommandFailed as error:
-            refused = {name: version for name, version in REFUSED.findall(error.tail) if name not in unserved}
-            if not refused:
-                raise
-            unserved |= {name: _nearest(name, version) for name, version in refused.items()}
-        else:
-            break
-    for each in unserved.values():
+    substitutes: dict[tuple[str, str], Substitute] = {}
+    refused = _without_a_file(required)
+    with written_whole(catalogue.LOCKS / f"{release}.mod") as file:
+        while True:
+            if len(substitutes) + len(refused) > _MOST:
+                raise NotServed(f"The Go module proxy does not serve more than {_MOST} of the modules that it needs.")
+            substitutes |= {item: _nearest(*item) for item in refused}
+            _write(file, release, upstream["Go"], {**required, _ISTIO: module}, substitutes)
+            try:
+                _go("list", "-deps", "-mod=mod", f"-modfile={file}", "-tags=vtprotobuf,disable_pgv", "tool")
+                break
+            except NotServed as error:
+                refused = list(dict.fromkeys(item for item in error.modules if item not in substitutes))
+                if not refused:
+                    raise
+    for each in substitutes.values():
         console.print(f"  {each}")
 
 
-def _write(release: str, module: str, go: str, required: dict[str, str], unserved: dict[str, Unserved]) -> None:
-    remarks = "".join(f"// {each}\n" for each in unserved.values())
-    taken = {name: unserved[name].taken if name in unserved else version for name, version in required.items()}
-    lines = [f"\t{name} {version} // indirect" for name, version in sorted({**taken, _ISTIO: module}.items())]
+def _write(
+    file: Path, release: str, go: str, required: dict[str, str], substitutes: dict[tuple[str, str], Substitute]
+) -> None:
+    remarks = "".join(f"// {each}\n" for each in substitutes.values())
+    differs = any(not each.same_commit for each in substitutes.values())
+    but = " but for these modules and what they need" if differs else ""
+    taken = {name: substitutes[name, wanted].taken if (name, wanted) in substitutes else wanted
+             for name, wanted in required.items()}  # fmt: skip
+    lines = [f"\t{name} {version} // indirect" for name, version in sorted(taken.items())]
     # Go reads the go.mod of the version that is named, even where a higher one wins: it is replaced, too.
-    replaced = [f"\t{each.module} {each.wanted} => {each.module} {each.taken}" for each in unserved.values()]
-    text = _HEAD.format(release=release, remarks=remarks, go=go) + "require (\n" + "\n".join(lines) + "\n)\n"
+    replaced = [f"\t{each.module} {each.wanted} => {each.module} {each.taken}" for each in substitutes.values()]
+    text = _HEAD.format(release=release, but=but, remarks=remarks, go=go) + "require (\n" + "\n".join(lines) + "\n)\n"
     if replaced:
         text += "\nreplace (\n" + "\n".join(replaced) + "\n)\n"
-    file = LOCKS / f"{release}.mod"
-    file.parent.mkdir(exist_ok=True)
     file.write_text(text)
     file.with_suffix(".sum").unlink(missing_ok=True)
 
@@ -109,49 +125,68 @@ def _resolved(release: str) -> str:
     """Return the version that a release's tag leads to; empty where the proxy does not know the tag."""
     try:
         return str(json.loads(_go("list", "-m", "-json", f"{_ISTIO}@{release}"))["Version"])
-    except CommandFailed:
-        console.print(f"  The Go module proxy does not know the tag {release}: the module of versions.toml is taken.")
+    except NotServed:
+        console.print(f"  The Go module proxy does not know the tag {release}: the module of the catalogue is taken.")
         return ""
 
 
 def _without_a_file(required: dict[str, str]) -> list[tuple[str, str]]:
     """Return the modules whose go.mod is not served in the version that is required."""
-
-    def is_served(item: tuple[str, str]) -> bool:
-        try:
-            _go("list", "-m", "-json", "@".join(item))
-        except CommandFailed:
-            return False
-        return True
-
     with ThreadPoolExecutor(8) as pool:
-        served = list(pool.map(is_served, required.items()))
+        served = list(pool.map(_is_served, required.items()))
     return [item for item, there in zip(required.items(), served, strict=True) if not there]
 
 
-def _nearest(module: str, wanted: str) -> Unserved:
-    """Find the tag of the same commit; or else the next version that is served, or the last one before.
+def _is_served(item: tuple[str, str]) -> bool:
+    try:
+        _go("list", "-m", "-json", "@".join(item))
+    except NotServed:
+        return False
+    return True
+
+
+def _nearest(module: str, wanted: str) -> Substitute:
+    """Find what stands for a version: the tag of the same commit, or else the next one, or the last one before.
+
+    Of Istio's own modules, which are numbered after its releases, those of the same minor release come before others.
 
     Raises:
-        NotServed: None is.
+        NotServed: None is served.
     """
-    candidates = sorted({*neighbours(wanted), *_listed(module), *_in_other_locks(module)} - {wanted}, key=order)
-    above = [version for version in candidates if order(version) > order(wanted)]
-    below = [version for version in reversed(candidates) if order(version) < order(wanted)]
+    candidates = {*neighbours(wanted), *_listed(module), *_in_other_locks(module)}
+    if is_istios := module.startswith(_NUMBERED_AS_ISTIO):
+        candidates.update(earlier_patches(wanted))
+    versions = sorted(candidates - {wanted}, key=order)
+    above = [version for version in versions if order(version) > order(wanted)]
+    below = [version for version in reversed(versions) if order(version) < order(wanted)]
     match = _PSEUDO.fullmatch(wanted)
     made = match and datetime.strptime(match["time"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    for version in sorted([*above, *below], key=lambda version: made is None or _made(module, version) != made):
-        if "Sum" in _download(module, version):
-            return Unserved(module, wanted, version)
-    raise NotServed(f"the Go module proxy serves no version of {module} that could stand for {wanted}")
+    same_commit = {version for version in versions if made and _made(module, version) == made}
+
+    def rank(version: str) -> tuple[bool, bool]:
+        return version not in same_commit, is_istios and order(version)[:2] != order(wanted)[:2]
+
+    for version in sorted([*above, *below], key=rank):
+        try:
+            _go("mod", "download", f"{module}@{version}")
+        except NotServed:
+            continue
+        return Substitute(module, wanted, version, version in same_commit)
+    raise NotServed(f"The Go module proxy serves no version of {module} that could stand for {wanted}.")
 
 
 def _made(module: str, version: str) -> datetime | None:
-    """Return when the commit of a version was made; None where nobody knows."""
+    """Return when the commit of a version was made; None where the proxy does not serve that."""
     try:
         return datetime.fromisoformat(json.loads(_go("list", "-m", "-json", f"{module}@{version}"))["Time"])
-    except CommandFailed:
+    except NotServed:
         return None
+
+
+def earlier_patches(version: str) -> Iterator[str]:
+    """Yield the releases of the same minor that come before a version's own number."""
+    major, minor, patch = order(version)[:3]
+    yield from (f"v{major}.{minor}.{earlier}" for earlier in range(patch))
 
 
 def neighbours(version: str) -> Iterator[str]:
@@ -177,13 +212,13 @@ def _listed(module: str) -> Iterator[str]:
     ):
         try:
             yield from _go("list", "-m", *query).split()
-        except CommandFailed:
+        except NotServed:
             continue
 
 
 def _in_other_locks(module: str) -> Iterator[str]:
     """Yield the versions that the locks of other releases have."""
-    for lock in LOCKS.glob("*.mod"):
+    for lock in catalogue.LOCKS.glob("*.mod"):
         yield from (version for name, version in _REQUIRED.findall(lock.read_text()) if name == module)
 
 
@@ -197,16 +232,5 @@ def order(version: str) -> tuple[Any, ...]:
     return (*map(int, release.split(".")), not before, parts)
 
 
-def _download(module: str, version: str) -> dict[str, str]:
-    try:
-        answer: dict[str, str] = json.loads(_go("mod", "download", "-json", f"{module}@{version}"))
-    except CommandFailed as error:
-        return {"Error": error.last}
-    return answer
-
-
 def _go(*arguments: str | Path) -> str:
-    cache = cache_directory()
-    environment = golang.environment(cache) | {"GOFLAGS": "-modcacherw"}
-    source = golang.SOURCES / "istio"
-    return process.run([golang.go(cache), *arguments], cwd=source, env=environment, timeout=TIMEOUTS.image_build)
+    return run_go(golang.SOURCES / "istio", *arguments)

@@ -99,8 +99,10 @@ class Packages(_Images):
     go_wheels: tuple[str, ...]
 
     def locked(self) -> list[str]:
-        """Return the releases of Istio that can be built: those with a lock file."""
-        return [release for release in self.istio if (LOCKS / f"{release}.mod").exists()]
+        """Return the releases of Istio that can be built: those whose lock has both of its files."""
+        return [
+            release for release in self.istio if all((LOCKS / f"{release}{end}").exists() for end in (".mod", ".sum"))
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
