@@ -1,9 +1,9 @@
-// Istio 1.30, as Istio builds it; written by `make lock`.
+// Istio 1.30, as Istio builds it but for these modules and what they need; written by `make lock`.
 // github.com/agentgateway/agentgateway/api v0.0.0-20260506232448-6ae4ab07bb06 is not served: v0.0.0-20260501213430-773586679f1c is the nearest that is.
 // github.com/envoyproxy/go-control-plane/contrib v1.36.1-0.20260409083702-98966259b99a is not served: v1.36.1-0.20260729145720-a2d8c7492908 is the nearest that is.
 // github.com/envoyproxy/go-control-plane/envoy v1.37.1-0.20260409083702-98966259b99a is not served: v1.38.0 is the nearest that is.
-// istio.io/api v1.30.4-0.20260824163423-69099aec2678 is not served: v1.31.1 is the nearest that is.
-// istio.io/client-go v1.30.4-0.20260824164123-eb36a3f6cac0 is not served: v1.30.4 is the nearest that is.
+// istio.io/api v1.30.4-0.20260824163423-69099aec2678 is not served: v1.30.3 is the nearest that is.
+// istio.io/client-go v1.30.4-0.20260824164123-eb36a3f6cac0 is not served: v1.30.4 is the same commit.
 module meshproof/images/istio
 
 go 1.25.9
@@ -217,7 +217,7 @@ require (
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	helm.sh/helm/v3 v3.21.0 // indirect
-	istio.io/api v1.31.1 // indirect
+	istio.io/api v1.30.4-0.20260824163423-69099aec2678 // indirect
 	istio.io/client-go v1.30.4 // indirect
 	istio.io/istio v0.0.0-20260826214018-9739e10eb9d7 // indirect
 	k8s.io/api v0.35.3 // indirect
@@ -251,6 +251,6 @@ replace (
 	github.com/agentgateway/agentgateway/api v0.0.0-20260506232448-6ae4ab07bb06 => github.com/agentgateway/agentgateway/api v0.0.0-20260501213430-773586679f1c
 	github.com/envoyproxy/go-control-plane/contrib v1.36.1-0.20260409083702-98966259b99a => github.com/envoyproxy/go-control-plane/contrib v1.36.1-0.20260729145720-a2d8c7492908
 	github.com/envoyproxy/go-control-plane/envoy v1.37.1-0.20260409083702-98966259b99a => github.com/envoyproxy/go-control-plane/envoy v1.38.0
-	istio.io/api v1.30.4-0.20260824163423-69099aec2678 => istio.io/api v1.31.1
+	istio.io/api v1.30.4-0.20260824163423-69099aec2678 => istio.io/api v1.30.3
 	istio.io/client-go v1.30.4-0.20260824164123-eb36a3f6cac0 => istio.io/client-go v1.30.4
 )
