@@ -42,12 +42,14 @@ class BuiltIstio:
         after: The newest release that a commit of a branch comes after, such as ``1.30.3``; None for a release.
         envoy: The release of Envoy that goes with it.
         kubernetes: The releases of Kubernetes that it is tried on, oldest first.
+        locked: Whether it has a lock file; where it has, and the file is not there, the checkout is not whole.
     """
 
     module: str
     after: str | None
     envoy: str
     kubernetes: tuple[str, ...]
+    locked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,9 @@ class Packages(_Images):
     go_wheels: tuple[str, ...]
 
     def locked(self) -> list[str]:
-        """Return the releases of Istio that can be built: those whose lock has both of its files."""
-        return [
-            release for release in self.istio if all((LOCKS / f"{release}{end}").exists() for end in (".mod", ".sum"))
-        ]
+        """Return the releases of Istio that can be built: those whose lock file, and its checksums, are there."""
+        files = {file.name for file in LOCKS.iterdir()}
+        return [release for release in self.istio if {f"{release}.mod", f"{release}.sum"} <= files]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +220,13 @@ def _packages(node: Node) -> Packages:
 
 
 def _built(node: Node) -> BuiltIstio:
-    fields = _all_of(node, "module", "envoy", "kubernetes", besides=("after",))
+    fields = _all_of(node, "module", "envoy", "kubernetes", besides=("after", "locked"))
     return BuiltIstio(
         module=fields["module"].text(),
         after=_release(fields["after"]) if "after" in fields else None,
         envoy=fields["envoy"].text(),
         kubernetes=_list(fields["kubernetes"], _release),
+        locked=fields["locked"].flag() if "locked" in fields else True,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from meshproof.catalogue import complete_catalogue
+from meshproof.catalogue import LOCKS, BuiltIstio, PulledIstio, complete_catalogue
 from meshproof.errors import UnknownVersion
 from meshproof.project import current_project
 
@@ -135,9 +136,13 @@ def known_versions(source: ImageSource) -> dict[str, list[str]]:
 
 def pairs(source: ImageSource) -> dict[str, tuple[str, ...]]:
     """Return the releases of Istio that can be asked for, each with those of Kubernetes that it is tried on."""
+    return {istio: releases_of_istio(source)[istio].kubernetes for istio in known_versions(source)["istio"]}
+
+
+def releases_of_istio(source: ImageSource) -> Mapping[str, BuiltIstio | PulledIstio]:
+    """Return the releases of Istio that the catalogue has for a source, also those that can't be built."""
     catalogue = complete_catalogue()
-    releases = catalogue.packages.istio if source is ImageSource.PACKAGES else catalogue.registry.istio
-    return {istio: releases[istio].kubernetes for istio in known_versions(source)["istio"]}
+    return catalogue.packages.istio if source is ImageSource.PACKAGES else catalogue.registry.istio
 
 
 def _unknown(component: str, version: str, source: ImageSource, because: str) -> str:
@@ -149,7 +154,10 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     if here == [PART_OF_ISTIO]:
         choice = f"it is {PART_OF_ISTIO}, so leave it away"
     hint = ""
-    if component == "istio" and source is ImageSource.PACKAGES and version in complete_catalogue().packages.istio:
+    built = complete_catalogue().packages.istio if component == "istio" and source is ImageSource.PACKAGES else {}
+    if version in built and built[version].locked:
+        hint = f" Its lock file is missing in {LOCKS}: take it from the repository again."
+    elif version in built:
         hint = " It has no lock file yet: `make lock` writes one where the Go module proxy serves its module."
     elif meant := _meant(version, here):
         hint = f" Did you mean {meant}?"
