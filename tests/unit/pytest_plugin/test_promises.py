@@ -111,6 +111,23 @@ def test_a_run_that_ends_early_has_not_tried_the_rest(pytester: pytest.Pytester)
     """The rows after the first failure of `pytest -x` are there, as not tried."""
     result = ran(pytester, MODULE.format(holds="False", skips="False", works=WORKS), "-x")
     assert counts_of(result) == [42, 1, 2, 0, 0]
+    verdicts = {row.partition("::")[2]: verdict for row, verdict in written(pytester)["rows"].items()}
+    assert len(verdicts) == 45
+    picked = {name: verdicts[name] for name in ("test_kept", "test_broken", "test_known", "test_maybe")}
+    assert picked == {
+        "test_kept": "kept",
+        "test_broken": "broken",
+        "test_known": "not tried",
+        "test_maybe": "not tried",
+    }
+    assert [file.name for file in current_project().artifacts.iterdir()] == ["promises.json"]
+
+
+def test_a_run_that_is_told_to_end_well_has_not_tried_the_rest(pytester: pytest.Pytester) -> None:
+    """Pytest ends with 0 where it is told so; a row that was not tried makes that 1."""
+    ends = "def test_row(): pass\ndef test_ends(): pytest.exit('enough', returncode=0)\ndef test_rest(): pass\n"
+    result = ran(pytester, f'"""Rows: three."""\n{TESTBED}{ends}')
+    assert (counts_of(result), result.ret) == ([1, 0, 2, 0, 0], NOT_LOOKED_AT)
 
 
 def test_a_skipped_module_is_a_skip(pytester: pytest.Pytester) -> None:
