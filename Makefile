@@ -47,7 +47,7 @@ registry-e2e: doctor ## Run `make e2e IMAGES=registry` against a registry on thi
 
 .PHONY: forget
 forget: # the result of the last run, for `make summary` is not to show it as that of this one
-	@rm -f artifacts/promises.json artifacts/junit.xml artifacts/matrix.md
+	@rm -f artifacts/promises.json artifacts/junit.xml artifacts/matrix.md artifacts/matrix.json
 
 .PHONY: test
 test: $(READY) ## Run the project's own tests: no Docker, no cluster

@@ -6,14 +6,15 @@ matrix.json. It ends with
 
 0           every promise was kept on every pair that was tried
 1           a promise was broken, or could not be tried
-4           a version that is in no list
-11, 12, 13  a pair has no result: the highest code of those, which are those of `make e2e`
+4           a wrong option, a version that is in no list, or one that no pair has
 130         it was interrupted; what was known by then is written
+others      a pair has no result, or none was tried: docs/clusters.md has them all
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -22,21 +23,32 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 from filelock import FileLock, Timeout
 from rich.markup import escape
 from rich.table import Table
 
 from meshproof.catalogue import current_catalogue
-from meshproof.cli.output import report
-from meshproof.errors import BadInput, ClusterError, CommandFailed, ExitCode, MeshproofError, ToolMissing
+from meshproof.cli.main import guarded
+from meshproof.cli.output import report, write
+from meshproof.errors import (
+    BadInput,
+    ClusterError,
+    CommandFailed,
+    ExitCode,
+    MachineError,
+    MeshproofError,
+    ReaderLeft,
+    ToolMissing,
+)
 from meshproof.images.choice import resolved
 from meshproof.machine import cache, interrupts, process
 from meshproof.machine.console import complain, console
 from meshproof.project import as_typed_here, current_project
 from meshproof.settings import TIMEOUTS
-from meshproof.versions import Asked, ImageSource, choose, pairs
-from tools.matrix_result import KEPT, NO_LOCK, Matrix, Pair
+from meshproof.versions import Asked, ImageSource, choose, pairs, releases_of_istio
+from tools.matrix_result import KEPT, NO_LOCK, NOT_REACHED, Matrix, Pair
 
 _SOURCES = [source.value for source in ImageSource]
 _GRACE = TIMEOUTS.cluster_delete + TIMEOUTS.docker_stop  # seconds for a run that is interrupted
@@ -45,33 +57,59 @@ _SHOWN = 20  # rows that differ or fail; all of them are in matrix.md
 
 
 def main() -> int:
-    """Run the matrix, and return how it ends."""
-    options = _options()
+    """Run the matrix, and return how it ends. It goes on where nobody reads what is printed."""
     interrupts.raise_keyboard_interrupt()
+    sys.stdout = guarded(sys.stdout, 1, os.O_WRONLY)
+    sys.stderr = guarded(sys.stderr, 2, os.O_WRONLY)
     try:
-        matrix = asked_for(options)
-        with _alone(current_project().artifacts / "matrix"):
-            try:
-                _run(matrix, options)
-            except KeyboardInterrupt:
-                matrix.interrupted = True
-            finally:
-                _write(matrix)
+        matrix = _matrix(_options())
+        with suppress(ReaderLeft):
+            _show(matrix)
+            sys.stdout.flush()
     except MeshproofError as error:
-        complain(str(error))
+        with suppress(MeshproofError):
+            complain(str(error))
         return error.exit_code
     except OSError as error:
-        complain(f"{error.filename} could not be written: {error.strerror}.")
+        with suppress(MeshproofError):
+            complain(f"{error.filename} could not be written: {error.strerror}.")
         return ExitCode.MACHINE
-    _show(matrix)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    finally:
+        with suppress(MeshproofError):
+            sys.stdout.flush()
     return matrix.exit_code
+
+
+def _matrix(options: argparse.Namespace) -> Matrix:
+    """Run what is asked for, and write what became of it."""
+    matrix = asked_for(options)
+    directory = current_project().artifacts / "matrix"
+    with _alone(directory):
+        _make_room(directory, matrix)
+        try:
+            _run(matrix, options)
+        except KeyboardInterrupt:
+            matrix.interrupted = True
+        finally:
+            matrix.compare()
+            write(directory.with_suffix(".md"), matrix.markdown)
+            write(directory.with_suffix(".json"), matrix.document)
+    return matrix
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Refuse a wrong option; argparse's own exit code is that of an interrupted run of pytest."""
+        raise BadInput(f"{message}. `--help` shows what can be written.")
 
 
 def _options() -> argparse.Namespace:
     def versions(text: str) -> list[str]:
         return re.findall(r"[^,\s]+", text)
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", default="auto", help=", ".join(_SOURCES))
     parser.add_argument("--istio", type=versions, default=[], help="only these releases of Istio")
     parser.add_argument("--kubernetes", type=versions, default=[], help="only these releases of Kubernetes")
@@ -87,7 +125,7 @@ def asked_for(options: argparse.Namespace) -> Matrix:
 
     Raises:
         UnknownVersion: One of the versions is in no list.
-        BadInput: There is no such source of images, or none of the releases is tried on another.
+        BadInput: There is no such source of images, or a release that is asked for has no pair.
     """
     if options.images not in _SOURCES:
         raise BadInput(f"Images can't come from {options.images!r}: choose from {', '.join(_SOURCES)}.")
@@ -96,8 +134,7 @@ def asked_for(options: argparse.Namespace) -> Matrix:
     for istio in options.istio or [None]:
         for kubernetes in options.kubernetes or [None]:
             choose(source, Asked(istio, kubernetes, options.envoy), because=because)
-    catalogue = current_catalogue()
-    releases = catalogue.packages.istio if source is ImageSource.PACKAGES else catalogue.registry.istio
+    releases = releases_of_istio(source)
     known = [(istio, kubernetes) for istio, release in releases.items() for kubernetes in release.kubernetes]
     there = [
         Pair(istio, kubernetes, current_project().artifacts / "matrix" / f"istio-{istio}-kubernetes-{kubernetes}")
@@ -106,12 +143,14 @@ def asked_for(options: argparse.Namespace) -> Matrix:
     ]
     for pair in there:
         if pair.istio not in pairs(source):
-            pair.verdict = NO_LOCK
-    if all(pair.verdict == NO_LOCK for pair in there):
+            pair.lacks_its_lock(lost=current_catalogue().packages.istio[pair.istio].locked)
+    had = {name for pair in there if pair.verdict != NO_LOCK for name in pair.releases}
+    asked = [f"Istio {istio}" for istio in options.istio] + [f"Kubernetes {each}" for each in options.kubernetes]
+    if without := [name for name in asked if name not in had]:
         tried = "; ".join(f"{istio} on {', '.join(versions)}" for istio, versions in pairs(source).items())
         raise BadInput(
-            "No release of Istio that was asked for is tried on one of Kubernetes that was. Istio is tried so: "
-            f"{tried} (see [{source.value}.istio] of {catalogue.file})."
+            f"None of the pairs that were asked for has {' or '.join(without)}. Istio is tried so: {tried} "
+            f"(see [{source.value}.istio] of {current_catalogue().file})."
         )
     about = {"images": source.value, "meshproof": version("meshproof"), "commit": _commit()}
     about |= {"began": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
@@ -138,14 +177,34 @@ def _alone(directory: Path) -> Iterator[None]:
         raise ClusterError(f"Another matrix runs in {as_typed_here(directory)}. Wait for its end.") from error
 
 
+def _make_room(directory: Path, matrix: Matrix) -> None:
+    """Remove what an earlier matrix has left; what has not our mark is not touched.
+
+    Raises:
+        MachineError: The directory of a pair has something in it that is not ours.
+    """
+    for pair in matrix.pairs:
+        if pair.directory.exists() and not cache.is_ours(pair.directory) and any(pair.directory.iterdir()):
+            raise MachineError(
+                f"{as_typed_here(pair.directory)} has something in it that no matrix has put there. "
+                "Nothing was touched: move it away."
+            )
+    for earlier in directory.iterdir():
+        if cache.is_ours(earlier):
+            cache.empty(earlier)
+            (earlier / cache.MARK).unlink()
+            earlier.rmdir()
+    for result in (directory.with_suffix(".md"), directory.with_suffix(".json")):
+        result.unlink(missing_ok=True)
+
+
 def _run(matrix: Matrix, options: argparse.Namespace) -> None:
     """Build the images of all pairs, and run the proofs on those that have theirs."""
-    runnable = [pair for pair in matrix.pairs if pair.verdict != NO_LOCK]
+    runnable = [pair for pair in matrix.pairs if pair.verdict == NOT_REACHED]
     for pair in runnable:
-        cache.empty(pair.directory)
         cache.mark(pair.directory)
     for number, pair in enumerate(runnable, 1):
-        console.print(f"… images of {pair} ({number} of {len(runnable)})")
+        _tell(f"… images of {pair} ({number} of {len(runnable)})")
         command = [options.programs / "meshproof", "images", "build", *_versions("", "-version", pair, options)]
         status, said = _logged(command, pair.directory / "images.log", show=True)
         if status:
@@ -153,11 +212,17 @@ def _run(matrix: Matrix, options: argparse.Namespace) -> None:
     for number, pair in enumerate(runnable, 1):
         if pair.exit_code is None:
             log = as_typed_here(pair.directory / "run.log")
-            console.print(f"… {pair} ({number} of {len(runnable)}); its log is {log}")
+            _tell(f"… {pair} ({number} of {len(runnable)}); its log is {log}")
             _prove(pair, options)
-        console.print(f"{'[green]✓' if pair.verdict == KEPT else '[red]✗'}[/] {pair}: {pair.cell}")
+        _tell(f"{'[green]✓' if pair.verdict == KEPT else '[red]✗'}[/] {pair}: {pair.cell}")
         for line in pair.said:
-            console.print(f"    [dim]{escape(line)}[/]")
+            _tell(f"    [dim]{escape(line)}[/]")
+
+
+def _tell(line: str, *, markup: bool = True) -> None:
+    """Print how the matrix goes on. Where that can't be printed it goes on all the same."""
+    with suppress(MeshproofError):
+        console.print(line, markup=markup)
 
 
 def _prove(pair: Pair, options: argparse.Namespace) -> None:
@@ -165,12 +230,13 @@ def _prove(pair: Pair, options: argparse.Namespace) -> None:
     command = [options.programs / "pytest", *options.tests, *_versions("mesh-", "", pair, options)]
     command.append(f"--junitxml={pair.directory / 'junit.xml'}")
     began = time.monotonic()
-    status, said = int(ExitCode.RUN_INTERRUPTED), ""
     try:
-        status, said = _logged(command, pair.directory / "run.log", show=options.verbose)
+        pair.ended(*_logged(command, pair.directory / "run.log", show=options.verbose))
+    except KeyboardInterrupt:
+        pair.ended(ExitCode.RUN_INTERRUPTED, "")
+        raise
     finally:
         pair.seconds = time.monotonic() - began
-        pair.ended(status, said)
 
 
 def _versions(before: str, after: str, pair: Pair, options: argparse.Namespace) -> list[str]:
@@ -188,20 +254,15 @@ def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[in
         def on_line(line: str) -> None:
             file.write(f"{line}\n")
             if show and line:
-                with suppress(OSError):  # the terminal was closed: the run is still to come to its end
-                    console.print(line, markup=False)
+                _tell(line, markup=False)
 
         try:
             process.run(command, env=env, timeout=_LONGEST, grace=_GRACE, on_line=on_line)
         except CommandFailed as error:
             return error.returncode, error.tail
+        except ToolMissing as error:
+            return error.exit_code, str(error)
     return 0, ""
-
-
-def _write(matrix: Matrix) -> None:
-    artifacts = current_project().artifacts
-    (artifacts / "matrix.md").write_text(matrix.markdown, encoding="utf-8")
-    (artifacts / "matrix.json").write_text(matrix.document, encoding="utf-8")
 
 
 def _show(matrix: Matrix) -> None:

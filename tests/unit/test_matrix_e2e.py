@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ ROW, OTHER = "tests/e2e/gateway/test_a.py::test_it[x|y]", "tests/e2e/gateway/tes
 RELEASES = """[packages.istio]
 "1.30" = { module = "v0.0.0-20260826214018-9739e10eb9d7", envoy = "1.38.3", kubernetes = ["1.33.13", "1.34.4"] }
 "1.31.0" = { module = "v0.0.0-20260827124520-eed52ebb66ad", envoy = "1.39.3", kubernetes = ["1.33.13"] }
-"9.9.9" = { module = "v0", envoy = "1.39.3", kubernetes = ["1.34.4"] }
+"9.9.9" = { module = "v0", envoy = "1.39.3", kubernetes = ["1.34.4"], locked = false }
 """
 PYTEST = """#!/bin/sh
 # What a run leaves, and how it ends: as the script of its pair says.
@@ -52,11 +53,18 @@ sleep 20 & wait
 """
 
 
-def promises(broken: int = 0, **more: object) -> dict[str, object]:
-    """Return a promises.json of ten rows."""
-    rows = {"kept": 10 - broken, "broken": broken, "not tried": 0, "known broken": 0, "skipped": 0}
-    promise = {"area": "gateway", "promise": "A gateway is one.", "rows": rows}
-    return {"versions": {"istio": "1.x"}, "promises": [promise], "instead": [], "failures": {}, **more}
+def promises(instead: Sequence[object] = (), *, rows: int = 10, **others: str) -> dict[str, object]:
+    """Return a promises.json of ten rows, which were kept but for those that are named here by ``row`` or ``old``."""
+    names = [ROW, OTHER, *(f"{ROW}-{number}" for number in range(rows - 2))]
+    verdicts = dict.fromkeys(names, "kept") | {{"row": ROW, "old": OTHER}[name]: said for name, said in others.items()}
+    counts = {name: list(verdicts.values()).count(name) for name in ("kept", "broken", "not tried")}
+    return {
+        "versions": {"istio": "1.x"},
+        "promises": [{"area": "gateway", "promise": "A gateway is one.", "rows": counts}],
+        "instead": instead,
+        "failures": {row: said for row, said in verdicts.items() if said != "kept"},
+        "rows": verdicts,
+    }
 
 
 def ends(pair: str, status: int = 0, left: dict[str, object] | None = None, last: str = "") -> None:
@@ -127,8 +135,8 @@ def test_every_pair_is_tried_and_what_is_not_is_said() -> None:
     assert proof == f"{asked} --junitxml={junit}"
     markdown = Path("artifacts/matrix.md").read_text()
     assert "| Istio | Kubernetes 1.33.13 | Kubernetes 1.34.4 |\n|---|---|---|\n" in markdown
-    assert "| 9.9.9 | - | not tried: no lock |" in markdown
-    assert "Istio 9.9.9 has no lock file, so that it can't be built" in markdown
+    assert "| 9.9.9 | not in the catalogue | not tried: no lock |" in markdown
+    assert "Without a lock file, so not to be built: Istio 9.9.9." in markdown
     assert last(lines) == "Pairs: 3 kept; not tried: 1 of the catalogue's 4 (1 without a lock)."
     assert verdicts()["9.9.9", "1.34.4"] == "not tried: no lock"
 
@@ -140,13 +148,13 @@ def test_what_a_pair_leaves_is_kept_apart() -> None:
     """
     directory = Path("artifacts/matrix/istio-1.30-kubernetes-1.34.4")
     for options in ([], ["--verbose"]):
-        (directory / "failures").mkdir(parents=True, exist_ok=True)
         _, lines = matrix("--istio=1.30", "--kubernetes=1.34.4", *options)
         assert (directory / "run.log").read_text().splitlines()[0] == "a line of the run"
         assert ("a line of the run" in lines) == bool(options)
         assert f"… Istio 1.30, Kubernetes 1.34.4 (1 of 1); its log is {directory}/run.log" in lines
         assert {file.name for file in directory.iterdir()} >= {"junit.xml", "promises.json", "images.log"}
-    assert not (directory / "failures").exists()
+        assert not (directory / "failures").exists()
+        (directory / "failures").mkdir()
     assert document()["pairs"][0]["artifacts"] == str(directory)
 
 
@@ -171,8 +179,14 @@ def test_a_matrix_can_be_restricted() -> None:
         pytest.param(["--images=docker"], "choose from auto, registry, packages", id="source"),
         pytest.param(["--envoy=1"], "Envoy 1 was asked for", id="Envoy"),
         pytest.param(
-            ["--istio=1.31.0", "--kubernetes=1.34.4"], "Istio is tried so: 1.30 on 1.33.13, 1.34.4; ", id="no pair"
+            ["--istio=1.30,1.31.0", "--kubernetes=1.34.4"],
+            "None of the pairs that were asked for has Istio 1.31.0. Istio is tried so: 1.30 on 1.33.13, 1.34.4; ",
+            id="a release without a pair",
         ),
+        pytest.param(
+            ["--istio=1.31.0", "--kubernetes=1.33.13,1.34.4"], "has Kubernetes 1.34.4.", id="a Kubernetes without one"
+        ),
+        pytest.param(["--istoi=1.30"], "unrecognized arguments: --istoi=1.30. `--help` shows", id="option"),
     ],
 )
 @pytest.mark.usefixtures("checkout")
@@ -188,8 +202,8 @@ def test_what_can_not_be_had_is_one_sentence(options: list[str], words: str) -> 
 def test_rows_that_differ_are_shown_by_release() -> None:
     """A row that is broken on one, or held to something else because it is older, is in a list; the others went on."""
     instead = [{"row": OTHER, "since": "Envoy 1.39", "expected": "RESET", "source": "its release note"}]
-    ends("1.30-1.33.13", left=promises(instead=instead))
-    ends("1.30-1.34.4", 1, promises(1, instead=instead, failures={ROW: "broken"}))
+    ends("1.30-1.33.13", left=promises(instead))
+    ends("1.30-1.34.4", 1, promises(instead, row="broken"))
     status, lines = matrix()
     assert status == 1
     markdown = Path("artifacts/matrix.md").read_text()
@@ -224,9 +238,136 @@ def test_what_has_no_result_says_why_in_a_word() -> None:
 
 
 @pytest.mark.usefixtures("checkout")
+def test_each_pair_that_was_asked_for_has_a_cell() -> None:
+    """Also one that the catalogue does not have, of two releases that have others."""
+    assert matrix("--istio=1.30,1.31.0", "--kubernetes=1.33.13,1.34.4")[0] == 0
+    assert re.search(r"\| 1\.31\.0 \| [^|]* \| not in the catalogue \|", Path("artifacts/matrix.md").read_text())
+
+
+def test_a_lock_file_that_was_lost_is_a_fault(checkout: Path) -> None:
+    """Only the catalogue says that a release has none. The others are tried, and the whole ends with 11."""
+    catalogue = checkout / "versions.toml"
+    catalogue.write_text(catalogue.read_text().replace(", locked = false", ""))
+    status, lines = matrix()
+    assert status == 11
+    assert verdicts()["9.9.9", "1.34.4"] == "not tried: lock file missing"
+    assert any(line.startswith("A lock file is missing in this checkout: Istio 9.9.9.") for line in lines)
+    assert last(lines) == "Pairs: 3 kept; not tried: 1 of the catalogue's 4 (1 whose lock file is missing)."
+    assert "Its lock file is missing in " in matrix("--istio=9.9.9")[1][0]
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_row_that_was_not_tried_is_not_kept() -> None:
+    """A run that stops early has not kept the rest, nor has one that ends with 0 all the same."""
+    ends("1.30-1.33.13", 1, promises(row="broken", old="not tried"))
+    ends("1.31.0-1.33.13", 0, promises(old="not tried"))
+    assert matrix()[0] == 1
+    assert verdicts()["1.31.0", "1.33.13"] == "incomplete"
+    line = f"| {OTHER} | not tried on Kubernetes 1.33.13; kept on Kubernetes 1.34.4 | not tried |"
+    assert line in Path("artifacts/matrix.md").read_text()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_pair_with_fewer_rows_is_incomplete() -> None:
+    """All pairs run the same tests: who has fewer rows has not tried the others, whatever became of its own."""
+    ends("1.30-1.34.4", 0, promises(rows=4))
+    status, lines = matrix()
+    assert status == 1
+    assert "Istio 1.30, Kubernetes 1.34.4: 4 rows, others have 10." in lines
+    assert list(verdicts().values())[:3] == ["kept", "incomplete", "kept"]
+    missing = f"| {ROW}-7 | kept on Kubernetes 1.33.13; unknown on Kubernetes 1.34.4 | kept |".replace("x|y", "x\\|y")
+    assert missing in Path("artifacts/matrix.md").read_text()
+
+
+@pytest.mark.parametrize("left", ['{"versions": {', "[]", "{}"], ids=["truncated", "another", "empty"])
+@pytest.mark.usefixtures("checkout")
+def test_a_result_that_can_not_be_read_is_that_of_one_pair(left: str) -> None:
+    """It has no result, and the others have theirs."""
+    ends("1.30-1.33.13", left=promises())
+    Path("1.30-1.33.13.json").write_text(left)
+    status, lines = matrix()
+    assert status == 14
+    assert list(verdicts().values())[:3] == ["no result", "kept", "kept"]
+    assert any("promises.json: this is not " in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "verdict"),
+    [
+        pytest.param("kill -9 $$", 137, "status 137", id="killed"),
+        pytest.param("exit 2", 2, "interrupted", id="interrupted"),
+        pytest.param("exit 3", 3, "status 3", id="error inside of pytest"),
+        pytest.param("exit 4", 4, "bad input", id="bad input"),
+        pytest.param("exit 5", 5, "no rows", id="no rows"),
+        pytest.param("exit 1", 5, "no rows", id="nothing is left"),
+    ],
+)
+@pytest.mark.usefixtures("checkout")
+def test_each_end_of_a_run_has_its_code(script: str, status: int, verdict: str) -> None:
+    """A signal is as in a shell; the others go on."""
+    Path("1.30-1.33.13").write_text(script)
+    assert matrix()[0] == status
+    assert list(verdicts().values())[:3] == [verdict, "kept", "kept"]
+
+
+def test_a_build_that_crashes_has_broken_no_promise(checkout: Path) -> None:
+    """A program that ends with 1 because of an error of its own tells of no promise; one that is missing neither."""
+    program = checkout / "programs" / "meshproof"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert matrix()[0] == 12
+    assert list(verdicts().values())[:3] == ["images"] * 3
+    program.unlink()
+    assert matrix()[0] == 11
+    assert list(verdicts().values())[:3] == ["images"] * 3
+
+
+@pytest.mark.parametrize("end", ["| head -1", "2>&1 | head -1", "2>&-", ">&-", "2>&1 | true"])
+@pytest.mark.usefixtures("checkout")
+def test_a_matrix_goes_on_where_nobody_reads_it(end: str) -> None:
+    """Every pair is tried, and what became of it is written."""
+    command = (
+        f"{{ {sys.executable} {' '.join(COMMAND)} --programs=programs --verbose -- tests/e2e; echo $? > ended; }} {end}"
+    )
+    run(["sh", "-c", command], timeout=TIMEOUTS.program)
+    assert Path("ended").read_text() == "0\n"
+    assert list(verdicts().values())[:3] == ["kept"] * 3
+
+
+@pytest.mark.usefixtures("checkout")
+def test_nothing_is_left_of_an_earlier_matrix() -> None:
+    """Its pairs are removed, also those that are not asked for; what others have put there stays."""
+    matrix()
+    Path("artifacts/matrix/mine").mkdir()
+    Path("artifacts/matrix/mine/letter").touch()
+    matrix("--istio=1.31.0")
+    assert {path.name for path in Path("artifacts/matrix").iterdir()} - {"lock"} == {
+        "istio-1.31.0-kubernetes-1.33.13",
+        "mine",
+    }
+    assert Path("artifacts/matrix/mine/letter").exists()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_the_directory_of_another_is_not_used() -> None:
+    """What is in the place of a pair's directory, and is not ours, is named; nothing is run, written or removed."""
+    matrix("--istio=1.31.0")
+    letter = Path("artifacts/matrix/istio-1.30-kubernetes-1.34.4/letter")
+    letter.parent.mkdir()
+    letter.touch()
+    Path("calls").unlink()
+    status, lines = matrix()
+    assert (status, len(lines)) == (11, 1)
+    assert f"{letter.parent} has something in it that no matrix has put there." in lines[0]
+    assert not Path("calls").exists()
+    assert letter.exists()
+    assert list(verdicts().values()) == ["kept"]
+    assert list(letter.parent.iterdir()) == [letter]
+
+
+@pytest.mark.usefixtures("checkout")
 def test_what_is_broken_goes_before_what_is_not_known() -> None:
     """A promise that is known to be broken is not hidden behind a machine that failed, not even of the same pair."""
-    ends("1.30-1.33.13", 13, promises(1, failures={ROW: "broken"}))
+    ends("1.30-1.33.13", 13, promises(row="broken"))
     status, _ = matrix()
     assert status == 1
     assert verdicts()["1.30", "1.33.13"] == "cluster"
@@ -269,5 +410,5 @@ def test_the_summary_is_that_of_the_last_matrix() -> None:
     matrix("--istio=1.31.0")
     summary = [sys.executable, "-m", "tools.summary"]
     assert run(summary, timeout=TIMEOUTS.program) == Path("artifacts/matrix.md").read_text()
-    Path("artifacts/promises.json").write_text(json.dumps(promises(1, failures={ROW: "broken"})))
+    Path("artifacts/promises.json").write_text(json.dumps(promises(row="broken")))
     assert f"- **{ROW}**: broken" in run(summary, timeout=TIMEOUTS.program)
