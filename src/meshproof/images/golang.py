@@ -119,7 +119,7 @@ def build(
     """
     link = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
     command: list[str | Path] = [go(cache_directory), "build", "-v", *FLAGS, "-ldflags", link]
-    command += ["-modcacherw", "-tags", tags, "-o", output]
+    command += ["-tags", tags, "-o", output]
     command += [f"-modfile={modfile}"] if modfile else []
     (cache_directory / "go").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_directory / "go") as scratch:
@@ -172,6 +172,7 @@ def environment(cache_directory: Path, *, keep: bool = False) -> dict[str, str]:
         "GOPATH": str(home),
         "GOCACHE": str(home / (_KEPT if keep else "build")),
         "GOMODCACHE": str(home / "mod"),
-        **dict.fromkeys(("GOFLAGS", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140"), ""),
+        "GOFLAGS": "-modcacherw",  # empty would be what the user has set for all programs
+        **dict.fromkeys(("GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140"), ""),
         "GOWORK": "off",
     }

@@ -1,8 +1,8 @@
-// Istio 1.31.0, as Istio builds it; written by `make lock`.
+// Istio 1.31.0, as Istio builds it but for these modules and what they need; written by `make lock`.
 // github.com/envoyproxy/go-control-plane/contrib v1.36.1-0.20260713214202-ca8ce173c36f is not served: v1.36.1-0.20260729145720-a2d8c7492908 is the nearest that is.
-// github.com/envoyproxy/go-control-plane/envoy v1.37.1-0.20260713214202-ca8ce173c36f is not served: v1.39.0 is the nearest that is.
+// github.com/envoyproxy/go-control-plane/envoy v1.37.1-0.20260713214202-ca8ce173c36f is not served: v1.39.0 is the same commit.
 // istio.io/api v1.31.0-rc.0.0.20260824154656-b943409680a7 is not served: v1.31.1 is the nearest that is.
-// istio.io/client-go v1.31.0-rc.0.0.20260824155257-512e1cfc6c15 is not served: v1.31.0 is the nearest that is.
+// istio.io/client-go v1.31.0-rc.0.0.20260824155257-512e1cfc6c15 is not served: v1.31.0 is the same commit.
 module meshproof/images/istio
 
 go 1.26.0
