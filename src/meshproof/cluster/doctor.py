@@ -80,7 +80,7 @@ def _disk() -> Finding:
     directory = cache_directory()
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    remedy = "building all images from packages takes 15 GB: free some, or set MESHPROOF_CACHE to another disk"
+    remedy = "building all images from packages takes 10 GB: free some, or set MESHPROOF_CACHE to another disk"
     return Finding(f"{free / 1e9:.0f} GB are free at {directory}", free > DISK_NEEDED, remedy, required=False)
 
 

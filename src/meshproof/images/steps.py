@@ -26,7 +26,7 @@ from meshproof.errors import BuildFailed, CommandFailed, MachineError
 from meshproof.machine import process
 from meshproof.machine.cache import claim, discard
 
-DISK_NEEDED = 15_000_000_000
+DISK_NEEDED = 10_000_000_000
 """Bytes that a build of everything takes, its caches included."""
 _OFFLINE = (
     "network is unreachable",
