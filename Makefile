@@ -37,7 +37,7 @@ e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
 	@$(BIN)/pytest $(PROOFS) $(MESH) --junitxml=artifacts/junit.xml
 
 .PHONY: matrix-e2e
-matrix-e2e: forget doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, VERBOSE=1
+matrix-e2e: doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, VERBOSE=1
 	@exec $(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
 	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS)
 

@@ -158,7 +158,11 @@ def _unknown(component: str, version: str, source: ImageSource, because: str) ->
     if version in built and built[version].locked:
         hint = f" Its lock file is missing in {LOCKS}: take it from the repository again."
     elif version in built:
-        hint = " It has no lock file yet: `make lock` writes one where the Go module proxy serves its module."
+        elsewhere = f" With images={other.value} there is {version}; that {_NEEDS[other]}." if version in there else ""
+        return (
+            f"Istio {version} can't be built yet{why}: it has no lock file. `make lock LOCK={version}` writes one if "
+            f"the Go module proxy serves its module. Choose from {', '.join(here)}.{elsewhere}"
+        )
     elif meant := _meant(version, here):
         hint = f" Did you mean {meant}?"
     elif meant := _meant(version, there):

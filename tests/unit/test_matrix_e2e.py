@@ -174,7 +174,7 @@ def test_a_matrix_can_be_restricted() -> None:
     ("options", "words"),
     [
         pytest.param(["--istio=1.30,0.0.1"], "Istio 0.0.1 was asked for, and is not known", id="unknown"),
-        pytest.param(["--istio=9.9.9"], "It has no lock file yet", id="no lock"),
+        pytest.param(["--istio=9.9.9"], "it has no lock file", id="no lock"),
         pytest.param(["--kubernetes=v1.34.4"], "Did you mean 1.34.4?", id="Kubernetes"),
         pytest.param(["--images=docker"], "choose from auto, registry, packages", id="source"),
         pytest.param(["--envoy=1"], "Envoy 1 was asked for", id="Envoy"),

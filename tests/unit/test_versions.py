@@ -51,7 +51,8 @@ def test_an_unknown_version_is_refused_with_the_known_ones(source: ImageSource, 
             PACKAGES,
             "istio",
             "1.29.2",
-            "It has no lock file yet: `make lock` writes one where the Go module proxy serves its module.",
+            "Choose from 1.30, 1.31.0. With images=registry there is 1.29.2; that needs a Docker daemon of yours, and "
+            "a registry in reach.",
             id="it has no lock",
         ),
         pytest.param(

@@ -26,7 +26,9 @@ def up(*, settings: Settings) -> None:
     """Bring up a cluster with Istio and the applications, and leave it running."""
     with brought_up(settings) as bed:
         clear(bed.cluster, bed.kube, Patience(TIMEOUTS.in_vain))
-        also = {f"istio {mesh.istio}": f"{mesh.hub}:{mesh.tag}, {mesh.istioctl}" for mesh in bed.images.meshes[1:]}
+        also = {
+            f"istio {mesh.istio}": f"hub {mesh.hub}, tag {mesh.tag}, {mesh.istioctl}" for mesh in bed.images.meshes[1:]
+        }
         force = f"no scenario; see `{program('meshproof')} apply --help`"
         facts = {**bed.describe(), "istioctl": str(bed.images.mesh.istioctl), **also, "in force": force}
         _print(settings.cluster_name, facts, bed.cluster.kubeconfig_path, bed.gateway)

@@ -67,13 +67,18 @@ def list_images() -> None:
     for each in kept:
         table.add_row(escape(each.what), _gigabytes(each.size), "stays" if each.needed else "removes it")
     table.add_row("together", _gigabytes(sum(each.size for each in kept)), "")
+    goes = sum(each.size for each in kept if not each.needed)
+    table.add_row("of that", _gigabytes(goes), "removes it")
     report.print("")
     report.print(table)
 
 
 @command.command()
 def prune() -> None:
-    """Remove from the disk what the default versions do not need: other releases, and what Go keeps for them."""
+    """Remove from the disk what the default versions do not need: other releases, and what Go keeps for them.
+
+    It is refused while there is a cluster, or another run.
+    """
     cache = cache_directory()
     if names := clusters(cache):
         raise ClusterError(

@@ -112,7 +112,9 @@ def in_the_cache(cache: Path, needed: Collection[Step], unknown: Collection[str]
     for result in sorted((cache / "build").glob("*")):
         if match := _RESULT.fullmatch(result.name):  # or else it is being built
             needed_here = result in directories or _kind(match["name"]) not in ours  # a tool's, such as actionlint
-            yield Kept(match["name"], _size(result), needed_here, _discarding(result))
+            older = match["name"] in {step.name for step in needed} | ours and not needed_here
+            what = f"{match['name']} (another build)" if older else match["name"]
+            yield Kept(what, _size(result), needed_here, _discarding(result))
     default = list(current_catalogue().registry.istio)[-1]
     for program in sorted((cache / "programs").glob("istioctl-*[0-9]")):
         what = f"{program.name} (from its release archive)"

@@ -91,6 +91,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """End the run with a sentence if a ``Since`` can't be one."""
     for item in session.items:
         for name, value in _params(item).items():
+            if inside := _inside(value):
+                raise pytest.UsageError(
+                    f"{item.nodeid}: `{name}` has a Since in its field `{inside}`: it should stand for the whole row, "
+                    "as in Since(release, row, before=another row, source=…)."
+                )
             for since in _chain(value):
                 if fault := _fault(since, is_row=is_row(item)):
                     raise pytest.UsageError(f"{item.nodeid}: the Since of `{name}` {fault}")
@@ -201,9 +206,27 @@ def _fault(since: Since[Any], *, is_row: bool) -> str | None:
         return f"has the component {since.component!r}: it should be istio or envoy."
     if not isinstance(since.source, str) or not _ADDRESS.fullmatch(since.source):
         return f"has the source {since.source!r}: it should be the https address of a release note or a change."
+    if isinstance(since.before, Since) and since.before.component == since.component and _is_newer(since.before, since):
+        return f"has a `before` since {since.before.release}, which is not older than {since.release}."
     if since.now == since.before:
         return f"expects {since.now} before {since.release} as well: then the row needs none."
     return None
+
+
+def _is_newer(older: Since[Any], newer: Since[Any]) -> bool:
+    """Return whether the release of what should be older is not."""
+    if not isinstance(older.release, str) or not _RELEASE.fullmatch(older.release):
+        return False  # that is told for itself
+    before, since = ([*map(int, each.release.split(".")), 0][:3] for each in (older, newer))
+    return before >= since
+
+
+def _inside(value: object) -> str | None:
+    """Return the field of a row, or of one that a ``Since`` stands for, that is a ``Since``: nobody would see it."""
+    rows = [value, *(row for since in _chain(value) for row in (since.now, since.before))]
+    cases = [row for row in rows if is_dataclass(row) and not isinstance(row, Since | type)]
+    names = [each.name for case in cases for each in fields(case) if isinstance(getattr(case, each.name, None), Since)]
+    return names[0] if names else None
 
 
 def _chain(value: object) -> Iterator[Since[Any]]:

@@ -281,6 +281,10 @@ ONE_ROW = '@pytest.mark.parametrize("row", [{}])\ndef test_row(row{}): pass\n'
             'Since("1.31", 2, before=Since("1.30", 1, before=0, source=""), source=SOURCE)',
             "has the source '': it should be the https address",
         ),
+        (
+            'Since("1.31", 2, before=Since("1.32", 1, before=0, source=SOURCE), source=SOURCE)',
+            "has a `before` since 1.32, which is not older than 1.31.",
+        ),
     ],
 )
 def test_a_faulty_one_is_told_before_anything_is_begun(
@@ -291,6 +295,15 @@ def test_a_faulty_one_is_told_before_anything_is_begun(
     assert code == "exit code 4"
     (said,) = [line for line in lines if line.startswith("ERROR")]
     assert f"{NODE}::test_row[row0]: the Since of `row` {sentence}" in said
+
+
+def test_one_within_a_row_is_told(own_project: Path, pytester: pytest.Pytester) -> None:
+    """The test would get it as it is, and no value."""
+    case = "from dataclasses import make_dataclass\nCase = make_dataclass('Case', ['outcome'])\n"
+    inside = 'Case(Since("1.31", 1, before=0, source=SOURCE))'
+    code, *lines = ran(pytester, case + ONE_ROW.format(inside, ", scenario"))
+    assert code == "exit code 4"
+    assert any("`row` has a Since in its field `outcome`: it should stand for the whole row" in line for line in lines)
 
 
 @pytest.mark.parametrize("missing", ['Since("1.31", 1, source=SOURCE)', 'Since("1.31", 1, before=0)'])
