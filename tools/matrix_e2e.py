@@ -178,7 +178,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _make_room(directory: Path, matrix: Matrix) -> None:
-    """Remove what an earlier matrix has left; what has not our mark is not touched.
+    """Remove what an earlier matrix or run has left; what has not our mark is not touched.
 
     Raises:
         MachineError: The directory of a pair has something in it that is not ours.
@@ -194,8 +194,9 @@ def _make_room(directory: Path, matrix: Matrix) -> None:
             cache.empty(earlier)
             (earlier / cache.MARK).unlink()
             earlier.rmdir()
-    for result in (directory.with_suffix(".md"), directory.with_suffix(".json")):
-        result.unlink(missing_ok=True)
+    # A run's own result, too: `make summary` would show it as the last one.
+    for result in ("matrix.md", "matrix.json", "promises.json", "junit.xml"):
+        (directory.parent / result).unlink(missing_ok=True)
 
 
 def _run(matrix: Matrix, options: argparse.Namespace) -> None:
