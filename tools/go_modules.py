@@ -16,7 +16,6 @@ from meshproof.machine import process
 from meshproof.machine.console import console
 from meshproof.settings import TIMEOUTS, cache_directory
 
-_PUBLIC_PROXY = "https://proxy.golang.org,direct"
 _PASSWORD = re.compile(r"(?<=//)[^/@,|]*@")
 _MISMATCH = re.compile(r"^.*(?:checksum mismatch|SECURITY ERROR).*$", re.MULTILINE)
 _UNREACHED = re.compile(
@@ -105,14 +104,12 @@ def environment() -> dict[str, str]:
     directory = cache_directory()
     program = golang.go(directory)
     proxy = process.run([program, "env", "GOPROXY"], env={"GOFLAGS": ""}, timeout=TIMEOUTS.program).strip()
-    if proxy != _PUBLIC_PROXY:
-        console.print(f"Go modules come from GOPROXY={_PASSWORD.sub('', proxy)}.")
+    console.print(f"Go modules come from GOPROXY={_PASSWORD.sub('', proxy)}.")
     unset = ("GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GONOSUMCHECK", "GOINSECURE")
     return {
         **golang.environment(directory),
         **dict.fromkeys(unset, ""),
         "GOENV": "off",
-        "GOFLAGS": "-modcacherw",
         "GOPROXY": proxy,
         "GOSUMDB": "sum.golang.org",
     }

@@ -75,7 +75,7 @@ def look_up(name):
 if words[:2] == ["env", "GOVERSION"]:
     print("go1.26.6")
 elif words[:2] == ["env", "GOPROXY"]:
-    print(os.environ.get("GOPROXY", "https://proxy.golang.org,direct"))
+    print(os.environ.get("GOPROXY", "https://proxy.example,direct"))
 else:
     names = ("GOENV", "GOFLAGS", "GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOSUMDB", "GONOSUMCHECK", "GOINSECURE")
     (HERE / "environment.json").write_text(json.dumps({{name: os.environ.get(name) for name in names}}))
