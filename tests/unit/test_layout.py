@@ -55,6 +55,7 @@ OPEN = {
     "images.choice",  # needs httpx
     "images.disk",
     "images.golang",
+    "images.traffic",
     "machine",  # each module stands for itself: a command starts with few of them
     "mesh.diagnostics",
     "mesh.footprint",

@@ -14,9 +14,12 @@ from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.images.steps import DISK_NEEDED, Progress
 
+TRAFFIC = "traffic"
+"""The role of the program that sends and answers traffic; see `images.traffic`."""
+
 
 def roles() -> Mapping[str, str]:
-    """Return what a container of an application can name as its image, each with its image in a registry."""
+    """Return the roles that have an image in a registry, each with it; TRAFFIC is another role, which has none."""
     return current_catalogue().applications
 
 
@@ -55,6 +58,7 @@ class ImageSet:
         own_cni: Whether it brings the network of pods, so that kind must not.
         meshes: The meshes that can be installed, first the one that is.
         applications: The images that a manifest can name, by role.
+        traffic: The program of the role TRAFFIC, to run on this machine; Docker has its image.
         kind: The program that makes the cluster.
         debian: The versions of the Debian packages that are in them; empty for public images.
         mirrors: What the node asks in place of a registry, by the registry's host.
@@ -64,6 +68,7 @@ class ImageSet:
     own_cni: bool
     meshes: tuple[MeshImages, ...]
     applications: Mapping[str, str]
+    traffic: Path
     kind: Path
     debian: str = ""
     mirrors: Mapping[str, str] = field(default_factory=dict)
@@ -92,4 +97,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["DISK_NEEDED", "ImageProvider", "ImageSet", "MeshImages", "is_reference", "roles"]
+__all__ = ["DISK_NEEDED", "TRAFFIC", "ImageProvider", "ImageSet", "MeshImages", "is_reference", "roles"]

@@ -14,6 +14,7 @@ from rich.markup import escape
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker, daemon
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
+from meshproof.images import traffic
 from meshproof.images.debian import NAMES, versions_known
 from meshproof.images.node import LABEL
 from meshproof.images.packages import PackagesProvider
@@ -85,7 +86,7 @@ def _kept(cache: Path, docker: Docker | None) -> list[Kept]:
     in_cache = list(in_the_cache(cache, defaults.steps, unknown=() if debian else NAMES))
     if docker is None:
         return in_cache
-    needed = (defaults.node.base_name, defaults.node.name) if debian else None
+    needed = (defaults.node.base_name, defaults.node.name, traffic.image(cache)) if debian else None
     return [*in_cache, *in_docker(docker, needed)]
 
 
@@ -126,7 +127,7 @@ def in_the_cache(cache: Path, needed: Collection[Step], unknown: Collection[str]
 
 
 def in_docker(docker: Docker, needed: Collection[str] | None) -> Iterator[Kept]:
-    """Yield the node images of ours; one that a cluster runs stays, whatever is needed.
+    """Yield the images of ours in Docker; one that a cluster runs stays, whatever is needed.
 
     Args:
         docker: The daemon that has them.

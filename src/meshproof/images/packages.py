@@ -15,7 +15,7 @@ from pathlib import Path
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import MeshproofError
-from meshproof.images import ImageSet, MeshImages, golang, node, programs, roles
+from meshproof.images import TRAFFIC, ImageSet, MeshImages, golang, node, programs, roles, traffic
 from meshproof.images.debian import file_systems, versions_now
 from meshproof.images.node import NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
@@ -62,13 +62,15 @@ class PackagesProvider:
                     base.result()  # what went wrong there ended Istio
                 raise
         self.node.build(docker, progress)
+        traffic.build_image(docker, self.cache, progress)
         hub = current_catalogue().packages.hub
         return ImageSet(
             node=self.node.name,
             debian=self._debian,
             own_cni=current_catalogue().packages.own_cni,
             meshes=tuple(self._mesh(mesh) for mesh in self.versions.meshes),
-            applications={role: f"{hub}/{role}:{node.TAG}" for role in roles()},
+            applications={role: f"{hub}/{role}:{node.TAG}" for role in roles()} | {TRAFFIC: traffic.image(self.cache)},
+            traffic=self._traffic.directory(self.cache) / TRAFFIC,
             kind=self._kind.directory(self.cache) / "kind",
         )
 
@@ -83,7 +85,7 @@ class PackagesProvider:
 
     @cached_property
     def _first(self) -> list[Step]:
-        return [*self._base.values(), self._kind]
+        return [*self._base.values(), self._kind, self._traffic]
 
     @cached_property
     def node(self) -> NodeImage:
@@ -101,6 +103,10 @@ class PackagesProvider:
         meshes = sorted(self.versions.meshes, key=node.tag)  # in whatever order they are asked for, it is one image
         istio = {mesh.istio: programs.istio(mesh.istio, self.cache) for mesh in meshes}
         return {mesh: (istio[mesh.istio], programs.envoy(mesh.envoy)) for mesh in meshes}
+
+    @cached_property
+    def _traffic(self) -> Step:
+        return traffic.program(self.cache)
 
     @cached_property
     def _kind(self) -> Step:

@@ -22,9 +22,9 @@ from filelock import FileLock
 from meshproof.catalogue import Registry, current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.images import ImageSet, MeshImages, roles
+from meshproof.images import TRAFFIC, ImageSet, MeshImages, roles, traffic
 from meshproof.images.golang import tool
-from meshproof.images.steps import Progress, build, missing
+from meshproof.images.steps import Progress, Step, build, missing
 from meshproof.machine.console import console
 from meshproof.settings import TIMEOUTS
 from meshproof.versions import Versions
@@ -54,7 +54,7 @@ class RegistryProvider:
 
     def pending(self, docker: Docker) -> list[str]:
         """Return the names of what is not there yet."""
-        names = [step.name for step in missing([tool("kind", self.cache)], self.cache)]
+        names = [step.name for step in missing(self._programs(), self.cache)]
         releases = [mesh.istio for mesh in self.versions.meshes]
         names += [f"istioctl {release}" for release in releases if not self.istioctl(release).exists()]
         return names if docker.has_image(self._node()) else [*names, self._node()]
@@ -70,7 +70,8 @@ class RegistryProvider:
             )
         for sentence in self.taken_by_tag():
             console.print(sentence)
-        build([tool("kind", self.cache)], self.cache, progress)
+        build(self._programs(), self.cache, progress)
+        traffic.build_image(docker, self.cache, progress)
         istioctl = {mesh.istio: self.fetch_istioctl(mesh.istio, progress) for mesh in self.versions.meshes}
         if self._node() in self.pending(docker):
             progress.began("node image", 60)
@@ -101,7 +102,9 @@ class RegistryProvider:
                 )
                 for release, program in istioctl.items()
             ),
-            applications={role: self._pinned(image) for role, image in roles().items()},
+            applications={role: self._pinned(image) for role, image in roles().items()}
+            | {TRAFFIC: traffic.image(self.cache)},
+            traffic=traffic.program(self.cache).directory(self.cache) / TRAFFIC,
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
             mirrors=registry.mirrors,
         )
@@ -163,6 +166,10 @@ class RegistryProvider:
     def _registries(self) -> set[str]:
         """Return the hosts that the node pulls from."""
         return {image.partition("/")[0] for image in (self.registry.hub, *roles().values())}
+
+    def _programs(self) -> list[Step]:
+        """Return what is compiled here: there is no image of it in a registry."""
+        return [tool("kind", self.cache), traffic.program(self.cache)]
 
     def _node(self) -> str:
         return self._pinned(f"{self.registry.node}{self.versions.kubernetes}")

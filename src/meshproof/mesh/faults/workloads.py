@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from meshproof.certificates.tree import Definition
 from meshproof.errors import ClusterError, NotThere
-from meshproof.images import is_reference, roles
+from meshproof.images import TRAFFIC, is_reference, roles
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
 from meshproof.mesh.faults.policies import selects
@@ -57,7 +57,7 @@ def deployment(document: Written, world: World) -> Iterator[str]:
     for container in [*need(template, "spec", "containers").items(), *list_at(template, "spec", "initContainers")]:
         need(container, "name").text()
         if not is_reference((image := need(container, "image")).text()):
-            yield from named(document, image, "image", roles())
+            yield from named(document, image, "image", {*roles(), TRAFFIC})
     account = at(template, "spec", "serviceAccountName")
     accounts = {"default", *world.of("ServiceAccount", document.namespace)}
     yield from named(document, account, "ServiceAccount", accounts)

@@ -1,0 +1,3 @@
+module meshproof/images/traffic
+
+go 1.26
