@@ -22,6 +22,7 @@ from meshproof.project import current_project
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
+_WITH_PODS = ("Deployment", "Namespace")  # kinds that are gone when their pods are
 _SLASH = ".."  # a slash in the value of a label, which can have none
 
 
@@ -55,7 +56,8 @@ class Scenario:
 
         Raises:
             ClusterError: The manifest has no such step, or something refused a document.
-            NotSettled: A proxy did not load what the documents ask for, or did not forget what they no longer do.
+            NotSettled: A proxy did not load what the documents ask for, or did not forget what they no longer do; or a
+                pod did not become ready.
         """
         if name is None:
             yield
@@ -130,8 +132,12 @@ class Scenario:
         gone = [document for document in old if name_of(document) not in names]
         wanted_effects, before = effects.effects_of(documents), self._effects
         self._in_force = [*documents, *gone]  # what can't be deleted now has to be later
-        self._kube.delete(gone)
-        self._kube.apply([document for document in documents if document not in old])
+        _delete(self._kube, gone)
+        new = [document for document in documents if document not in old]
+        self._kube.apply(new)
+        for document in new:
+            if document["kind"] == "Deployment":
+                self._kube.deployments.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
         self._in_force, self._effects = documents, wanted_effects
         effects.wait_for(self._kube, wanted_effects, before, self._patience)
 
@@ -196,9 +202,15 @@ def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
             old: list[effects.Effect] = []
             with suppress(ClusterError):  # what can't be waited for is removed all the same
                 old = effects.effects_of(documents)
-            kube.delete(documents)
+            _delete(kube, documents)
             effects.wait_for(kube, [], old, patience)
     return bool(documents)
+
+
+def _delete(kube: Kube, documents: list[Document]) -> None:
+    """Delete objects, and wait until the pods of those that have some are gone."""
+    kube.delete([document for document in documents if document["kind"] not in _WITH_PODS])
+    kube.remove([document for document in documents if document["kind"] in _WITH_PODS])
 
 
 def write_certificates(certificates: Certificates, cluster: Cluster) -> Path:
