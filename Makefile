@@ -9,6 +9,9 @@ KUBERNETES ?=
 ENVOY ?=
 IMAGES ?= auto
 
+# All tests in the runs of a matrix, and not only the quick ones: `make matrix-e2e FULL=1`.
+FULL ?=
+
 # Show what the runs of a matrix print: `make matrix-e2e VERBOSE=1`.
 VERBOSE ?=
 
@@ -27,19 +30,24 @@ VERSIONS := --images=$(IMAGES) $(if $(ISTIO),--istio-version=$(ISTIO)) \
 MESH := --mesh-images=$(IMAGES) $(if $(ISTIO),--mesh-istio=$(ISTIO)) \
         $(if $(KUBERNETES),--mesh-kubernetes=$(KUBERNETES)) $(if $(ENVOY),--mesh-envoy=$(ENVOY))
 PROOFS := tests/e2e -p no:hypothesispytest
+QUICK := -m "not slow"
 
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: e2e
-e2e: forget doctor ## Prove a mesh on a real cluster: set-up, tests, clean-up
+e2e: forget doctor ## Prove a mesh on a real cluster: set-up, the quick tests, clean-up
+	@$(BIN)/pytest $(PROOFS) $(QUICK) $(MESH) --junitxml=artifacts/junit.xml
+
+.PHONY: e2e-full
+e2e-full: forget doctor ## The same with all tests, those under traffic too
 	@$(BIN)/pytest $(PROOFS) $(MESH) --junitxml=artifacts/junit.xml
 
 .PHONY: matrix-e2e
-matrix-e2e: doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, VERBOSE=1
+matrix-e2e: doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, FULL=1 VERBOSE=1
 	@exec $(BIN)/python -m tools.matrix_e2e --images=$(IMAGES) --istio="$(ISTIO)" --kubernetes="$(KUBERNETES)" \
-	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS)
+	  $(if $(ENVOY),--envoy=$(ENVOY)) $(if $(VERBOSE),--verbose) -- $(PROOFS) $(if $(FULL),,$(QUICK))
 
 .PHONY: registry-e2e
 registry-e2e: doctor ## Run `make e2e IMAGES=registry` against a registry on this machine that has images of ours

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from meshproof.project import current_project
+from meshproof.pytest_plugin.promises import part_of
 
 
 def main() -> None:
@@ -27,11 +28,15 @@ def main() -> None:
 
 
 def tables(result: Mapping[str, Any]) -> str:
-    """Return the versions and the promises that a promises.json has in it, as two tables in Markdown."""
+    """Return the versions and the promises that a promises.json has in it, as two tables in Markdown.
+
+    Where only some rows were asked for, a sentence behind them says so.
+    """
     columns = result["promises"][0]["rows"]
     rows = [(each["area"], each["promise"], *each["rows"].values()) for each in result["promises"]]
     versions = table(result["versions"], [result["versions"].values()]) if result["versions"] else ""
-    return versions + table(("area", "promise", *columns), rows)
+    part = part_of(result.get("part", {}))
+    return versions + table(("area", "promise", *columns), rows) + (f"{part}\n\n" if part else "")
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

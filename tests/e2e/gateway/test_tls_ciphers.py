@@ -20,6 +20,7 @@ from tests.e2e.gateway.seed import (
     refused_ssl_3,
 )
 
+pytestmark = pytest.mark.seed(number=0)
 SERVERS = {
     "restricted": Server("https-restricted", "aliyun.com"),
     "legacy": Server("https-legacy", "aliyun.com"),

@@ -12,6 +12,7 @@ from meshproof.testing import Certificates, Eventually, Opinions, Outcome, Postu
 from meshproof.tls import WORDLESS, Offered, ProtocolVersion
 from tests.e2e.gateway.seed import PROTOCOL_VERSION, SSL_3_CLIENT, Row, refused_ssl_3, seed_rows
 
+pytestmark = pytest.mark.seed(number=0)
 HOST = "aliyun.com"
 SERVERS = {
     "minimum 1.2": Server("https", HOST),

@@ -98,6 +98,20 @@ def test_each_row_is_counted(
     assert result.ret == code
 
 
+def test_rows_that_were_not_asked_for_are_no_skipped_ones(pytester: pytest.Pytester) -> None:
+    """The table, promises.json and the summary say which part it was; a run of all rows says nothing of it."""
+    module = MODULE.format(holds="True", skips="False", works=WORKS)
+    result = ran(pytester, module, "-k", "kept or broken")
+    assert (counts_of(result), result.ret) == ([2, 0, 0, 0, 0], LOOKED_AT)
+    assert written(pytester)["part"] == {"marks": "", "words": "kept or broken", "left out": 43}
+    sentence = "43 more rows were not asked for: only -k 'kept or broken'."
+    assert sentence in summary()
+    assert sentence in " ".join(result.outlines)
+    ran(pytester, module, "-m", "gateway")
+    assert written(pytester)["part"] == {"marks": "gateway", "words": "", "left out": 0}
+    assert not [line for line in summary() if "not asked for" in line]
+
+
 def test_one_reason_is_shown_once(pytester: pytest.Pytester) -> None:
     """What kept many rows from being tried is said once, with their number, and each row still counts."""
     result = ran(pytester, MODULE.format(holds="True", skips="False", works=FAILS))

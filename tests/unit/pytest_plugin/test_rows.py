@@ -99,6 +99,48 @@ def test_an_area_is_a_mark_that_is_free(area: str, own_project: Path, pytester: 
     assert f"manifests/scenarios/{area}: an area is a mark of its rows" in sentence
 
 
+@pytest.mark.parametrize(
+    "mark", ["seed", "seed()", "seed(3)", "seed(number=4)", 'seed(number="3")', "seed(number=3, section=1)"]
+)
+def test_a_seed_has_a_number_that_there_is(mark: str, own_project: Path, pytester: pytest.Pytester) -> None:
+    """With another one its row would not be among those that `-m` asks for, and nobody would miss it."""
+    row = f"@pytest.mark.{mark}\ndef test_row(scenario): pass"
+    sentence = refused(pytester, own_project, tests__e2e__gateway__test_passthrough=row)
+    assert "its mark should say the number of its seed, 0 to 3, as @pytest.mark.seed(number=3)." in sentence
+
+
+MARKED = """
+@pytest.mark.seed(number=0)
+def test_zero(scenario): pass
+
+@pytest.mark.slow
+@pytest.mark.seed(number=3)
+@pytest.mark.parametrize("row", ["a", pytest.param("b", marks=pytest.mark.seed(number=0))])
+def test_three(scenario, row): pass
+
+def test_of_none(scenario): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("marks", "rows"),
+    [
+        ("seed(number=3)", ["test_three[a]", "test_three[b]"]),
+        ("seed(number=0)", ["test_zero", "test_three[b]"]),
+        ("seed", ["test_zero", "test_three[a]", "test_three[b]"]),
+        ("not slow", ["test_zero", "test_of_none"]),
+        ("gateway and not seed", ["test_of_none"]),
+    ],
+)
+def test_rows_are_asked_for_by_their_marks(
+    marks: str, rows: list[str], own_project: Path, pytester: pytest.Pytester
+) -> None:
+    """By area, by seed, and by whether they are slow."""
+    (own_project / "tests" / "e2e" / "gateway" / "test_passthrough.py").write_text(FIXTURES + MARKED)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "tests", "--collect-only", "-q", "-m", marks)
+    assert [line.partition("::")[2] for line in result.outlines if "test_passthrough.py::" in line] == rows
+
+
 def test_what_is_no_row_is_left_alone(own_project: Path, pytester: pytest.Pytester) -> None:
     """A test that needs no mesh may have fixtures and marks that are called as ours."""
     (own_project / "tests" / "unit" / "test_own.py").write_text(
