@@ -8,6 +8,7 @@ faults       faults in them, found before anything is applied
 scenario     one manifest in force, in steps
 testbed      Docker, images, a cluster, Istio and the applications, one on top of the other
 workload     a client in a pod
+workload_certificate  what a proxy shows in the mesh, and who signed it
 diagnostics  what helps to find out why something failed
 """
 

@@ -161,6 +161,14 @@ class Kube:
                 resource.delete(name=metadata["name"], namespace=metadata.get("namespace"))
 
     @in_our_words
+    def get(self, version: str, kind: str, name: str, namespace: str | None = None) -> Document | None:
+        """Return an object by its name, such as the Deployment ``shop`` of ``apps/v1``; None if it is not there."""
+        try:
+            return self._connection.get(version, kind, name=name, namespace=namespace)
+        except (NotFoundError, ResourceNotFoundError):
+            return None
+
+    @in_our_words
     def labelled(self, selector: str, kinds: Mapping[str, Sequence[str]]) -> list[Document]:
         """Return the objects that have some labels, in all namespaces.
 

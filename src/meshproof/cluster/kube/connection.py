@@ -47,7 +47,7 @@ class Connection:
         """
         return self.dynamic.resources.get(api_version=version, kind=kind)
 
-    def get(self, version: str, kind: str, **where: str) -> Document:
+    def get(self, version: str, kind: str, **where: str | None) -> Document:
         """Return an object, or the list of all of a kind, as the dynamic client's arguments say where."""
         document: Document = self.dynamic.get(self.resource(version, kind), **where).to_dict()
         return document

@@ -1,0 +1,116 @@
+"""The certificate that a workload's proxy shows in the mesh, and whether the mesh's root signed it.
+
+Istio calls the proxy's own certificate ``default``, with the chain up to its authority.
+
+Source: https://spiffe.io/docs/latest/spiffe-specs/x509-svid/ (what a workload's certificate has to have) and
+https://istio.io/latest/docs/concepts/security/#pki
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from meshproof.certificates.leaf import names_of
+from meshproof.cluster.kube import Kube
+from meshproof.errors import ClusterError
+from meshproof.mesh import istio
+
+_OWN = "default"
+_SECRETS = f"config_dump?resource=dynamic_active_secrets&name_regex=^{_OWN}$"
+_ROOT = "istio-ca-root-cert"
+
+
+@dataclass(frozen=True)
+class WorkloadCertificate:
+    """The certificate that a proxy shows to others in the mesh.
+
+    Attributes:
+        chain: The certificate, then those of the authorities that its proxy shows with it.
+    """
+
+    chain: tuple[x509.Certificate, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, kube: Kube, namespace: str, pod: str) -> WorkloadCertificate | None:
+        """Ask the proxy of a pod, which need not be ready; None where it has no certificate.
+
+        Raises:
+            ClusterError: There is no such pod, or its proxy did not answer.
+        """
+        dump = json.loads(istio.pod_request(kube, namespace, pod, _SECRETS))
+        shown: list[dict[str, Any]] = [each["secret"].get("tls_certificate", {}) for each in dump.get("configs", [])]
+        pems = [base64.b64decode(each.get("certificate_chain", {}).get("inline_bytes", "")) for each in shown]
+        return cls.from_pem(pems[0]) if any(pems) else None
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> WorkloadCertificate:
+        """Read a chain of certificates.
+
+        Raises:
+            ValueError: There is no certificate in it.
+        """
+        return cls(tuple(x509.load_pem_x509_certificates(pem)))
+
+    @property
+    def serial(self) -> int:
+        """The serial number."""
+        return self.chain[0].serial_number
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All its subject alternative names, such as ``spiffe://cluster.local/ns/default/sa/httpbin``."""
+        return names_of(self.chain[0])
+
+    @property
+    def not_before(self) -> datetime:
+        """The first moment that it is valid, in UTC."""
+        return self.chain[0].not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        """The last moment that it is valid, in UTC."""
+        return self.chain[0].not_valid_after_utc
+
+    def is_signed_by(self, roots: bytes) -> bool:
+        """Return whether its chain leads to one of some roots: by the signatures, and not only by the names.
+
+        Args:
+            roots: Certificates of authorities in PEM, such as those of ``mesh_roots``.
+        """
+        trusted = x509.load_pem_x509_certificates(roots)
+        linked = all(_signed(one, by) for one, by in pairwise(self.chain))
+        return linked and any(self.chain[-1] == root or _signed(self.chain[-1], root) for root in trusted)
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.names)}, serial number {self.serial:x}, until {self.not_after:%H:%M:%S} UTC"
+
+
+def mesh_roots(kube: Kube, namespace: str = istio.NAMESPACE) -> bytes:
+    """Return the certificates of the authorities that the mesh trusts, in PEM, as istiod has told a namespace.
+
+    Raises:
+        ClusterError: istiod has told it none.
+    """
+    told = kube.get("v1", "ConfigMap", _ROOT, namespace)
+    if told is None:
+        raise ClusterError(f"The namespace {namespace} has no ConfigMap {_ROOT}, which istiod makes. Does it run?")
+    roots: str = told["data"]["root-cert.pem"]
+    return roots.encode()
+
+
+def _signed(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    """Return whether a certificate was signed by the key of another one, and names it as its issuer."""
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (InvalidSignature, ValueError, TypeError):  # another key, another name, another kind of key
+        return False
+    return True
