@@ -41,11 +41,19 @@ CONTENT = "meshproof/content"
 IMAGES = "meshproof/images"
 STEP = "meshproof/step"
 WAIT = "meshproof/wait"
-"""The annotation of a document that meshproof does not wait for, with the value ``none``: its test waits itself."""
+"""The annotation of a document that meshproof does not wait for, with the value ``none``: its test waits itself.
+
+Of a Deployment that is its pods: they need not get ready.
+"""
 GATEWAY_API = "gateway.networking.k8s.io"
 _NETWORKING = tuple(f"networking.istio.io/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
 _SECURITY = tuple(f"security.istio.io/{version}" for version in ("v1", "v1beta1"))
 _GATEWAY_API = tuple(f"{GATEWAY_API}/{version}" for version in ("v1", "v1beta1", "v1alpha3", "v1alpha2"))
+INJECTED = "auto"
+"""The image of a container that a pod has for Istio to complete, such as its ``istio-proxy``.
+
+Source: https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/#customizing-injection
+"""
 KINDS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("Secret", "ConfigMap", "Service", "ServiceAccount", "Namespace"), ("v1",)),
     "Deployment": ("apps/v1",),
@@ -111,7 +119,8 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
 
 def images_of(document: Document) -> list[str]:
     """Return the images that the pods of a Deployment are made of; none for a document of another kind."""
-    return [container["image"] for container in _containers(document)] if document["kind"] == "Deployment" else []
+    images = [container["image"] for container in _containers(document)] if document["kind"] == "Deployment" else []
+    return [image for image in images if image != INJECTED]
 
 
 def mark_images(documents: Iterable[Document], ids: Mapping[str, str]) -> None:
@@ -228,8 +237,8 @@ def _fill(secret: Document, certificates: Certificates) -> None:
 
 
 def _image(document: Document, image: str, roles: Mapping[str, str]) -> str:
-    """Return the image that a container is made of: one of its own, or that of a role."""
-    if is_reference(image):
+    """Return the image that a container is made of: one of its own, that of a role, or the one that Istio puts in."""
+    if is_reference(image) or image == INJECTED:
         return image
     if image not in roles:
         raise ClusterError(

@@ -136,7 +136,7 @@ class Scenario:
         new = [document for document in documents if document not in old]
         self._kube.apply(new)
         for document in new:
-            if document["kind"] == "Deployment":
+            if document["kind"] == "Deployment" and manifests.is_waited_for(document):
                 self._kube.deployments.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
         self._in_force, self._effects = documents, wanted_effects
         effects.wait_for(self._kube, wanted_effects, before, self._patience)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -25,6 +27,7 @@ from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
 _OWN = "default"
+_LAST_REFUSAL = re.compile(r"failed to sign CSR: .*\bcode = (\w+)")
 _SECRETS = f"config_dump?resource=dynamic_active_secrets&name_regex=^{_OWN}$"
 _ROOT = "istio-ca-root-cert"
 
@@ -92,6 +95,37 @@ class WorkloadCertificate:
 
     def __str__(self) -> str:
         return f"{', '.join(self.names)}, serial number {self.serial:x}, until {self.not_after:%H:%M:%S} UTC"
+
+
+class Provisioning(Enum):
+    """What became of a proxy's request for a certificate.
+
+    ``TOKEN_REFUSED`` is istiod's answer with the gRPC status UNAUTHENTICATED: it does not accept the token of the pod's
+    ServiceAccount. ``UNKNOWN`` is that nothing is known of an answer yet.
+
+    Source: https://grpc.io/docs/guides/status-codes/
+    """
+
+    ISSUED = "issued"
+    TOKEN_REFUSED = "token refused"  # noqa: S105 - no password
+    REFUSED = "refused for another reason"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def provisioning(kube: Kube, namespace: str, pod: str) -> Provisioning:
+    """Return what became of the request of a pod's proxy, as its agent tells in its log; the pod need not be ready."""
+    try:
+        if WorkloadCertificate.of(kube, namespace, pod):
+            return Provisioning.ISSUED
+        codes = _LAST_REFUSAL.findall(kube.pods.log(namespace, pod, istio.PROXY))
+    except ClusterError:  # it is not up yet
+        return Provisioning.UNKNOWN
+    if not codes:
+        return Provisioning.UNKNOWN
+    return Provisioning.TOKEN_REFUSED if codes[-1] == "Unauthenticated" else Provisioning.REFUSED
 
 
 def mesh_roots(kube: Kube, namespace: str = istio.NAMESPACE) -> bytes:

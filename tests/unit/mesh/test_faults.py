@@ -204,6 +204,12 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
             id="a document twice",
         ),
         pytest.param(
+            HTTPBIN, "image: httpbin", "image: auto",
+            "line 26: Deployment default/httpbin names the image auto, which is not there: "
+            "choose from curl, httpbin, nginx, traffic.",
+            id="a container that Istio does not complete",
+        ),
+        pytest.param(
             HTTPBIN, "image: httpbin", "image: httpbn",
             "line 26: Deployment default/httpbin names the image httpbn, which is not there: "
             "the nearest is 'httpbin'.",
@@ -399,7 +405,7 @@ def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             "apiVersion: v1\n" + document("ConfigMap", "{}", annotated=True).partition("\n")[2],
-            "line 3: metadata.annotations.meshproof/wait is for Istio's kinds and those of the Gateway API only.",
+            "line 3: metadata.annotations.meshproof/wait is for Deployments, Istio's kinds and those of the Gateway API only.",
             id="a wait for what is never waited for",
         ),
     ],

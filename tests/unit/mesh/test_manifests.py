@@ -82,6 +82,13 @@ def raw(*files: Path) -> Iterator[Document]:
         yield from yaml.safe_load_all(file.read_text())
 
 
+def test_the_image_of_a_sidecar_is_put_in_by_istio(tmp_path: Path) -> None:
+    """A container that a pod has for Istio to complete keeps its word for that, and nobody copies an image of it."""
+    (read,) = loaded(tmp_path, deployment("auto"))
+    assert read["spec"]["template"]["spec"]["containers"][0]["image"] == "auto"
+    assert images_of(read) == []
+
+
 @pytest.mark.parametrize(("role", "image"), ROLES.items(), ids=ROLES)
 def test_a_role_becomes_an_image(role: str, image: str, tmp_path: Path) -> None:
     """A container runs what its role is called where the images come from."""

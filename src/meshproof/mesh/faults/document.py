@@ -102,8 +102,8 @@ def _look_at_marks(node: Node, group: str) -> None:
                 Node(node.file, f"metadata.{key}", word, value.line).among(ours)
     if wait := at(node, "metadata", "annotations", WAIT):
         wait.among(("none",))
-        if group != GATEWAY_API and not group.endswith(".istio.io"):
-            raise wait.wrong("is for Istio's kinds and those of the Gateway API only")
+        if group not in (GATEWAY_API, "apps") and not group.endswith(".istio.io"):
+            raise wait.wrong("is for Deployments, Istio's kinds and those of the Gateway API only")
 
 
 def named(document: Written, node: Node | None, what: str, there: Collection[str]) -> Iterator[str]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from meshproof.certificates.tree import Definition
 from meshproof.errors import ClusterError, NotThere
 from meshproof.images import TRAFFIC, is_reference, roles
+from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
 from meshproof.mesh.faults.policies import selects
 from meshproof.mesh.faults.world import World
-from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, INJECTED
 
 
 def service(document: Written, world: World) -> Iterator[str]:
@@ -55,8 +56,8 @@ def deployment(document: Written, world: World) -> Iterator[str]:
     if missing := [name for name, node in selector.items() if labels.get(name) != node.value]:
         yield document.fault(f"selects pods by {', '.join(missing)}, and its own pods have other labels", template)
     for container in [*need(template, "spec", "containers").items(), *list_at(template, "spec", "initContainers")]:
-        need(container, "name").text()
-        if not is_reference((image := need(container, "image")).text()):
+        name, image = need(container, "name").text(), need(container, "image")
+        if not is_reference(image.text()) and (name, image.text()) != (istio.PROXY, INJECTED):
             yield from named(document, image, "image", {*roles(), TRAFFIC})
     account = at(template, "spec", "serviceAccountName")
     accounts = {"default", *world.of("ServiceAccount", document.namespace)}
