@@ -48,19 +48,27 @@ class Proxies:
         words = value if name == "app" and not others else ",".join("=".join(label) for label in self.labels)
         return f"{self.namespace or 'the mesh'}/{words}"
 
-    def pods(self, kube: Kube) -> list[Document]:
+    def pods(self, kube: Kube, *, needed: bool = True) -> list[Document]:
         """Return the ready pods.
 
+        Args:
+            kube: The cluster.
+            needed: Whether there has to be one; without it there may be none, as after the end of an application.
+
         Raises:
-            ClusterError: There is none.
+            ClusterError: None is ready, and there is one or has to be.
         """
         selector = ",".join("=".join(label) for label in self.labels)
-        ready = [pod for pod in kube.labelled(selector, {"Pod": ("v1",)}) if has_ready_proxy(pod)]
-        here = [pod for pod in ready if self.namespace in ("", pod["metadata"]["namespace"])]
-        if not here:
+        pods = [
+            pod
+            for pod in kube.labelled(selector, {"Pod": ("v1",)})
+            if self.namespace in ("", pod["metadata"]["namespace"])
+        ]
+        ready = [pod for pod in pods if has_ready_proxy(pod)]
+        if not ready and (pods or needed):
             why = kube.pods.explain(self.namespace) if self.namespace else ""
             raise ClusterError(f"No pod with a proxy is ready ({self}). {why}".strip())
-        return here
+        return ready
 
 
 def has_ready_proxy(pod: Document) -> bool:
@@ -71,7 +79,7 @@ def has_ready_proxy(pod: Document) -> bool:
     return there and any(container["name"] == istio.PROXY for container in containers)
 
 
-def draining(kube: Kube, proxies: Proxies) -> int:
+def draining(kube: Kube, proxies: Proxies, *, needed: bool = True) -> int:
     """Return how many listeners and filter chains some proxies still have only for connections from before a change.
 
     Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats#listener-manager
@@ -88,7 +96,7 @@ def draining(kube: Kube, proxies: Proxies) -> int:
         return sum(int(line.rpartition(": ")[2]) for line in gauges)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return sum(pool.map(ask, proxies.pods(kube)))
+        return sum(pool.map(ask, proxies.pods(kube, needed=needed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +120,8 @@ class ProxyConfig:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, kube: Kube, proxies: Proxies) -> list[ProxyConfig]:
-        """Ask some proxies, side by side.
+    def of(cls, kube: Kube, proxies: Proxies, *, needed: bool = True) -> list[ProxyConfig]:
+        """Ask some proxies, side by side; there may be none unless one is needed.
 
         Raises:
             ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
@@ -125,7 +133,7 @@ class ProxyConfig:
             return cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {}))
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(ask, proxies.pods(kube)))
+            return list(pool.map(ask, proxies.pods(kube, needed=needed)))
 
     @classmethod
     def read(cls, pod: str, dump: str, labels: Mapping[str, str] | None = None) -> ProxyConfig:

@@ -17,6 +17,8 @@ _LEAST = 5.0  # seconds for a configuration to arrive, however little patience i
 def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
     """Wait until the proxies show some effects everywhere, and none from before that is not among them.
 
+    What was for the proxies of an application that is gone itself is gone with them.
+
     Where a change is on connections that other proxies keep, those from before have to be closed as well: each would
     answer one more request as before.
 
@@ -26,10 +28,11 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
     """
     asked = "as the manifests ask"
     gone = [effect for effect in before if effect not in effects and not effect.outlasts]
+    needed = {effect.proxies for effect in effects}
     for proxies in dict.fromkeys(effect.proxies for effect in (*effects, *gone)):
 
         def observe(proxies: Proxies = proxies) -> str:
-            configs = ProxyConfig.of(kube, proxies)
+            configs = ProxyConfig.of(kube, proxies, needed=proxies in needed)
             missing = [each.what for each in effects if each.proxies == proxies and not each.everywhere(configs)]
             left = [each.what for each in gone if each.proxies == proxies and not each.nowhere(configs)]
             wrong = [f"{what} is missing" for what in missing] + [f"{what} is still there" for what in left]
@@ -46,7 +49,7 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
     changed = [effect for effect in (*effects, *before) if (effect in effects) is not (effect in before)]
     for proxies in dict.fromkeys(effect.proxies for effect in changed if effect.drains):
         patience.until(
-            partial(draining, kube, proxies),
+            partial(draining, kube, proxies, needed=proxies in needed),
             0,
             what=f"The number of filter chains of {proxies} that drain",
             timeout=TIMEOUTS.configuration,
