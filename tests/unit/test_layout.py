@@ -61,6 +61,7 @@ OPEN = {
     "mesh.footprint",
     "mesh.faults",
     "mesh.manifests",
+    "mesh.readiness",
     "mesh.scenario",
     "mesh.testbed",
     "pytest_plugin",  # each module is a plugin of pytest's; what tests import is in `testing`

@@ -45,6 +45,10 @@ COMMANDS = {
         "scenarios:remove",
         "Remove the scenarios that `apply` has put in force.",
     ),
+    "readiness": (
+        "readiness:command",
+        "Tell who would lose connectivity if STRICT were switched on now, and why.",
+    ),
     "images": ("images:command", "The images that a cluster is made of."),
 }
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its

@@ -169,14 +169,14 @@ class Pods:
         return [(pod["metadata"]["name"], each["name"]) for pod in self._pods(namespace) for each in _statuses(pod)]
 
     @in_our_words
-    def log(self, namespace: str, pod: str, container: str) -> str:
-        """Return the last lines of a container's log.
+    def log(self, namespace: str, pod: str, container: str, lines: int = _LOG_LINES) -> str:
+        """Return the last lines of a container's log, at most so many.
 
         Raises:
             ClusterError: It has none.
         """
         try:
-            return self._tail(namespace, pod, container, _LOG_LINES)
+            return self._tail(namespace, pod, container, lines)
         except ApiException as error:
             raise ClusterError(f"There is no log of {namespace}/{pod} ({container}): {reason(error)}.") from error
 

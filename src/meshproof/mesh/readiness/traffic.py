@@ -1,0 +1,120 @@
+"""What the proxies have seen: connections with mutual TLS and without, and who made the latter.
+
+A sidecar counts the connections of each of its HTTP filter chains, and of these the ones with TLS; of the others it
+counts only those of the whole listener, and the handshakes. `tls_inspector` does not tell: it counts for all listeners
+together. Probes of the kubelet go to pilot-agent, and are in none of these.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/stats and
+https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+from meshproof.mesh import istio
+
+_STATS = (
+    "stats?filter=^(http[.][iI]nbound.*[.]downstream_cx_(ssl_)?(total|active)"
+    "|listener[.].*_15006[.](downstream_cx_total|ssl[.](handshake|connection_error)))$"
+)
+_OF_HTTP = re.compile(r"http\..*\.downstream_cx_((?:ssl_)?(?:total|active))")
+_OF_LISTENER = re.compile(r"listener\..*_15006\.(downstream_cx_total|ssl\.handshake|ssl\.connection_error)")
+_ALL_LINES = 1_000_000  # of a log: the kubelet begins a new one long before
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections that a sidecar was asked for from outside of its pod since it began.
+
+    Attributes:
+        mutual_tls: How many completed a handshake, each with a certificate of the mesh.
+        plaintext: How many were let in without mutual TLS; TLS that is the application's own is none.
+        open_plaintext: How many of the HTTP ones among these are open now.
+    """
+
+    mutual_tls: int
+    plaintext: int
+    open_plaintext: int
+
+    def __add__(self, other: Connections) -> Connections:
+        return Connections(
+            self.mutual_tls + other.mutual_tls,
+            self.plaintext + other.plaintext,
+            self.open_plaintext + other.open_plaintext,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlaintextRequest:
+    """A request without mutual TLS, as a sidecar's access log has it; of TCP a connection is one.
+
+    Attributes:
+        address: Where it came from.
+        port: The port there: requests with the same one came on one connection.
+        began: When, as Kubernetes writes times.
+    """
+
+    address: str
+    port: int
+    began: str
+
+
+def connections(kube: Kube, pod: Document) -> Connections | None:
+    """Ask the sidecar of a pod; None if it does not count them (``proxyStatsMatcher`` leaves it out).
+
+    Raises:
+        ClusterError: It did not answer.
+    """
+    metadata = pod["metadata"]
+    return read_counters(istio.pod_request(kube, metadata["namespace"], metadata["name"], _STATS))
+
+
+def read_counters(page: str) -> Connections | None:
+    """Read Envoy's page of counters; see ``connections``."""
+    http, listener = dict.fromkeys(("total", "ssl_total", "active", "ssl_active"), 0), dict[str, int]()
+    for line in page.splitlines():
+        name, _, value = line.rpartition(": ")
+        if of_http := _OF_HTTP.fullmatch(name):
+            http[of_http[1]] += int(value)
+        elif of_listener := _OF_LISTENER.fullmatch(name):
+            listener[of_listener[1]] = int(value)
+    if "downstream_cx_total" not in listener:
+        return None
+    handshakes = listener.get("ssl.handshake", 0)
+    others = listener["downstream_cx_total"] - http["total"]
+    others_with_tls = max(handshakes + listener.get("ssl.connection_error", 0) - http["ssl_total"], 0)
+    plaintext = http["total"] - http["ssl_total"] + max(others - others_with_tls, 0)
+    return Connections(handshakes, plaintext, max(http["active"] - http["ssl_active"], 0))
+
+
+def plaintext_requests(kube: Kube, pod: Document) -> list[PlaintextRequest]:
+    """Return what the access log of a pod's sidecar has of requests that came in without mutual TLS.
+
+    Raises:
+        ClusterError: It has no log.
+    """
+    metadata = pod["metadata"]
+    log = kube.pods.log(metadata["namespace"], metadata["name"], istio.PROXY, _ALL_LINES)
+    return list(read_log(log.splitlines()))
+
+
+def read_log(lines: Iterable[str]) -> Iterator[PlaintextRequest]:
+    """Read an access log in JSON with Istio's own fields; other lines are left out.
+
+    Source: https://istio.io/latest/docs/tasks/observability/logs/access-log/
+    """
+    for line in lines:
+        try:
+            entry = json.loads(line) if line.startswith("{") else {}
+        except ValueError:
+            continue
+        inbound = str(entry.get("upstream_cluster") or "").lower().startswith("inbound")
+        if inbound and not entry.get("requested_server_name"):  # mutual TLS of the mesh always asks for a name
+            address, _, port = str(entry["downstream_remote_address"]).rpartition(":")
+            yield PlaintextRequest(address, int(port), str(entry.get("start_time", "")))
