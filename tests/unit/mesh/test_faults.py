@@ -405,8 +405,8 @@ def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             "apiVersion: v1\n" + document("ConfigMap", "{}", annotated=True).partition("\n")[2],
-            "line 3: metadata.annotations.meshproof/wait is for Deployments, Istio's kinds and those of the Gateway API "
-            "only.",
+            "line 3: metadata.annotations.meshproof/wait is for Deployments, Istio's kinds and those of the Gateway "
+            "API only.",
             id="a wait for what is never waited for",
         ),
     ],
