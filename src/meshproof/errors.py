@@ -177,6 +177,12 @@ class ClusterError(MeshproofError):
     exit_code = ExitCode.CLUSTER
 
 
+class TrafficUnknown(MeshproofError):
+    """A sender of traffic did not tell what became of all its requests: what was lost is not known."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
 class ScanFailed(MeshproofError):
     """sslyze could not judge a target: nothing is known about its versions."""
 

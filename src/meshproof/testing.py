@@ -10,26 +10,36 @@ from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import Certificates
 from meshproof.mesh import CurlEnd, Scenario, Testbed, Transfer, Workload
 from meshproof.pytest_plugin.controls import between, held
+from meshproof.pytest_plugin.recordings import Traffic
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenarios import Eventually, Step
 from meshproof.pytest_plugin.since import Since
 from meshproof.tls import WORDLESS, Address, Outcome, Posture
+from meshproof.traffic import OUTSIDE, Connections, Ending, Flow, Flown, Record, Recording
 
 __all__ = [
+    "OUTSIDE",
     "WORDLESS",
     "Address",
     "Certificates",
+    "Connections",
     "CurlEnd",
+    "Ending",
     "Eventually",
+    "Flow",
+    "Flown",
     "Leaf",
     "Opinions",
     "Outcome",
     "Posture",
+    "Record",
+    "Recording",
     "Scenario",
     "Server",
     "Since",
     "Step",
     "Testbed",
+    "Traffic",
     "Transfer",
     "Workload",
     "between",

@@ -34,6 +34,7 @@ LAYERS = [
     {"images"},
     {"cluster"},
     {"mesh"},
+    {"traffic"},  # requests that are recorded one by one
     {"cli", "pytest_plugin"},
     {"testing"},
     {"__main__"},

@@ -17,14 +17,19 @@ from meshproof.images.golang import SOURCES
 from meshproof.images.pods import workshop
 from meshproof.images.steps import Progress, Step, digest, disk_full, in_turn, is_disk_full
 
+_TAGS = "http2legacy"
+"""From Go 1.27 on golang.org/x/net/http2 is that of net/http unless told otherwise; the sender needs its own."""
+
 
 def program(cache: Path) -> Step:
     """Return the step that compiles it; its result is one static program."""
 
     def make(out: Path, on_line: Callable[[str], None]) -> None:
-        golang.build(SOURCES / TRAFFIC, out / TRAFFIC, cache, on_line=on_line)
+        golang.build(SOURCES / TRAFFIC, out / TRAFFIC, cache, tags=_TAGS, on_line=on_line)
 
-    return Step(TRAFFIC, [*golang.sources(SOURCES / TRAFFIC), *golang.compiled_by()], make, seconds=20, compiles=True)
+    return Step(
+        TRAFFIC, [*golang.sources(SOURCES / TRAFFIC), *golang.compiled_by(), _TAGS], make, seconds=20, compiles=True
+    )
 
 
 def image(cache: Path) -> str:

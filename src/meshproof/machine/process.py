@@ -83,6 +83,44 @@ def beside(
                 _end(process)
 
 
+@contextmanager
+def conversation(
+    argv: Sequence[str | Path],
+    *,
+    said: str,
+    on_line: Callable[[str], None],
+    timeout: float,
+    grace: float = _TERMINATION_GRACE,
+) -> Iterator[None]:
+    """Run a program beside a block; at the block's end its standard input ends, and the program is waited for.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        said: What its standard input begins with.
+        on_line: Called in another thread with each line as it is printed, both streams joined.
+        timeout: Seconds after which it is ended.
+        grace: Seconds that it has to come to its end by itself.
+
+    Raises:
+        ToolMissing: The program is not installed.
+        CommandFailed: It ended with a status other than 0, or not in time.
+    """
+    process = _begin(argv, env=None, stdin=True, joined=True)
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        output = pool.submit(
+            _finish, process, timeout=timeout, stdin=said, on_line=on_line, grace=grace, hold=over.wait
+        )
+        try:
+            yield
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            over.set()
+        output.result()
+
+
 def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     """Start a program that outlives us, its output in a file.
 
@@ -142,13 +180,14 @@ def _finish(
     stdin: str | None = None,
     on_line: Callable[[str], None] | None = None,
     grace: float = _TERMINATION_GRACE,
+    hold: Callable[[], object] = lambda: None,
 ) -> str:
     """Wait for a program's end, and return what it printed."""
     assert isinstance(process.args, list)
     words: list[str] = process.args
     try:
         if on_line:
-            out, err = _stream(process, words, on_line, timeout, stdin, grace), ""
+            out, err = _stream(process, words, on_line, timeout, stdin, grace, hold), ""
         else:
             out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as expired:
@@ -172,6 +211,7 @@ def _stream(  # noqa: PLR0917 - what `run` is given
     timeout: float,
     stdin: str | None,
     grace: float,
+    hold: Callable[[], object],
 ) -> str:
     """Hand each line over as it comes, also those of an end that we ask for; return the last ones."""
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -188,7 +228,7 @@ def _stream(  # noqa: PLR0917 - what `run` is given
 
     late = threading.Timer(timeout, expire)
     late.daemon = True
-    feeder = threading.Thread(target=_feed, args=[process, stdin], daemon=True)
+    feeder = threading.Thread(target=_feed, args=[process, stdin, hold], daemon=True)
     try:
         late.start()
         feeder.start()
@@ -208,11 +248,13 @@ def _stream(  # noqa: PLR0917 - what `run` is given
     return "".join(tail)
 
 
-def _feed(process: subprocess.Popen[str], stdin: str | None) -> None:
-    """Write what the program is to read; one that has ended reads no more."""
+def _feed(process: subprocess.Popen[str], stdin: str | None, hold: Callable[[], object]) -> None:
+    """Write what the program is to read, and end that after ``hold``; one that has ended reads no more."""
     if process.stdin:
         with suppress(OSError), process.stdin:
             process.stdin.write(stdin or "")
+            process.stdin.flush()
+            hold()
 
 
 def _end(process: subprocess.Popen[str], grace: float = _TERMINATION_GRACE) -> None:

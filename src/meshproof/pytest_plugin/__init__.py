@@ -13,6 +13,7 @@ mesh_settings (session)  what the options ask for
          └─ postures (module) what a scan of the module's SERVERS finds
             ├─ sslyze_scan (module) the same by sslyze, beside the rows
             └─ second_opinions (module) their cipher suites by that scan, and by sslyze
+   └─ traffic      (session)  records requests, one by one
 mesh_patience (session)  what the run may wait in vain, all together
 eventually (session)  observe until it is as expected, three times in a row
 
@@ -26,7 +27,19 @@ from importlib import import_module
 
 import pytest
 
-_PARTS = ("promises", "options", "mesh", "scenarios", "order", "scans", "evidence", "faults", "since", "one_process")
+_PARTS = (
+    "promises",
+    "options",
+    "mesh",
+    "scenarios",
+    "order",
+    "scans",
+    "evidence",
+    "faults",
+    "recordings",
+    "since",
+    "one_process",
+)
 """`promises` is the first: it forgets the result of the last run before an option can end this one."""
 
 

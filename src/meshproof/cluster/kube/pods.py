@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
+from typing import Any
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import ERROR_CHANNEL
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CHANNEL
+from websocket import WebSocketException
 
 from meshproof.cluster.kube import forwarding
 from meshproof.cluster.kube.connection import Connection, in_our_words, reason
 from meshproof.cluster.objects import Document
-from meshproof.errors import ClusterError
+from meshproof.errors import ClusterError, CommandFailed
 from meshproof.settings import TIMEOUTS
 
 _LOG_LINES = 500
@@ -84,30 +88,81 @@ class Pods:
         Raises:
             ClusterError: The command could not be started.
         """
-        try:
-            channel = self._connection.command(
-                f"{_path(namespace, pod)}/exec",
-                *(("container", container), ("stdout", "true"), ("stderr", "true")),
-                *(("command", word) for word in command),
-            )
-        except ApiException as error:
-            raise ClusterError(
-                f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {reason(error)}."
-            ) from error
+        channel = self._begin(namespace, pod, container, command)
         try:
             channel.run_forever(timeout=timeout)
             out, err = channel.read_stdout(timeout=0) or "", channel.read_stderr(timeout=0) or ""
             result = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
         finally:
             channel.sock.shutdown()  # its close() leaves the socket open once the server has closed
-        if result.get("status") == "Success":
-            return Output(0, out, err)
-        causes = {cause["reason"]: cause["message"] for cause in (result.get("details") or {}).get("causes", [])}
-        if "ExitCode" not in causes:
-            raise ClusterError(
-                f"`{command[0]}` in {namespace}/{pod} did not end: {result.get('message', 'no status came')}."
+        return Output(_exit_status(result, command[0], f"{namespace}/{pod}"), out, err)
+
+    @contextmanager
+    def conversation(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        said: str,
+        on_line: Callable[[str], None],
+        timeout: float,
+    ) -> Iterator[None]:
+        """Run a command in a container beside a block; after the block it is told to end by an empty line.
+
+        When we end before that, or the API does, its standard input ends: a command that waits for that is not left
+        behind. (The client's protocol, v4.channel.k8s.io, can't end it otherwise.)
+
+        Args:
+            namespace: Where the pod is.
+            pod: Its name.
+            container: Which one of it.
+            command: The program and its arguments.
+            said: What its standard input begins with.
+            on_line: Called in another thread with each line of its standard output or standard error.
+            timeout: Seconds after which we leave it.
+
+        Raises:
+            ClusterError: The command could not be started, or its end is not known.
+            CommandFailed: It ended with a status other than 0.
+        """
+        channel = self._begin(namespace, pod, container, command, talking=True)
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                status = pool.submit(_listen, channel, on_line, time.monotonic() + timeout)
+                try:
+                    channel.write_stdin(said)
+                    yield
+                    channel.write_stdin("\n")
+                except (WebSocketException, OSError):  # it has ended: the status tells how
+                    pass
+                except BaseException:
+                    channel.sock.shutdown()
+                    raise
+                result = status.result()
+        finally:
+            channel.sock.shutdown()
+        if number := _exit_status(result, command[0], f"{namespace}/{pod}"):
+            raise CommandFailed(list(command), number, str(result.get("message", "")))
+
+    def _begin(self, namespace: str, pod: str, container: str, command: Sequence[str], *, talking: bool = False) -> Any:  # noqa: ANN401 - the kubernetes package has no types
+        """Start a command; return its channels.
+
+        Raises:
+            ClusterError: It could not be started.
+        """
+        try:
+            return self._connection.command(
+                f"{_path(namespace, pod)}/exec",
+                *(("container", container), ("stdout", "true"), ("stderr", "true")),
+                *([("stdin", "true")] if talking else []),
+                *(("command", word) for word in command),
             )
-        return Output(int(causes["ExitCode"]), out, err)
+        except ApiException as error:
+            raise ClusterError(
+                f"`{' '.join(command[:2])}` could not be run in {namespace}/{pod} ({container}): {reason(error)}."
+            ) from error
 
     @in_our_words
     def page(self, namespace: str, pod: str, port: int, path: str, timeout: float) -> str:
@@ -185,6 +240,34 @@ class Pods:
 
     def _pods(self, namespace: str, **where: str) -> list[Document]:
         return self._connection.listed("v1", "Pod", namespace=namespace, **where)
+
+
+def _listen(channel: Any, on_line: Callable[[str], None], until: float) -> Document:  # noqa: ANN401 - as above
+    """Hand the lines of a command over as they come; return what the API says of its end."""
+    rest = {STDOUT_CHANNEL: "", STDERR_CHANNEL: ""}
+    with suppress(WebSocketException, OSError):  # then there is no status
+        while channel.is_open() and time.monotonic() < until:
+            channel.update(timeout=1)
+            for number, begun in rest.items():
+                *lines, rest[number] = (begun + channel.read_channel(number)).split("\n")
+                for line in lines:
+                    on_line(line)
+    result: Document = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
+    return result
+
+
+def _exit_status(result: Document, command: str, where: str) -> int:
+    """Return a command's exit status from what the API says of its end.
+
+    Raises:
+        ClusterError: It says none.
+    """
+    if result.get("status") == "Success":
+        return 0
+    causes = {cause["reason"]: cause["message"] for cause in (result.get("details") or {}).get("causes", [])}
+    if "ExitCode" not in causes:
+        raise ClusterError(f"`{command}` in {where} did not end: {result.get('message', 'no status came')}.")
+    return int(causes["ExitCode"])
 
 
 def _path(namespace: str, pod: str) -> str:

@@ -19,6 +19,8 @@ func main() {
 	switch os.Args[1] {
 	case "serve":
 		err = serve(os.Args[2:])
+	case "send":
+		err = send(os.Stdin, os.Stdout)
 	case "wait":
 		<-stopped()
 	default:

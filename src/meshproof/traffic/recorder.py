@@ -1,0 +1,101 @@
+"""Flows side by side, marks on their time line, and the files that are left of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from meshproof.errors import BadTarget
+from meshproof.traffic import picture
+from meshproof.traffic.flows import Flow, Outside
+from meshproof.traffic.records import Flown
+from meshproof.traffic.senders import Sender
+
+LONGEST = 300.0
+"""Seconds after which a recording ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event: what happened, and when, in ns of CLOCK_MONOTONIC."""
+
+    text: str
+    at_ns: int
+
+
+class Recording:
+    """Flows that are sent, and what becomes of them.
+
+    Attributes:
+        name: What it is called, and its files.
+        marks: What happened meanwhile.
+    """
+
+    def __init__(self, name: str, senders: list[Sender]) -> None:
+        self.name = name
+        self.marks: list[Mark] = []
+        self.senders = senders
+
+    @property
+    def flows(self) -> Mapping[str, Flown]:
+        """The flows by their names, with the records that there are by now; after the recording, with all."""
+        return {flown.flow.name: flown for sender in self.senders for flown in sender.flown()}
+
+    def mark(self, text: str) -> int:
+        """Put an event on the time line; return its time in ns of CLOCK_MONOTONIC."""
+        mark = Mark(text, time.monotonic_ns())
+        self.marks.append(mark)
+        return mark.at_ns
+
+    def write(self, directory: Path) -> None:
+        """Write the records, a line of JSON each, and the picture."""
+        directory.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "-", self.name).strip("-")
+        flows = self.flows
+        with (directory / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
+            for flown in flows.values():
+                print(json.dumps({"summary": flown.summary()}), file=file)
+            for mark in self.marks:
+                print(json.dumps({"mark": mark.text, "at_ns": mark.at_ns}), file=file)
+            for flown in flows.values():
+                for each in flown.records:
+                    print(json.dumps(asdict(each) | {"outcome": each.outcome.name}), file=file)
+        drawing = picture.draw(self.name, list(flows.values()), [(mark.text, mark.at_ns) for mark in self.marks])
+        (directory / f"{stem}.svg").write_text(drawing, encoding="utf-8")
+
+
+@contextmanager
+def record(*flows: Flow, name: str, program: Path, directory: Path, seconds: float = LONGEST) -> Iterator[Recording]:
+    """Send flows side by side for as long as the block lasts, and leave NAME.jsonl and NAME.svg.
+
+    Args:
+        flows: What to send; all have begun when the block does.
+        name: What the recording is called.
+        program: The one that sends from this machine.
+        directory: Where its files go.
+        seconds: After which no more is sent, even if the block goes on.
+
+    Raises:
+        TrafficUnknown: A sender did not tell of all its requests: nothing is known of what is missing.
+        ClusterError: A sender could not be run in its pod.
+        BadTarget: Two flows have one name, or there is none.
+    """
+    if len({flow.name for flow in flows}) != len(flows) or not flows:
+        raise BadTarget(f"The recording {name!r} needs flows, each with a name of its own.")
+    sources: dict[Outside | tuple[str, str, str], list[Flow]] = {}
+    for flow in flows:
+        at = flow.source
+        sources.setdefault(at if isinstance(at, Outside) else (at.namespace, at.app, at.container), []).append(flow)
+    recording = Recording(name, [Sender(together[0].source, together) for together in sources.values()])
+    try:
+        with ExitStack() as stack:
+            for sender in recording.senders:
+                stack.enter_context(sender.sending(program, seconds))
+            yield recording
+    finally:
+        recording.write(directory)

@@ -1,0 +1,271 @@
+"""The recorder on real servers: what is lost is seen, once, by its name, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import BadTarget, TrafficUnknown
+from meshproof.machine.wait import until
+from meshproof.tls import Address
+from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record
+from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
+from tests.support.programs import PATIENCE
+from tests.support.servers import Behaviour, server_context, serving
+from tests.support.traffic import traffic_program, traffic_server
+
+NEW, KEPT, STREAM = Connections.NEW, Connections.KEPT, Connections.STREAM
+LOST = {10: "/reset", 20: "/truncate", 30: "/status/503", 40: "/hang"}
+HTTP1 = {10: "RESET", 20: "TRUNCATED", 30: "ANSWERED 503", 40: "TIMED_OUT"}
+HTTP2 = {10: "STREAM_RESET", 20: "STREAM_RESET", 30: "ANSWERED 503", 40: "TIMED_OUT"}
+ENOUGH = 50
+SELDOM = 5.0  # requests a second: an end is seen long before the next one
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextmanager
+def recorded(*flows: Flow, directory: Path, enough: int = ENOUGH) -> Iterator[Recording]:
+    """Record until each flow has had enough requests."""
+    with record(*flows, name="a test", program=traffic_program(), directory=directory, seconds=20) as recording:
+        yield recording
+        until(
+            lambda: min(len(flown.records) for flown in recording.flows.values()),
+            f"{enough} or more",
+            lambda number: number >= enough,
+            what="The number of records",
+            timeout=PATIENCE,
+            interval=0.01,
+        )
+
+
+def flown(flow: Flow, directory: Path, enough: int = ENOUGH) -> Flown:
+    """Send a flow until there is enough of it."""
+    with recorded(flow, directory=directory, enough=enough) as recording:
+        pass
+    return recording.flows[flow.name]
+
+
+def to(address: Address, path: str = "/", **asked: object) -> Flow:
+    """Return a flow in clear text."""
+    return Flow("it", f"http://{address}{path}", rate=200, timeout=1, **asked)  # type: ignore[arg-type]
+
+
+def lost(result: Flown) -> dict[int, str]:
+    """Return which requests were lost, and how."""
+    return {failure.sequence: str(failure).removesuffix(" 200") for failure in result.failures}
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("connections", [NEW, KEPT], ids=["new connections", "kept connections"])
+def test_what_is_lost_on_purpose_is_seen(connections: Connections, http2: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Of many requests just those that the server loses are lost, each by its name."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        result = flown(to(listening["http"], connections=connections, http2=http2, instead=LOST), tmp_path)
+    assert lost(result) == (HTTP2 if http2 else HTTP1)
+    assert len(result.answered) == len(result.records) - len(LOST)
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_the_certificates_of_both_are_checked_and_told(http2: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """A flow by TLS shows its client's certificate, and tells the serial number of the server's."""
+    files = tmp_path / "server.pem", tmp_path / "server.key"
+    SERVER.write_to(*files)
+    (tmp_path / "trust.pem").write_bytes(OURS.pem)
+    options = [f"--certificate={files[0]}", f"--key={files[1]}", f"--client-authority={tmp_path / 'trust.pem'}"]
+    with traffic_server(tmp_path / "log", "--tls=127.0.0.1:0", *options) as listening:
+        common = {"address": listening["tls"], "http2": http2, "rate": 20, "trust": OURS.pem}
+        flows = [
+            Flow("kept", f"https://{HOST}/", client=TRUSTED, body=True, **common),  # type: ignore[arg-type]
+            Flow("new", f"https://{HOST}/", client=TRUSTED, connections=NEW, **common),  # type: ignore[arg-type]
+            Flow("nobody", f"https://{HOST}/", connections=NEW, **common),  # type: ignore[arg-type]
+            Flow("another name", "https://other.example/", client=TRUSTED, **common),  # type: ignore[arg-type]
+        ]
+        with recorded(*flows, directory=tmp_path, enough=8) as recording:
+            pass
+    kept, new, nobody, another = (recording.flows[flow.name] for flow in flows)
+    assert (kept.failures, new.failures) == ([], [])
+    assert {each.peer for each in (*kept.records, *new.records)} == {SERVER.serial}
+    assert len({each.number for each in new.records}) == len(new.records)
+    assert {each.connection for each in new.records} == {"new"}
+    assert len({each.number for each in kept.records}) == 2
+    assert json.loads(kept.records[0].body)["tls"]["peer"]["serial"] == str(TRUSTED.serial)
+    assert {(each.outcome, each.alert) for each in nobody.records} == {(Ending.TLS_REFUSED, 116)}
+    assert {each.outcome for each in another.records} == {Ending.UNTRUSTED}
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """A port on which nobody listens refuses, and one that speaks no TLS is named."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        where = listening["http"]
+        clear = Flow("clear", "https://a.example/", address=where, trust=OURS.pem, rate=100)
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            nobody = Address(*gone.getsockname())
+        with recorded(clear, to(nobody), directory=tmp_path) as recording:
+            pass
+    assert {each.outcome for each in recording.flows["clear"].records} == {Ending.NOT_TLS}
+    assert {each.outcome for each in recording.flows["it"].records} == {Ending.REFUSED}
+
+
+def answering(number: int, end: Behaviour, context: ssl.SSLContext | None = None) -> Behaviour:
+    """Answer so many requests of a connection, read one more, and end it in some way."""
+
+    def behave(connection: socket.socket) -> None:
+        if context:
+            connection = context.wrap_socket(connection, server_side=True)
+        for _ in range(number):
+            if not connection.recv(65536):
+                return
+            connection.sendall(OK)
+        connection.recv(65536)
+        end(connection)
+
+    return behave
+
+
+def reset(connection: socket.socket) -> None:
+    """End a connection by RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def close(connection: socket.socket) -> None:
+    """End a connection by FIN."""
+    connection.close()
+
+
+@pytest.mark.parametrize(("end", "ending"), [(reset, Ending.RESET), (close, Ending.CLOSED)], ids=["reset", "closed"])
+@pytest.mark.parametrize("over_tls", [False, True], ids=["clear text", "TLS"])
+def test_a_request_that_a_kept_connection_swallows_is_lost(
+    end: Behaviour, ending: Ending, over_tls: bool, tmp_path: Path  # noqa: FBT001
+) -> None:  # fmt: skip
+    """Each tenth request is read and not answered: it is lost, and not sent again on another connection."""
+    with serving(
+        answering(
+            9,
+            end,
+            server_context(SERVER, oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_3) if over_tls else None,
+        )
+    ) as address:
+        flow = Flow("it", f"https://{HOST}/", address=address, trust=OURS.pem, rate=50, count=1)
+        result = flown(flow if over_tls else to(address, count=1), tmp_path)
+    assert {each.sequence % 10 for each in result.failures} == {9}
+    assert {each.outcome for each in result.failures} == {ending}
+    assert len(result.failures) == len(result.records) // 10
+
+
+def announcing(connection: socket.socket) -> None:
+    """Answer ten requests, and say with the tenth that the connection ends."""
+    for number in range(10):
+        if not connection.recv(65536):
+            return
+        connection.sendall(OK if number < 9 else OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+
+
+def closing_while_idle(connection: socket.socket) -> None:
+    """Answer one request, and end the connection by FIN in the segment of the answer."""
+    connection.recv(65536)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    connection.sendall(OK)
+    connection.close()
+
+
+def resetting_while_idle(connection: socket.socket) -> None:
+    """Answer one request, and end the connection by RST."""
+    connection.recv(65536)
+    connection.sendall(OK)
+    reset(connection)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        (announcing, "announced"),
+        (closing_while_idle, "closed while idle"),
+        (resetting_while_idle, "reset while idle"),
+    ],
+    ids=["announced", "closed while idle", "reset while idle"],
+)
+def test_the_end_of_an_idle_connection_is_no_loss(behaviour: Behaviour, why: str, tmp_path: Path) -> None:
+    """The next request goes by a new connection, and its record says how the one before had ended."""
+    with serving(behaviour) as address:
+        result = flown(Flow("it", f"http://{address}/", rate=SELDOM, count=1), tmp_path, enough=12)
+    assert result.losses == {}
+    assert {each.replaces for each in result.records if each.connection == "new"} == {"", why}
+
+
+def test_a_close_that_crosses_a_request_is_named(tmp_path: Path) -> None:
+    """A request that is written after the server's FIN is told from one that the server has read."""
+    with serving(closing_while_idle) as address:
+        result = flown(Flow("it", f"http://{address}/", rate=500, count=1), tmp_path)
+    assert {each.outcome for each in result.records} <= {Ending.ANSWERED, Ending.CROSSED_CLOSE}
+
+
+def test_a_long_stream_is_recorded_line_by_line(tmp_path: Path) -> None:
+    """Records of a stream follow each other; its end in order is counted apart."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        flow = to(listening["http"], "/stream?every=10ms&for=200ms", connections=STREAM)
+        result = flown(flow, tmp_path)
+    assert (result.losses, result.lag_p99_ms) == ({}, None)
+    assert Ending.STREAM_ENDED in {each.outcome for each in result.records}
+    assert result.requests < len(result.records)
+    assert result.p50_ms is not None
+    assert 5 < result.p50_ms < 50
+
+
+def test_the_files_of_a_recording(tmp_path: Path) -> None:
+    """Records, numbers and marks are in a file of JSON lines and in a picture, and no key is in either."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        flow = to(listening["http"], instead=LOST, refusals={Ending.RESET})
+        with recorded(flow, directory=tmp_path) as recording:
+            recording.mark("a <change>")
+    result = recording.flows["it"]
+    assert (len(result.refused), len(result.failures)) == (1, 3)
+    lines = [json.loads(line) for line in (tmp_path / "a-test.jsonl").read_text().splitlines()]
+    assert lines[0]["summary"]["failures"] == {"TRUNCATED 200": 1, "ANSWERED 503": 1, "TIMED_OUT": 1}
+    assert lines[1]["mark"] == "a <change>"
+    assert [line["sequence"] for line in lines[2:]] == list(range(len(result.records)))
+    drawing = (tmp_path / "a-test.svg").read_text()
+    assert "a &lt;change&gt;" in drawing
+    assert "1 ANSWERED 503, 1 TIMED_OUT, 1 TRUNCATED 200" in drawing
+
+
+def test_a_sender_that_dies_is_not_taken_for_one_that_lost_nothing(tmp_path: Path) -> None:
+    """Where the program ends before it is told to, nothing is known, and that is said."""
+    program = tmp_path / "traffic"
+    program.write_text("#!/bin/sh\nhead -n 1 >/dev/null\necho '{\"began\": 1}'\n")
+    program.chmod(0o700)
+    flow = Flow("it", "http://127.0.0.1:1/")
+    with (
+        pytest.raises(TrafficUnknown, match=r"The sender on this machine ended before it was told to: .*'it' is not"),
+        record(flow, name="a test", program=program, directory=tmp_path),
+    ):
+        pass
+
+
+def test_a_record_that_is_missing_is_missed(tmp_path: Path) -> None:
+    """The sender says how many requests there were, and each has to be told of."""
+    program = tmp_path / "traffic"
+    program.write_text("#!/bin/sh\nhead -n 1 >/dev/null\necho '{\"began\": 1}'\necho '{\"requests\": [1]}'\n")
+    program.chmod(0o700)
+    with (
+        pytest.raises(TrafficUnknown, match="told of 0 of 1 requests of 'it'"),
+        record(Flow("it", "http://127.0.0.1:1/"), name="a test", program=program, directory=tmp_path),
+    ):
+        pass
+
+
+def test_a_flow_that_can_not_be_sent_is_refused() -> None:
+    """Before anything is sent a sentence says what is wrong."""
+    with pytest.raises(BadTarget, match="begins with http://"):
+        Flow("it", "ftp://a.example/")
+    with pytest.raises(BadTarget, match="trusts nobody"):
+        Flow("it", "https://a.example/")
+    with pytest.raises(BadTarget, match="up to 500 a second"):
+        Flow("it", "http://a.example/", rate=1000)
