@@ -1,6 +1,7 @@
 """The mesh: Istio, what it is asked for, and what its proxies have made of that.
 
 istio        its installation
+analysis     what istioctl finds wrong in a cluster, or in files
 envoy        what a proxy has loaded
 effects      what documents do to the proxies, and waiting until they do
 manifests    the documents, completed as data
