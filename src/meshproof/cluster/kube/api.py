@@ -12,6 +12,7 @@ from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError, 
 from meshproof.cluster.kube.connection import Connection, in_our_words, reason
 from meshproof.cluster.kube.deployments import Deployments
 from meshproof.cluster.kube.pods import Pods
+from meshproof.cluster.kube.snapshot import Snapshot
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.machine.wait import until
@@ -167,6 +168,11 @@ class Kube:
             return self._connection.get(version, kind, name=name, namespace=namespace)
         except (NotFoundError, ResourceNotFoundError):
             return None
+
+    @in_our_words
+    def snapshot(self) -> Snapshot:
+        """Return all objects that there are now, to be compared with those of another moment."""
+        return Snapshot.of(self._connection)
 
     @in_our_words
     def labelled(self, selector: str, kinds: Mapping[str, Sequence[str]]) -> list[Document]:
