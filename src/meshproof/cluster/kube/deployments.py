@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import NotFoundError
@@ -13,6 +14,8 @@ from meshproof.cluster.kube.same_pod import is_same_pod
 from meshproof.cluster.objects import Document, strings
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
+
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
 class Deployments:
@@ -60,6 +63,21 @@ class Deployments:
         return [
             item["metadata"]["name"] for item in self._connection.listed("apps/v1", "Deployment", namespace=namespace)
         ]
+
+    @in_our_words
+    def restart(self, namespace: str, *names: str) -> None:
+        """Replace the pods of Deployments as ``kubectl rollout restart`` does, each as its strategy says, and wait.
+
+        Raises:
+            NotSettled: A pod did not become ready; see ``rolled_out``.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        change = {"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}}
+        for name in names:
+            self._connection.resource("apps/v1", "Deployment").patch(
+                body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
+            )
+        self.rolled_out(namespace, *names)
 
     @in_our_words
     def renew_pods(self, namespace: str, name: str) -> None:
