@@ -45,6 +45,7 @@ LAYERS_OF_TLS = [{"protocol"}, {"probe"}, {"scanner"}]
 """The same inside of ``tls``: the octets, one connection, many connections."""
 
 OPEN = {
+    "certificates.authority",  # needs cryptography and trustme
     "certificates.leaf",  # needs no trustme
     "certificates.tree",
     "cli.main",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from typing import Self
 
 import trustme
 from cryptography import x509
@@ -61,17 +62,40 @@ class Authority:
 
     Args:
         name: The organization in its subject, to tell two authorities apart in a log.
+        ca: One that is there already; by default a new one.
     """
 
-    def __init__(self, name: str = "meshproof") -> None:
+    def __init__(self, name: str = "meshproof", ca: trustme.CA | None = None) -> None:
         self._name = name
-        self._ca = trustme.CA(organization_name=name, key_type=KeyType.RSA)
+        self._ca = ca or trustme.CA(organization_name=name, key_type=KeyType.RSA)
         self._certificate = x509.load_pem_x509_certificate(self.pem)
+
+    @classmethod
+    def from_pem(cls, name: str, certificate: bytes, key: bytes) -> Self:
+        """Take an authority that is there already, such as that of a mesh.
+
+        Args:
+            name: The organization in the subjects of what it issues from now on.
+            certificate: Its own certificate in PEM.
+            key: That certificate's RSA key in PEM, not encrypted.
+
+        Raises:
+            ValueError: One of them can't be read.
+        """
+        return cls(name, trustme.CA.from_pem(certificate, key))
 
     @property
     def pem(self) -> bytes:
         """The authority's own certificate: what one trusts."""
         return self._ca.cert_pem.bytes()
+
+    @property
+    def key_pem(self) -> bytes:
+        """The authority's private key, not encrypted: for whoever is to sign in its name, such as a mesh."""
+        return self._ca.private_key_pem.bytes()
+
+    def __str__(self) -> str:
+        return self._name
 
     def server(
         self,

@@ -10,6 +10,7 @@ scenario     one manifest in force, in steps
 testbed      Docker, images, a cluster, Istio and the applications, one on top of the other
 workload     a client in a pod
 workload_certificate  what a proxy shows in the mesh, and who signed it
+plugged_authority  whose key signs it, and which roots proxies trust: plugged in, and changed
 diagnostics  what helps to find out why something failed
 """
 

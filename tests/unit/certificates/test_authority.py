@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from trustme import KeyType
 
-from meshproof.certificates.authority import Lifetime
+from meshproof.certificates.authority import Authority, Lifetime
 from meshproof.certificates.leaf import Leaf
 from tests.support.certificates import EXPIRED, HOST, IDENTITY, OURS, SERVER, TRUSTED, UNKNOWN
 
@@ -134,3 +134,10 @@ def test_files_are_private_and_short_lived() -> None:
         assert modes == [MODE_PRIVATE_FILE, MODE_PRIVATE_FILE]
         assert paths[0].parent.stat().st_mode & 0o777 == MODE_PRIVATE_DIRECTORY
     assert not paths[0].parent.exists()
+
+
+def test_an_authority_that_is_there_already_signs_as_before() -> None:
+    """What is issued with the certificate and the key of one is trusted by who trusts it."""
+    again = Authority.from_pem("again", OURS.pem, OURS.key_pem)
+    assert again.pem == OURS.pem
+    meet(again.server(HOST), again.client(IDENTITY))

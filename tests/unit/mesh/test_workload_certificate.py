@@ -39,3 +39,11 @@ def test_a_chain_that_does_not_hold_together_leads_nowhere() -> None:
     authority = Authority("mesh")
     stranger = Authority("mesh").client(NAME)
     assert not WorkloadCertificate.from_pem(stranger.chain_pem + authority.pem).is_signed_by(authority.pem)
+
+
+def test_what_a_proxy_shows_beside_its_chain_does_not_count() -> None:
+    """While the mesh has two roots a proxy shows both, and its certificate leads only to the one that signed it."""
+    authority, other = Authority("mesh"), Authority("other")
+    seen = WorkloadCertificate.from_pem(authority.client(NAME).chain_pem + authority.pem + authority.pem + other.pem)
+    assert seen.is_signed_by(authority.pem)
+    assert not seen.is_signed_by(other.pem)
