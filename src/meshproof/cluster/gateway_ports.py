@@ -1,4 +1,4 @@
-"""The ports of the ingress gateway: what its Service, its pods, kind and Docker are given, from this one list."""
+"""The ports of the gateways: of the ingress gateway what its Service, its pods, kind and Docker are given."""
 
 from __future__ import annotations
 
@@ -29,3 +29,5 @@ NODES = {port.number: port.node for port in PORTS}
 """The node ports, by the port of the Service."""
 TARGETS = {port.number: port.target for port in PORTS}
 """The ports of the pods, by the port of the Service."""
+EGRESS_TARGETS = {80: 8080, 443: 8443}
+"""The same of the egress gateway, which is as Istio installs it: nothing outside of the cluster comes to it."""

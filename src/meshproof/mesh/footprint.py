@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh.effects import effects_of
-from meshproof.mesh.effects.effect import INGRESS, key_of, of_istio
+from meshproof.mesh.effects.effect import GATEWAYS, INGRESS, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.hosts import bare, hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH
 from meshproof.mesh.envoy import Proxies
@@ -73,6 +73,8 @@ class Footprint:
 def _hosts(documents: Sequence[Document]) -> Iterator[tuple[int, str]]:
     """Give the hosts of the gateway's servers, each with its port, and those that sidecars route."""
     for gateway in of_istio("Gateway", documents):
+        if gateway_of(gateway) is not GATEWAYS["ingressgateway"]:
+            continue  # what comes to another one is led there by the sidecars' routes
         for server in gateway["spec"]["servers"]:
             yield from ((server["port"]["number"], bare(host)) for host in server["hosts"])
     for routes in of_istio("VirtualService", documents):
@@ -81,9 +83,10 @@ def _hosts(documents: Sequence[Document]) -> Iterator[tuple[int, str]]:
 
 
 def _used(documents: Sequence[Document]) -> Iterator[Proxies]:
-    """Give the proxies that requests pass through: the gateway, where routes lead to, and the documents' own pods."""
-    if of_istio("Gateway", documents):
-        yield INGRESS
+    """Give the proxies that requests pass through: the gateways, where routes lead to, and the documents' own pods."""
+    for gateway in of_istio("Gateway", documents):
+        pods = gateway_of(gateway)
+        yield pods.proxies if pods else INGRESS
     for document in documents:
         namespace, _ = key_of(document)
         if document["kind"] == "Deployment":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -149,6 +150,48 @@ def test_a_secret_does_what_a_server_asks_of_it(mode: str | None, words: list[st
     servers = [gateway(SERVER | {"tls": {"mode": mode, "credentialName": "test"}})] if mode else []
     of_secret = [effect.what for effect in effects_of([secret, *servers]) if effect.what.startswith("this run's")]
     assert of_secret == [f"this run's {word} test" for word in words]
+
+
+def test_a_secret_that_gateways_send_with() -> None:
+    """A Secret that a DestinationRule names is for each gateway with a cluster that names it, and no other proxy."""
+    contents = {"tls.crt": b"a certificate", "ca.crt": b"an authority"}
+    data = {key: base64.b64encode(content).decode() for key, content in contents.items()}
+    metadata = {"name": "partner", "namespace": "istio-system"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+    tls = {"mode": "MUTUAL", "credentialName": "partner"}
+    rule = networking("DestinationRule", {"host": "partner.example", "trafficPolicy": {"tls": tls}}, "r")
+    sent = [effect for effect in effects_of([secret, rule]) if effect.what.startswith("this run's")]
+    assert [effect.what for effect in sent] == [
+        "this run's certificate to show to servers partner", "this run's authority of the servers partner",
+    ]  # fmt: skip
+    named = {"common_tls_context": {"tls_certificate_sds_secret_configs": [{"name": "kubernetes://partner"}]}}
+    clusters = {"c": {"name": "c", "transport_socket": named}}
+    secrets = {
+        "kubernetes://partner": {"tls_certificate": {"certificate_chain": {"inline_bytes": data["tls.crt"]}}},
+        "kubernetes://partner-cacert": {"validation_context": {"trusted_ca": {"inline_bytes": data["ca.crt"]}}},
+    }
+    loaded, waiting = (ProxyConfig({}, its, {}, clusters, "istio-system") for its in (secrets, {}))
+    unconcerned = ProxyConfig({}, {}, {}, {}, "istio-system")
+    assert all(effect.everywhere([loaded, unconcerned]) for effect in sent)
+    assert not any(effect.everywhere([loaded, waiting]) for effect in sent)
+    assert not any(effect.everywhere([unconcerned]) for effect in sent)
+
+
+def test_the_egress_gateway_has_its_own_ports() -> None:
+    """A server that ends the mesh's own TLS is known by the proxy's identity and the mesh's root."""
+    server = SERVER | {"tls": {"mode": "ISTIO_MUTUAL"}}
+    document = networking("Gateway", {"selector": {"istio": "egressgateway"}, "servers": [server]}, "a")
+    (effect,) = effects_of([document])
+    assert str(effect.proxies) == "istio-system/istio-egressgateway"
+    common = {
+        "tls_certificate_sds_secret_configs": [{"name": "default"}],
+        "combined_validation_context": {"validation_context_sds_secret_config": {"name": "ROOTCA"}},
+    }
+    shown = {"common_tls_context": common, "require_client_certificate": True}
+    assert effect.everywhere([config(port_8443=[chain("test.com", tls=shown)])])
+    assert not effect.everywhere([config(port_8443=[chain("test.com", tls=ending(required=True))])])
+    (routes,) = [each for each in effects_of([document, virtual_service("a")]) if each != effect]
+    assert (str(routes.proxies), routes.what.rpartition(" ")[2]) == (str(effect.proxies), "https.443.https.a.b")
 
 
 def test_every_pod_has_to_show_it() -> None:
@@ -385,8 +428,8 @@ REFUSED = [
         "how a proxy shows that it has loaded one of its kind is not known",
     ),
     (
-        networking("Gateway", {"selector": {"istio": "egressgateway"}, "servers": []}, "g"),
-        "it selects another gateway than the ingress gateway, `istio: ingressgateway`",
+        networking("Gateway", {"selector": {"istio": "other"}, "servers": []}, "g"),
+        "it selects another gateway than `istio: ingressgateway` or `istio: egressgateway`",
     ),
     (
         gateway(SERVER | {"port": {"name": "db", "number": 443, "protocol": "MYSQL"}}),
@@ -437,7 +480,7 @@ def test_what_can_be_waited_for_is_waited_for(document: Document) -> None:
 def test_routes_of_a_gateway_that_can_not_be_waited_for_are_refused() -> None:
     """The ingress gateway does not show what is for another one; and a Secret that only that one names does nothing."""
     metadata = {"name": "a", "namespace": "b", "annotations": {"meshproof/wait": "none"}}
-    other = networking("Gateway", {"selector": {"istio": "egressgateway"}, "servers": [SERVER]}, "a")
+    other = networking("Gateway", {"selector": {"istio": "other"}, "servers": [SERVER]}, "a")
     other["metadata"] = metadata
     with pytest.raises(ClusterError, match="it binds to the gateway a, which can't be waited for: it selects another"):
         effects_of([other, virtual_service("a")])

@@ -5,16 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meshproof.cluster.gateway_ports import EGRESS_TARGETS, TARGETS
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 from meshproof.mesh.manifests import GATEWAY_API, group_of
 
-SELECTOR = {"istio": "ingressgateway"}
-"""What selects the ingress gateway."""
 INGRESS = Proxies(istio.NAMESPACE, (("app", "istio-ingressgateway"),))
+EGRESS = Proxies(istio.NAMESPACE, (("app", "istio-egressgateway"),))
 Documents = Sequence[Document]
 """The documents that are in force together."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPods:
+    """What a Gateway of Istio's can be for.
+
+    Attributes:
+        proxies: Its pods.
+        targets: The ports of the pods, by those of its Service.
+    """
+
+    proxies: Proxies
+    targets: Mapping[int, int]
+
+
+GATEWAYS: Mapping[str, GatewayPods] = {
+    "ingressgateway": GatewayPods(INGRESS, TARGETS),
+    "egressgateway": GatewayPods(EGRESS, EGRESS_TARGETS),
+}
+"""Those that can be waited for, by the label ``istio`` that selects them."""
+
+
+def gateway_of(document: Document) -> GatewayPods | None:
+    """Return which gateway a Gateway selects; None for any other."""
+    selector = document["spec"].get("selector") or {}
+    return GATEWAYS.get(selector["istio"]) if selector.keys() == {"istio"} else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from meshproof.cluster.objects import Document, name_of
-from meshproof.mesh.effects.effect import SELECTOR, Documents, key_of, of_istio
+from meshproof.mesh.effects.effect import GATEWAYS, Documents, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.hosts import OF_THE_CLUSTER, hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH, matches_for
 from meshproof.mesh.manifests import GATEWAY_API, WAIT, group_of, is_waited_for
@@ -53,8 +53,8 @@ def _reason(document: Document, together: Documents) -> str | None:
 
 
 def _gateway(document: Document, _: Documents) -> str | None:
-    if document["spec"].get("selector") != SELECTOR:
-        return "it selects another gateway than the ingress gateway, `istio: ingressgateway`"
+    if gateway_of(document) is None:
+        return f"it selects another gateway than {' or '.join(f'`istio: {gateway}`' for gateway in GATEWAYS)}"
     protocols = [server["port"]["protocol"] for server in document["spec"]["servers"]]
     unknown = [protocol for protocol in protocols if protocol.upper() not in PROTOCOLS]
     return f"it has a server for {unknown[0]}, and meshproof waits for {', '.join(PROTOCOLS)}" if unknown else None

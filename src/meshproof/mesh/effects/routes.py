@@ -1,4 +1,4 @@
-"""What the routes of a VirtualService do: in the ingress gateway, and in the sidecars (the gateway ``mesh``)."""
+"""What the routes of a VirtualService do: in the gateways, and in the sidecars (the gateway ``mesh``)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from meshproof.cluster.gateway_ports import TARGETS
 from meshproof.cluster.objects import Document
-from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, key_of, of_istio
+from meshproof.mesh.effects.effect import Documents, Effect, GatewayPods, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.gateways import PLAIN
 from meshproof.mesh.effects.hosts import bare, hosts_meet, whole_host
 from meshproof.mesh.effects.visibility import is_known
@@ -28,17 +27,19 @@ def effects_of_virtual_service(document: Document, together: Documents) -> Itera
 
 
 def _effects_on_gateway(document: Document, bound: str, together: Documents) -> Iterator[Effect]:
-    """Return what it does to the ingress gateway: TLS that is passed on, and HTTP routes."""
+    """Return what it does to the pods of a gateway: TLS that is passed on, and HTTP routes."""
     where, _, name = bound.rpartition("/")
     key = where or key_of(document)[0], name
     (gateway,) = (each for each in of_istio("Gateway", together) if key_of(each) == key)
+    if (pods := gateway_of(gateway)) is None:
+        return
     for match in matches_for(bound, document["spec"].get("tls", [])):
-        yield from (_passes(TARGETS[match["port"]], host) for host in match["sniHosts"])
+        yield from (_passes(pods.proxies, pods.targets[match["port"]], host) for host in match["sniHosts"])
     if matches_for(bound, document["spec"].get("http", [])):
-        yield from _routes_of_servers(document, gateway)
+        yield from _routes_of_servers(document, gateway, pods)
 
 
-def _routes_of_servers(document: Document, gateway: Document) -> Iterator[Effect]:
+def _routes_of_servers(document: Document, gateway: Document, pods: GatewayPods) -> Iterator[Effect]:
     """Return what HTTP routes do to a Gateway: they are in each server that has a host of their hosts."""
     for server in gateway["spec"]["servers"]:
         port, hosts = server["port"], [bare(host) for host in server["hosts"]]
@@ -46,11 +47,11 @@ def _routes_of_servers(document: Document, gateway: Document) -> Iterator[Effect
         if not meets or server.get("tls", {}).get("mode") == "PASSTHROUGH":
             continue
         if port["protocol"].upper() in PLAIN:
-            routes = f"http.{TARGETS[port['number']]}"
+            routes = f"http.{pods.targets[port['number']]}"
         else:
             where, name = key_of(gateway)
             routes = f"https.{port['number']}.{port['name']}.{name}.{where}"
-        yield _routes(routes, _mark(document))
+        yield _routes(pods.proxies, routes, _mark(document))
 
 
 def _effects_on_sidecars(document: Document, together: Documents) -> Iterator[Effect]:
@@ -85,15 +86,15 @@ def _mark(document: Document) -> str:
     return f"/namespaces/{namespace}/virtual-service/{name}"
 
 
-def _passes(port: int, host: str) -> Effect:
+def _passes(proxies: Proxies, port: int, host: str) -> Effect:
     def places(config: ProxyConfig) -> Iterator[bool]:
         return ("transport_socket" not in chain for chain in config.chains(port, host))
 
-    return Effect(INGRESS, f"TLS that is passed on for {host} on port {port}", places)
+    return Effect(proxies, f"TLS that is passed on for {host} on port {port}", places)
 
 
-def _routes(routes: str, of: str) -> Effect:
+def _routes(proxies: Proxies, routes: str, of: str) -> Effect:
     def places(config: ProxyConfig) -> list[bool]:
         return [f'{of}"' in json.dumps(config.routes.get(routes, {}))]
 
-    return Effect(INGRESS, f"{of} in the routes {routes}", places)
+    return Effect(proxies, f"{of} in the routes {routes}", places)

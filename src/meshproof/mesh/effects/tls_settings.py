@@ -23,6 +23,8 @@ def settings(tls: Mapping[str, Any]) -> dict[str, object]:
     if credential:
         settings["certificate"] = f"kubernetes://{credential}"
         settings["authority of the clients"] = f"kubernetes://{credential}-cacert" if mode in CLIENT_CA else "none"
+    if mode == "ISTIO_MUTUAL":  # the proxy's own identity, and the mesh's root
+        settings |= {"certificate": "default", "authority of the clients": "ROOTCA"}
     return settings
 
 
