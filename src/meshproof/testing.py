@@ -8,7 +8,7 @@ from __future__ import annotations
 from meshproof import http, tls
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import Certificates
-from meshproof.mesh import CurlEnd, Scenario, Testbed, Transfer, Workload
+from meshproof.mesh import CurlEnd, ExternalServer, Logged, ProxyEnd, Scenario, Testbed, Transfer, Workload, logged
 from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.recordings import Traffic
 from meshproof.pytest_plugin.scans import Opinions, Server
@@ -26,12 +26,15 @@ __all__ = [
     "CurlEnd",
     "Ending",
     "Eventually",
+    "ExternalServer",
     "Flow",
     "Flown",
     "Leaf",
+    "Logged",
     "Opinions",
     "Outcome",
     "Posture",
+    "ProxyEnd",
     "Record",
     "Recording",
     "Scenario",
@@ -45,5 +48,6 @@ __all__ = [
     "between",
     "held",
     "http",
+    "logged",
     "tls",
 ]

@@ -9,6 +9,9 @@ a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
 reads them when it starts, so where one changes the pods are replaced. So are
 they where an image of one's own was built anew: see `mark_images`.
 
+A ServiceEntry with these annotations gets a server outside of the mesh as its endpoint, which shows that certificate
+and lets in the clients of that authority only: see `Scenario.begin`.
+
 A server of a Gateway whose port has no number gets a free port of the ingress
 gateway when its scenario is made: see `lease`.
 
@@ -100,12 +103,12 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
         _unshared(document) for file in files for document in yaml.safe_load_all(file.read_text())
     ]
     secrets = [document for document in documents if document["kind"] == "Secret"]
-    for complete in (_define, _fill):  # a Secret may name what a later one defines
-        for secret in secrets:
+    for complete, whom in ((_define, [*secrets, *with_servers(documents)]), (_fill, secrets)):
+        for document in whom:  # a Secret may name what a later one defines
             try:
-                complete(secret, certificates)
+                complete(document, certificates)
             except MeshproofError as error:
-                raise ClusterError(f"{name_of(secret)} can't be completed. {error}") from error
+                raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:
         if document["kind"] == "Deployment":
             for container in _containers(document):
@@ -135,6 +138,18 @@ def mark_images(documents: Iterable[Document], ids: Mapping[str, str]) -> None:
             _annotate_pods(document, IMAGES, " ".join(own))
 
 
+def with_servers(documents: Iterable[Document]) -> list[Document]:
+    """Return the ServiceEntries that ask for a server outside of the mesh: they say which certificate it shows."""
+    entries = [document for document in documents if document["kind"] == "ServiceEntry"]
+    return [entry for entry in entries if CERTIFICATE in (entry["metadata"].get("annotations") or {})]
+
+
+def lead_to(entry: Document, host: str, port: int) -> None:
+    """Put the address of its server into a ServiceEntry: all of its ports lead there."""
+    ports = {each["name"]: port for each in entry["spec"]["ports"]}
+    entry["spec"]["endpoints"] = [{"address": host, "ports": ports}]
+
+
 def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
     """Give each server of a Gateway that names no port a free one of the ingress gateway.
 
@@ -150,6 +165,7 @@ def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
         ClusterError: No port is free.
     """
     gateways = [each for each in documents if each["kind"] == "Gateway" and group_of(each) != GATEWAY_API]
+    gateways = [each for each in gateways if each["spec"].get("selector") != {"istio": "egressgateway"}]
     servers = [server for each in gateways for server in each["spec"]["servers"]]
     ports: dict[str, int] = {}
     for port in (server["port"] for server in servers if "number" not in server["port"]):
@@ -215,9 +231,9 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
     ]
 
 
-def _define(secret: Document, certificates: Certificates) -> None:
-    """Make known the certificate that a Secret defines in its annotation, which then has its name."""
-    annotations = secret["metadata"].get("annotations", {})
+def _define(document: Document, certificates: Certificates) -> None:
+    """Make known the certificate that a document defines in its annotation, which then has its name."""
+    annotations = document["metadata"].get("annotations", {})
     if isinstance(defined := annotations.get(CERTIFICATE), dict):
         name, definition = Definition.inline(Node(Path(), CERTIFICATE, defined))
         certificates.define(name, definition)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from meshproof.certificates.tree import Certificates
 from meshproof.cluster.gateway_ports import FIXED
-from meshproof.cluster.kind import Cluster
+from meshproof.cluster.kind import Cluster, ExternalServer
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import BadOutput, ClusterError, NotThere
+from meshproof.images import TRAFFIC
 from meshproof.input_files import nearest
 from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
@@ -32,6 +33,7 @@ class Scenario:
     Attributes:
         name: The manifest's way from the directory of the scenarios, such as ``gateway/mutual_tls``.
         ports: The ports of the gateway that its servers were given, by the name that the manifest has for them.
+        external: The servers outside of the mesh that it has while it is in force, by the names of their certificates.
     """
 
     def __init__(self, manifest: Path, testbed: Testbed, patience: Patience) -> None:
@@ -44,6 +46,7 @@ class Scenario:
         for document in self._documents:
             document["metadata"].setdefault("labels", {})[LABEL] = self.name.replace("/", _SLASH)
         self.ports = manifests.lease(self._documents, testbed.leased)
+        self.external: dict[str, ExternalServer] = {}
         self._in_force: list[Document] = []
         self._effects: list[effects.Effect] = []
 
@@ -76,12 +79,14 @@ class Scenario:
             NotSettled: As for ``step``.
         """
         self._testbed.load_images(self._documents)
+        self._start_servers()
         self._kube.check(self._documents)
         self._have(self.documents(*steps))
 
     def remove(self) -> None:
         """Delete all that is in force, and wait until the proxies have forgotten it."""
-        self._have([])
+        with afterwards(self._stop_servers):
+            self._have([])
         self._testbed.leased.difference_update(self.ports.values())
 
     def address(self, port: int | str) -> Address:
@@ -114,6 +119,23 @@ class Scenario:
         for step in steps:
             documents = _with(documents, self._of(step))
         return documents
+
+    def _start_servers(self) -> None:
+        """Start the servers outside of the mesh that ServiceEntries ask for, one a certificate, and lead them there."""
+        certificates, image = self._testbed.certificates, self._testbed.images.applications[TRAFFIC]
+        for entry in manifests.with_servers(self._documents):
+            annotations = entry["metadata"]["annotations"]
+            name, authority = annotations[manifests.CERTIFICATE], annotations.get(manifests.CLIENT_CA)
+            if name not in self.external:
+                clients = certificates.authority(authority).pem if authority else None
+                self.external[name] = self._testbed.cluster.external.start(image, certificates[name], clients)
+            server = self.external[name]
+            manifests.lead_to(entry, server.host, server.port)
+
+    def _stop_servers(self) -> None:
+        if manifests.with_servers(self._documents):
+            self._testbed.cluster.external.remove()
+            self.external.clear()
 
     def _of(self, step: str) -> list[Document]:
         documents = [document for document in self._documents if manifests.step_of(document) == step]
@@ -195,6 +217,7 @@ def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
         NotSettled: A proxy did not forget something.
     """
     cluster.forget_applied()
+    cluster.external.remove()
     scenarios = on_the_cluster(kube)
     documents = [document for of_one in scenarios.values() for document in of_one]
     if documents:

@@ -17,6 +17,7 @@ class CurlEnd(Enum):
     UNRESOLVED = 6
     REFUSED = 7
     TIMED_OUT = 28
+    TLS_FAILED = 35
     EMPTY_REPLY = 52
     RESET = 56
     SERVER_CERT_UNTRUSTED = 60

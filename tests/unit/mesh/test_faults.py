@@ -139,7 +139,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             MUTUAL, "{istio: ingressgateway}", "{istio: ingress-gateway}",
-            "line 14: Gateway default/httpbin should select the ingress gateway, by `istio: ingressgateway`.",
+            "line 14: Gateway default/httpbin should select the ingress gateway, by `istio: ingressgateway`, or the "
+            "egress gateway, by `istio: egressgateway`.",
             id="a selector of no gateway",
         ),
         pytest.param(
@@ -299,6 +300,13 @@ def document(kind: str, spec: str, *, annotated: bool = False, group: str = "net
     return f"apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: a, namespace: default{mark}}}\nspec: {spec}\n"
 
 
+def server_outside(annotation: str, resolution: str = "STATIC") -> str:
+    """Return a ServiceEntry that asks for a server outside of the mesh."""
+    spec = f"{{hosts: [a.example], ports: [{{name: a, number: 80, protocol: HTTP}}], resolution: {resolution}}}"
+    written = document("ServiceEntry", spec, annotated=True)
+    return written.replace("{meshproof/wait: none}", f"{{meshproof/{annotation}}}")
+
+
 ENTRY = document("ServiceEntry", "{hosts: [shop.example], ports: [{name: a, number: 80, protocol: HTTP}]}")
 KUBERNETES = "gateway.networking.k8s.io"
 
@@ -309,6 +317,14 @@ KUBERNETES = "gateway.networking.k8s.io"
         pytest.param(document("DestinationRule", "{host: httpbin}"), id="for a Service"),
         pytest.param(document("DestinationRule", "{host: httpbin.default.svc.cluster.local}"), id="for its whole name"),
         pytest.param(f"{document('DestinationRule', '{host: shop.example}')}---\n{ENTRY}", id="for a ServiceEntry"),
+        pytest.param(
+            server_outside("certificate: {name: a.example, key: ECDSA}, meshproof/client-ca: partner"),
+            id="a server outside of the mesh",
+        ),
+        pytest.param(
+            document("DestinationRule", "{host: istio-egressgateway.istio-system.svc.cluster.local}"),
+            id="for the egress gateway",
+        ),
         pytest.param(document("Sidecar", "{egress: [{hosts: ['./*', istio-system/*]}]}"), id="a Sidecar"),
         pytest.param(document("EnvoyFilter", "{}", annotated=True).replace("/v1", "/v1alpha3"), id="an EnvoyFilter"),
         pytest.param(document("Telemetry", "{}", annotated=True, group="telemetry.istio.io"), id="a Telemetry"),
@@ -317,11 +333,11 @@ KUBERNETES = "gateway.networking.k8s.io"
             document("AuthorizationPolicy", "{action: AUDIT}", annotated=True, group="security.istio.io"), id="AUDIT"
         ),
         pytest.param(
-            document("Gateway", "{selector: {istio: egressgateway}, servers: []}", annotated=True), id="another gateway"
+            document("Gateway", "{selector: {istio: other}, servers: []}", annotated=True), id="another gateway"
         ),
         pytest.param(document("VirtualService", "{hosts: [httpbin], http: [{route: []}]}"), id="routes of sidecars"),
         pytest.param(
-            f"{document('Gateway', '{selector: {istio: egressgateway}, servers: []}', annotated=True)}---\n"
+            f"{document('Gateway', '{selector: {istio: other}, servers: []}', annotated=True)}---\n"
             f"{document('Gateway', '{}', annotated=True, group=KUBERNETES)}",
             id="two Gateways of one name and of two kinds",
         ),
@@ -345,6 +361,37 @@ def test_a_document_that_is_in_order(text: str, tmp_path: Path) -> None:
             "line 4: DestinationRule default/a is for shop.exmple, which is no Service of the cluster "
             "(NAME.NAMESPACE.svc.cluster.local), and no ServiceEntry has it: the nearest is 'shop.example'.",
             id="a rule for no ServiceEntry",
+        ),
+        pytest.param(
+            server_outside("certificate: partner.exmple"),
+            "line 3: ServiceEntry default/a names the certificate partner.exmple, which is not there: "
+            "the nearest is 'partner.example'.", id="a server outside with a certificate that is not there",
+        ),
+        pytest.param(
+            server_outside("certificate: partner.example, meshproof/client-ca: partnr"),
+            "line 3: ServiceEntry default/a names the authority partnr, which is not there: the nearest is 'partner'.",
+            id="a server outside with clients of nobody",
+        ),
+        pytest.param(
+            server_outside("client-ca: partner"),
+            "line 3: ServiceEntry default/a says whose clients a server lets in, and not what it shows: "
+            "meshproof/certificate.", id="a server outside that shows nothing",
+        ),
+        pytest.param(
+            server_outside("certificate: partner.example", "DNS"),
+            "line 4: spec.resolution should be STATIC, for the server has an address and no name in DNS, and is 'DNS'.",
+            id="a server outside that would be looked up",
+        ),
+        pytest.param(
+            server_outside("certificate: partner.example", "STATIC, endpoints: [{address: 192.0.2.1}]"),
+            "line 4: ServiceEntry default/a has endpoints, and those of its server are put in at run time.",
+            id="a server outside that is elsewhere",
+        ),
+        pytest.param(
+            document("Gateway", "{selector: {istio: egressgateway}, servers: [{hosts: [a.example], port: {name: a, "
+                     "number: 8443, protocol: HTTPS}, tls: {mode: ISTIO_MUTUAL}}]}"),
+            "line 4: Gateway default/a opens port 8443, which the egress gateway does not have: choose from 80, 443.",
+            id="a port that the egress gateway has not",
         ),
         pytest.param(
             document("Sidecar", "{workloadSelector: {labels: {app: htpbin}}, egress: [{hosts: ['./*']}]}"),

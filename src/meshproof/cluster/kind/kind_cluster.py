@@ -22,6 +22,7 @@ from pytest_kind.cluster import KindCluster
 
 from meshproof.cluster.kind import mirrors as mirror_files
 from meshproof.cluster.kind.configuration import CONFIGURATION, kind_configuration
+from meshproof.cluster.kind.external import ExternalServers
 from meshproof.cluster.kind.network import Network
 from meshproof.cluster.kind.nodes import containers, remove_nodes
 from meshproof.cluster.kind.record import Record, RecordFile
@@ -39,6 +40,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         docker: The daemon that it runs on.
         directory: Where its kubeconfig and record are.
         created: Whether this run created it.
+        external: What is outside of it, and of its mesh.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self.kubectl_path = Path("kubectl")
         self.created = False
         self._network = Network(name, docker, directory)
+        self.external = ExternalServers(name, self._network.name, docker, directory)
         self._record = RecordFile(directory, name, image)
 
     def create(self, config_file: str | Path | None = None) -> None:
@@ -91,6 +94,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
             self._use_again(record, made_with=made_with, asked=asked)
             mirror_files.write(self._mirror_files, self._mirrors)
             return
+        self.external.remove()
         remove_nodes(self.docker, self.name, ours)
         self.created = True
         self._record.write(image=self.image, keep=False, mesh="", nodes=(), daemon=self.docker.identity())
@@ -168,6 +172,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
                 f"The cluster {self.name} could not be deleted: its Docker daemon no longer answers. "
                 f"Start it again, then run `meshproof down --cluster-name {self.name}`."
             )
+        self.external.remove()
         remove_nodes(self.docker, self.name, self.nodes())
         self._network.remove()
         self.forget_applied()

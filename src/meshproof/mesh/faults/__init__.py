@@ -46,7 +46,7 @@ _CHECKS: Mapping[str, _Check] = {
     "Secret": secret,
     "Deployment": deployment,
 }
-_DEFINITIONS = {"Secret": definition}
+_DEFINITIONS = dict.fromkeys(("Secret", "ServiceEntry"), definition)
 
 
 def check(

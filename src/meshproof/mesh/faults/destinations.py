@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.effects.hosts import hosts_meet
-from meshproof.mesh.faults.document import Written
+from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need, value_at
 from meshproof.mesh.faults.policies import selects
-from meshproof.mesh.faults.world import World, service_of
+from meshproof.mesh.faults.world import GATEWAYS, World, certificate_of, service_of
+from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA
 
 
 def destination_rule(document: Written, world: World) -> Iterator[str]:
@@ -21,13 +22,32 @@ def destination_rule(document: Written, world: World) -> Iterator[str]:
 
 
 def service_entry(document: Written, world: World) -> Iterator[str]:
-    """Look at the hosts and the ports of a ServiceEntry, and at the pods that it selects."""
+    """Look at the hosts and ports of a ServiceEntry, at the pods that it selects, and at its server if it has one."""
     for host in need(document.node, "spec", "hosts").items():
         host.text()
     for port in list_at(document.node, "spec", "ports"):
         need(port, "number").number()
         need(port, "protocol").text()
     yield from selects(document, world, "spec", "workloadSelector", "labels")
+    yield from _server_outside(document, world)
+
+
+def _server_outside(document: Written, world: World) -> Iterator[str]:
+    """Look at the annotations that say what the server of a ServiceEntry shows, and whom it lets in."""
+    certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
+    authority = at(document.node, "metadata", "annotations", CLIENT_CA)
+    if certificate is None:
+        if authority:
+            yield document.fault(
+                f"says whose clients a server lets in, and not what it shows: {CERTIFICATE}", authority
+            )
+        return
+    yield from certificate_of(document, certificate, world)
+    yield from named(document, authority, "authority", world.certificates.authorities)
+    if (resolution := need(document.node, "spec", "resolution")).value != "STATIC":
+        raise resolution.is_not("STATIC, for the server has an address and no name in DNS")
+    if endpoints := at(document.node, "spec", "endpoints"):
+        yield document.fault("has endpoints, and those of its server are put in at run time", endpoints)
 
 
 def sidecar(document: Written, world: World) -> Iterator[str]:
@@ -74,7 +94,7 @@ def _known(document: Written, world: World, host: Node) -> Iterator[str]:
     others = [each.text() for entry in entries for each in list_at(entry.node, "spec", "hosts")]
     if name and "*" not in name and name not in services:
         yield document.fault(f"is for the Service {host.value}, which no manifest has: {nearest(name, services)}", host)
-    elif not name and not any(hosts_meet(host.text(), other) for other in others):
+    elif not name and host.text() not in GATEWAYS and not any(hosts_meet(host.text(), other) for other in others):
         yield document.fault(
             f"is for {host.value}, which is no Service of the cluster (NAME.NAMESPACE.svc.cluster.local), and no "
             f"ServiceEntry has it: {nearest(host.text(), others)}",

@@ -11,7 +11,7 @@ from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
 from meshproof.mesh.faults.policies import selects
-from meshproof.mesh.faults.world import World
+from meshproof.mesh.faults.world import World, certificate_of
 from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, INJECTED
 
 
@@ -42,8 +42,8 @@ def secret(document: Written, world: World) -> Iterator[str]:
     certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
     if certificate is None:
         yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
-    elif not isinstance(certificate.value, dict):
-        yield from named(document, certificate, "certificate", world.certificates.definitions)
+    else:
+        yield from certificate_of(document, certificate, world)
     authority = at(document.node, "metadata", "annotations", CLIENT_CA)
     yield from named(document, authority, "authority", world.certificates.authorities)
 

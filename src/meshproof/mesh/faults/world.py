@@ -9,14 +9,16 @@ from typing import Any
 
 from meshproof.certificates.tree import Certificates
 from meshproof.errors import Unreadable
-from meshproof.input_files import yaml_documents
+from meshproof.input_files import Node, yaml_documents
 from meshproof.mesh import istio
 from meshproof.mesh.effects.hosts import OF_THE_CLUSTER
-from meshproof.mesh.faults.document import Written, read_document
+from meshproof.mesh.faults.document import Written, named, read_document
 from meshproof.mesh.faults.parts import value_at
 from meshproof.project import as_typed_here
 
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
+GATEWAYS = tuple(f"istio-{which}gateway.{istio.NAMESPACE}{OF_THE_CLUSTER}" for which in ("ingress", "egress"))
+"""The Services of the gateways, which Istio brings."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,12 @@ def read(files: Sequence[Path], world: World) -> Iterator[str]:
             world.documents.append(document)
 
 
+def certificate_of(document: Written, certificate: Node, world: World) -> Iterator[str]:
+    """Look whether the certificate that a document names in an annotation is there; it may define one there."""
+    if not isinstance(certificate.value, dict):
+        yield from named(document, certificate, "certificate", world.certificates.definitions)
+
+
 def _same(one: Written, other: Written, file: Path) -> bool:
     """Return whether two documents are one object; a step may replace what the same manifest has, and nothing else."""
     by_a_step = one.step != other.step and one.node.file == as_typed_here(file)
@@ -84,13 +92,13 @@ def _same(one: Written, other: Written, file: Path) -> bool:
 
 
 def service_of(host: str, namespace: str) -> tuple[str, str]:
-    """Return the name and the namespace of the Service that a host is; empty names for another host.
+    """Return the name and the namespace of the Service that a host is; empty names for another host, and for a gateway.
 
     Args:
         host: The host: a name without a dot, or one of the cluster.
         namespace: Where the document is that names it.
     """
     name, _, where = host.removesuffix(OF_THE_CLUSTER).partition(".")
-    if where and not host.endswith(OF_THE_CLUSTER):
+    if host in GATEWAYS or (where and not host.endswith(OF_THE_CLUSTER)):
         return "", ""
     return name, where or namespace

@@ -1,0 +1,197 @@
+"""Egress: plain HTTP of an application leaves the mesh by the egress gateway, which shows its certificate outside."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from meshproof.testing import (
+    Certificates,
+    CurlEnd,
+    Eventually,
+    ExternalServer,
+    Logged,
+    ProxyEnd,
+    Testbed,
+    Transfer,
+    Workload,
+    held,
+    logged,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
+
+PARTNER = "partner.example"
+ANYWHERE = "192.0.2.1"  # RFC 5737: what a name outside of the mesh may lead to; the sidecar goes by the name
+TO_THE_GATEWAY = "outbound|443||istio-egressgateway.istio-system.svc.cluster.local"
+CLIENT = "spiffe://cluster.local/ns/default/sa/client"
+EGRESS_GATEWAY = "spiffe://cluster.local/ns/istio-system/sa/istio-egressgateway-service-account"
+NO_CERTIFICATE = "tls: client didn't provide a certificate"
+
+
+@pytest.fixture
+def partner(external: Mapping[str, ExternalServer]) -> ExternalServer:
+    """The server outside of the mesh."""
+    return external[PARTNER]
+
+
+@pytest.fixture
+def insider(testbed: Testbed) -> Workload:
+    """A pod without a sidecar that has a certificate of its own."""
+    return Workload(testbed.kube, "legacy", "insider")
+
+
+def send(client: Workload, host: str) -> tuple[str, Transfer]:
+    """Send plain HTTP to a host outside; return the path, which no other request has, and what came of it."""
+    path = f"/{uuid.uuid4()}"
+    return path, client.curl(f"http://{host}{path}", "--resolve", f"{host}:80:{ANYWHERE}")
+
+
+def through(client: Workload, host: str) -> tuple[str, str]:
+    """Send plain HTTP to a host, between two controls; return its path, and what the three came to."""
+    _, before = send(client, PARTNER)
+    path, transfer = send(client, host)
+    _, after = send(client, PARTNER)
+    return path, f"{transfer.status} (its controls: {before.status}, {after.status})"
+
+
+def line_of(testbed: Testbed, namespace: str, app: str, path: str) -> Logged | None:
+    """Return what a proxy has written of a request."""
+    return next((line for line in logged(testbed.kube, namespace, app) if line.fields["path"] == path), None)
+
+
+def peer_of(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the egress gateway says of who sent it a request: the elements of X-Forwarded-Client-Cert."""
+    (element,) = request["headers"]["x-forwarded-client-cert"]
+    return dict(part.split("=", 1) for part in element.split(";"))
+
+
+def test_the_server_sees_the_gateway(
+    meshed: Workload, partner: ExternalServer, certificates: Certificates, eventually: Eventually
+) -> None:
+    """The server outside of the mesh is spoken to by TLS, with its name, and shown the egress gateway's certificate."""
+    path, _ = eventually(lambda: send(meshed, PARTNER), lambda sent: sent[1].status, 200)
+    (request,) = partner.requests(path)
+    assert (request["tls"]["version"], request["tls"]["server_name"]) == ("TLSv1.3", PARTNER)
+    assert request["tls"]["peer"]["serial"] == str(certificates["egress"].serial)
+
+
+def test_the_application_sends_plain_http(
+    meshed: Workload, partner: ExternalServer, testbed: Testbed, eventually: Eventually
+) -> None:
+    """The sidecar is given HTTP without TLS, and sends it to the egress gateway by mutual TLS of the mesh."""
+    path, _ = eventually(lambda: send(meshed, PARTNER), lambda sent: sent[1].status, 200)
+    line = eventually(lambda: line_of(testbed, "default", "client", path), lambda line: line is not None, True)
+    assert line
+    assert (line.fields["requested_server_name"], line.fields["upstream_cluster"]) == (None, TO_THE_GATEWAY)
+    (request,) = partner.requests(path)
+    peer = peer_of(request)
+    assert (peer["By"], peer["URI"]) == (EGRESS_GATEWAY, CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("host", "end", "said"),
+    [
+        pytest.param(
+            "wrong-ca.example",
+            ProxyEnd.SERVER_CERT_UNTRUSTED,
+            "remote error: tls: unknown certificate authority",
+            id="the wrong authority for the server",
+        ),
+        pytest.param(
+            "other-name.example",
+            ProxyEnd.SERVER_CERT_OTHER_NAME,
+            "remote error: tls: unknown certificate",
+            id="a server certificate of another name",
+        ),
+        pytest.param("no-secret.example", ProxyEnd.SECRET_MISSING, "EOF", id="no secret"),
+    ],
+)
+def test_what_the_gateway_refuses(
+    host: str,
+    end: ProxyEnd,
+    said: str,
+    meshed: Workload,
+    partner: ExternalServer,
+    testbed: Testbed,
+    eventually: Eventually,
+) -> None:
+    """A server that the gateway can't trust, or can't show itself to, gets no request; the application is told 503.
+
+    Hosts that differ in one thing lead to the same server: the one without a fault is answered before and after it.
+    """
+    path, _ = eventually(lambda: through(meshed, host), lambda sent: sent[1], held(200, 503))
+    line = eventually(
+        lambda: line_of(testbed, "istio-system", "istio-egressgateway", path), lambda line: line and line.end, end
+    )
+    assert line
+    assert (line.status, line.flags >= {"UF"}) == (503, True)
+    assert partner.requests(path) == []
+    assert said in partner.refusals()
+
+
+def test_other_ways_out_are_open(meshed: Workload, partner: ExternalServer, eventually: Eventually) -> None:
+    """Without REGISTRY_ONLY an application reaches the server itself: it is the server who refuses it, unshown."""
+    url = f"https://{partner.host}:{partner.port}/"
+    seen = eventually(
+        lambda: refused_outside(partner, lambda: meshed.curl(url, "--insecure")),
+        lambda seen: seen[1:],
+        (NO_CERTIFICATE,),
+    )
+    assert seen[0].end is CurlEnd.RESET
+
+
+@pytest.mark.step("registry-only")
+def test_registry_only_closes_other_ways_out(
+    meshed: Workload, partner: ExternalServer, testbed: Testbed, eventually: Eventually
+) -> None:
+    """With REGISTRY_ONLY the sidecar lets nothing out but to hosts of the mesh: the server is not reached round it."""
+    path, url = f"/{uuid.uuid4()}", f"https://{partner.host}:{partner.port}/"
+
+    def three() -> str:
+        before = send(meshed, PARTNER)[1].status
+        direct = refused_outside(partner, lambda: meshed.curl(url, "--insecure"))
+        named = meshed.curl(f"http://elsewhere.example{path}", "--resolve", f"elsewhere.example:80:{ANYWHERE}")
+        return f"{direct[0].end}, {named.status} (its controls: {before}, {send(meshed, PARTNER)[1].status})"
+
+    eventually(three, str, held(200, f"{CurlEnd.TLS_FAILED}, 502"))
+    where = f"{partner.host}:{partner.port}"
+
+    def ends() -> set[tuple[str, ProxyEnd]]:
+        lines = logged(testbed.kube, "default", "client")
+        asked = [(line.fields["path"] or line.fields["downstream_local_address"], line.end) for line in lines]
+        return {ask for ask in asked if ask[0] in {path, where}} - {(where, ProxyEnd.UNKNOWN)}
+
+    eventually(ends, set, {(path, ProxyEnd.NOT_IN_REGISTRY), (where, ProxyEnd.NOT_IN_REGISTRY)})
+    assert refused_outside(partner, lambda: meshed.curl(url, "--insecure"))[1:] == ()
+
+
+def test_without_a_sidecar_only_the_server_refuses(
+    insider: Workload, partner: ExternalServer, certificates: Certificates, eventually: Eventually
+) -> None:
+    """A boundary: no policy of the mesh holds a pod without a sidecar. It reaches the server, and needs a certificate.
+
+    With one of its own, whose authority the server knows, it is let in: the egress gateway is then gone round. What
+    would keep it is a NetworkPolicy, and our network enforces none.
+    """
+    url = f"https://{partner.host}:{partner.port}"
+
+    def three() -> str:
+        own = ["--insecure", "--cert", "/certificate/tls.crt", "--key", "/certificate/tls.key"]
+        before = insider.curl(f"{url}/before", *own).status
+        transfer, *reasons = refused_outside(partner, lambda: insider.curl(f"{url}/", "--insecure"))
+        return f"{transfer.end} {reasons} (its controls: {before}, {insider.curl(f'{url}/after', *own).status})"
+
+    eventually(three, str, held(200, f"{CurlEnd.RESET} {[NO_CERTIFICATE]}"))
+    serials = {request["tls"]["peer"]["serial"] for request in partner.requests("/after")}
+    assert serials == {str(certificates["insider"].serial)}
+
+
+def refused_outside(server: ExternalServer, send: Callable[[], Transfer]) -> tuple[Any, ...]:
+    """Send something; return what came of it, and why the server has refused handshakes meanwhile."""
+    before = len(server.refusals())
+    transfer = send()
+    return (transfer, *server.refusals()[before:])
