@@ -2,8 +2,8 @@
 
 istiod has made a root of its own. Where it finds the Secret ``cacerts`` when it starts, it takes that one instead; and
 with ISTIO_MULTIROOT_MESH it then takes every change of the Secret that adds roots or takes some away while it runs. A
-proxy whose agent has PROXY_CONFIG_XDS_AGENT is told at once, and asks for a new certificate; whenever the list of roots has
-changed, be it in its order only. So the root that signs is the first one of the list.
+proxy whose agent has PROXY_CONFIG_XDS_AGENT is told at once, and asks for a new certificate whenever the list of roots
+has changed, be it in its order only. So the root that signs is the first one of the list.
 
 Source: https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/, and handleEvent in Istio's
 pilot/pkg/bootstrap/istio_ca.go
