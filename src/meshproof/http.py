@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import httpx
 from cryptography import x509
+from h2.events import ConnectionTerminated
 
 from meshproof.certificates.leaf import Leaf
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
 
 _SERVER_ERROR = 500  # the first status of those that are about the server
+_UNREAD = "Unread: an answer after GOAWAY, which httpx does not read"
 _SHOWN = 80  # letters of a body that says why a server could not answer
 
 
@@ -28,6 +30,8 @@ class Answer:
         body: As text.
         certificate: The serial number of the server's certificate; None without TLS.
         failure: How it failed where there is no status, by the name of httpx's exception.
+        unread: Whether the server had announced the end of the connection (GOAWAY) and said that it would answer: httpx
+            does not read that answer, so nobody knows what it was, and the server did not fail.
     """
 
     status: int | None
@@ -36,6 +40,7 @@ class Answer:
     body: str = field(default="", repr=False)
     certificate: int | None = None
     failure: str = ""
+    unread: bool = False
 
     def __str__(self) -> str:
         if self.status is None:
@@ -104,6 +109,8 @@ def _send(
             shown = tls.getpeercert(True) if tls else None  # while the connection is there: a server may close it
             response.read()
         except httpx.TransportError as error:
+            if _ours(error):
+                return Answer(status=None, failure=_UNREAD, unread=True)
             return Answer(status=None, failure=f"{type(error).__name__}: {error}")
         return Answer(
             status=response.status_code,
@@ -112,3 +119,17 @@ def _send(
             body=response.text,
             certificate=x509.load_der_x509_certificate(shown).serial_number if shown else None,
         )
+
+
+def _ours(error: httpx.TransportError) -> bool:
+    """Tell whether an answer was on its way, or there, and only was not read.
+
+    A server that ends a connection in order says so by GOAWAY, with the last stream that it still answers, and then
+    answers. python-h2 takes GOAWAY for the end of all: it refuses the frames that follow, and httpx raises
+    LocalProtocolError for those in the same octets, and RemoteProtocolError, which names that GOAWAY, for later ones.
+    Source: RFC 9113, 6.8.
+    """
+    if isinstance(error, httpx.LocalProtocolError):
+        return True
+    said = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
+    return isinstance(said, ConnectionTerminated) and not said.error_code and bool(said.last_stream_id)
