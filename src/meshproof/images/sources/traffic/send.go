@@ -433,7 +433,9 @@ type conn struct {
 // heard keeps how the reading from a connection ended, which ClientConn tells only the requests of that moment.
 type heard struct {
 	net.Conn
-	end atomic.Pointer[error]
+	end   atomic.Pointer[error]
+	once  sync.Once
+	first chan struct{} // closed when something, or the end, has come
 }
 
 func (h *heard) Read(octets []byte) (int, error) {
@@ -441,6 +443,7 @@ func (h *heard) Read(octets []byte) (int, error) {
 	if err != nil {
 		h.end.CompareAndSwap(nil, &err)
 	}
+	h.once.Do(func() { close(h.first) })
 	return number, err
 }
 
@@ -481,10 +484,22 @@ func (f *flow) dial() (*conn, *failure) {
 	}
 	if f.HTTP2 {
 		transport := &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true}
-		c.heard = &heard{Conn: c.stream}
+		c.heard = &heard{Conn: c.stream, first: make(chan struct{})}
 		if c.h2, err = transport.NewClientConn(c.heard); err != nil {
 			_ = raw.Close()
 			return nil, failed(err, "")
+		}
+		// The server's settings come first. A client that is refused in TLS 1.3 hears of it here, and would not
+		// where a write had found the connection reset before.
+		select {
+		case <-c.heard.first:
+		case <-time.After(time.Until(until)):
+			c.close()
+			return nil, &failure{outcome: endedTimedOut, detail: "no settings of HTTP/2 came"}
+		}
+		if end := c.heard.end.Load(); end != nil {
+			c.close()
+			return nil, failed(*end, "before any frame of HTTP/2")
 		}
 		return c, nil
 	}
