@@ -15,12 +15,13 @@ from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenarios import Eventually, Step
 from meshproof.pytest_plugin.since import Since
 from meshproof.tls import WORDLESS, Address, Outcome, Posture
-from meshproof.traffic import OUTSIDE, Connections, Ending, Flow, Flown, Record, Recording
+from meshproof.traffic import OUTSIDE, Calibration, Connections, Ending, Flow, Flown, Record, Recording
 
 __all__ = [
     "OUTSIDE",
     "WORDLESS",
     "Address",
+    "Calibration",
     "Certificates",
     "Connections",
     "CurlEnd",

@@ -1,23 +1,35 @@
-"""Traffic in a test: the fixture that records it."""
+"""Traffic in a test: the fixture that records it, and whether it can be believed in this run."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from meshproof.errors import TrafficUnknown
+from meshproof.machine.wait import Patience
+from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
 from meshproof.pytest_plugin.scenarios import in_one_sentence
-from meshproof.traffic import LONGEST, Flow, Recording, record
+from meshproof.traffic import LONGEST, MANIFEST, Calibration, Flow, Recording, calibrate, record
+
+CALIBRATIONS = pytest.StashKey[list[Calibration]]()
+"""What each source saw of the losses that were made on purpose in this run."""
 
 
 class Traffic:
-    """The fixture `traffic`."""
+    """The fixture `traffic`.
 
-    def __init__(self, program: Path, directory: Path) -> None:
+    Attributes:
+        calibrations: What each of its sources saw in this run.
+    """
+
+    def __init__(self, program: Path, directory: Path, calibrations: list[Calibration]) -> None:
+        self.calibrations = calibrations
         self._program = program
         self._directory = directory
 
@@ -32,13 +44,46 @@ class Traffic:
             name: What the recording is called.
             seconds: After which no more is sent, even if the block goes on.
         """
-        with in_one_sentence(), record(
-            *flows, name=name, program=self._program, directory=self._directory, seconds=seconds
-        ) as recording:  # fmt: skip
+        with (
+            in_one_sentence(),
+            record(*flows, name=name, program=self._program, directory=self._directory, seconds=seconds) as recording,
+        ):
             yield recording
 
 
 @pytest.fixture(scope="session")
-def traffic(testbed: Testbed) -> Traffic:
-    """Records requests, one by one, while a test does something: `with traffic.recording(Flow(…), name=…)`."""
-    return Traffic(testbed.images.traffic, current_project().artifacts / "traffic")
+def traffic_calibration(testbed: Testbed, mesh_patience: Patience, request: pytest.FixtureRequest) -> list[Calibration]:
+    """What the sources of traffic saw of losses that were made on purpose, and where there were none."""
+    directory = current_project().artifacts / "traffic"
+    with in_one_sentence(), in_force(MANIFEST, testbed, mesh_patience) as mine:
+        trust = testbed.certificates.authority("meshproof").pem
+        results = calibrate(mine, testbed.kube, trust, testbed.images.traffic, directory)
+    request.config.stash[CALIBRATIONS] = results
+    text = json.dumps([result.summary() for result in results], indent=2)
+    (directory / "calibration.json").write_text(f"{text}\n", encoding="utf-8")
+    return results
+
+
+@pytest.fixture(scope="session")
+def traffic(testbed: Testbed, traffic_calibration: list[Calibration]) -> Traffic:
+    """Records requests, one by one, while a test does something: `with traffic.recording(Flow(…), name=…)`.
+
+    Where it did not see what it measures, nothing that it would say counts, and the rows that use it fail.
+    """
+    wrong = "; ".join(str(result) for result in traffic_calibration if not result.good)
+    if wrong:
+        with in_one_sentence():
+            raise TrafficUnknown(
+                f"The traffic recorder can't be believed in this run: {wrong}. Look into its records and its "
+                "picture, traffic/calibration.jsonl and .svg in the artifacts, for what was lost and when."
+            )
+    return Traffic(testbed.images.traffic, current_project().artifacts / "traffic", traffic_calibration)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say of each source of traffic what it saw of the losses that were made on purpose."""
+    if results := config.stash.get(CALIBRATIONS, []):
+        terminalreporter.write_line("\nThe traffic recorder in this run:")
+        for result in results:
+            terminalreporter.write_line(f"  {result}")

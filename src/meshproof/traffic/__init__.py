@@ -5,12 +5,27 @@ flows        what is asked for
 records      what became of it, one by one and in numbers
 senders      the program that sends, here or in a pod, and its lines
 recorder     flows and marks on one time line, and what is left of them
+calibration  whether it sees what is lost, and nothing else
 picture      the same as a picture
 """
 
+from meshproof.traffic.calibration import MANIFEST, Calibration, calibrate
 from meshproof.traffic.endings import Ending
 from meshproof.traffic.flows import OUTSIDE, Connections, Flow
 from meshproof.traffic.recorder import LONGEST, Recording, record
 from meshproof.traffic.records import Flown, Record
 
-__all__ = ["LONGEST", "OUTSIDE", "Connections", "Ending", "Flow", "Flown", "Record", "Recording", "record"]
+__all__ = [
+    "LONGEST",
+    "MANIFEST",
+    "OUTSIDE",
+    "Calibration",
+    "Connections",
+    "Ending",
+    "Flow",
+    "Flown",
+    "Record",
+    "Recording",
+    "calibrate",
+    "record",
+]

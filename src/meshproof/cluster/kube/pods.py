@@ -80,6 +80,11 @@ class Pods:
         return ready
 
     @in_our_words
+    def there(self, namespace: str, app: str) -> list[str]:
+        """Return the names of all pods of an application that are there, also of those that are going."""
+        return [pod["metadata"]["name"] for pod in self._pods(namespace, label_selector=f"app={app}")]
+
+    @in_our_words
     def run(
         self, namespace: str, pod: str, container: str, command: Sequence[str], timeout: float = TIMEOUTS.program
     ) -> Output:

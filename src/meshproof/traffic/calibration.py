@@ -1,0 +1,152 @@
+"""Whether the recorder sees what it measures: losses that are made on purpose, and none in a drain that loses nothing.
+
+A source is a kind of sender with a kind of connections. All of them are tried at once, on a server of their own in the
+mesh (``calibration.yaml``): each is to lose four requests, by their numbers, and no others; then the server, which has
+two replicas and says in time that one goes, is rolled while they go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshproof.cluster.kube import Kube
+from meshproof.machine.wait import until
+from meshproof.mesh import Scenario, Workload
+from meshproof.settings import TIMEOUTS
+from meshproof.traffic.endings import Ending
+from meshproof.traffic.flows import OUTSIDE, Connections, Flow
+from meshproof.traffic.recorder import record
+from meshproof.traffic.records import Flown
+
+MANIFEST = Path(__file__).with_name("calibration.yaml")
+_NAMESPACE, _SERVER, _SENDER = "meshproof-traffic", "answers", "sender"
+_HOST = "answers.meshproof.example"
+_RATE = 40.0
+_TIMEOUT = 1.0
+_MADE = {8: "/reset", 16: "/truncate", 24: "/status/503", 32: "/hang"}
+_CALM = 40
+"""The first request that the server is not asked to lose, and none before it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a source saw.
+
+    Attributes:
+        source: Which one.
+        made: How many losses were made on purpose.
+        seen: How many of them were seen, each by its class.
+        false: Losses that nobody made, as ``RESET at request 7``.
+        drained: How many requests there were while the server was rolled.
+    """
+
+    source: str
+    made: int
+    seen: int
+    false: tuple[str, ...]
+    drained: int
+
+    @property
+    def good(self) -> bool:
+        """Whether the source can be believed."""
+        return self.seen == self.made and not self.false and self.drained > 0
+
+    def __str__(self) -> str:
+        wrong = f" ({', '.join(self.false)})" if self.false else ""
+        return (
+            f"{self.source}: {self.seen} of {self.made} losses seen that were made, and {len(self.false)} that were not"
+            f"{wrong}, in {self.drained} requests while the server was rolled"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers for a report."""
+        return {
+            "source": self.source,
+            "made": self.made,
+            "seen": self.seen,
+            "false": list(self.false),
+            "drained": self.drained,
+            "good": self.good,
+        }
+
+
+def calibrate(scenario: Scenario, kube: Kube, trust: bytes, program: Path, directory: Path) -> list[Calibration]:
+    """Try all sources; see above.
+
+    Args:
+        scenario: ``MANIFEST``, in force.
+        kube: The cluster.
+        trust: The authority of the server's certificate, in PEM.
+        program: The sender on this machine.
+        directory: Where the records and the picture go.
+
+    Raises:
+        TrafficUnknown: A sender did not tell of all its requests.
+        NotSettled: The server was not rolled in time, or no requests came.
+        ClusterError: A sender could not be run in its pod.
+    """
+    pod = Workload(kube, _NAMESPACE, _SENDER, container="traffic")
+    common: dict[str, Any] = {"rate": _RATE, "timeout": _TIMEOUT, "instead": _MADE}
+    outside = common | {"source": OUTSIDE, "address": scenario.address(443), "trust": trust}
+    gateway, mesh = f"https://{_HOST}/status/200", f"http://{_SERVER}.{_NAMESPACE}:8080/status/200"
+    kept, new = Connections.KEPT, Connections.NEW
+    flows = [
+        Flow("outside, HTTP/1.1, new connections", gateway, connections=new, **outside),
+        Flow("outside, HTTP/1.1, kept connections", gateway, connections=kept, **outside),
+        Flow("outside, HTTP/2, new connections", gateway, connections=new, http2=True, **outside),
+        Flow("outside, HTTP/2, kept connections", gateway, connections=kept, http2=True, **outside),
+        Flow("pod, HTTP/1.1, new connections", mesh, source=pod, connections=new, **common),
+        Flow("pod, HTTP/1.1, kept connections", mesh, source=pod, connections=kept, **common),
+    ]
+    with record(*flows, name="calibration", program=program, directory=directory) as recording:
+        until(
+            lambda: min(_reached(flown) for flown in recording.flows.values()),
+            f"{_CALM} or more",
+            lambda number: number >= _CALM,
+            what="The number of requests of each source",
+            timeout=TIMEOUTS.behaviour,
+        )
+        began = recording.mark("the server is rolled")
+        pods = set(kube.pods.ready(_NAMESPACE, _SERVER))
+        kube.deployments.restart(_NAMESPACE, _SERVER)
+        until(
+            lambda: pods & set(kube.pods.there(_NAMESPACE, _SERVER)),
+            set(),
+            what=f"The old pods of {_SERVER}",
+            timeout=TIMEOUTS.rollout,
+        )
+        ended = recording.mark("its old pods are gone")
+    return [_judged(flown, began, ended) for flown in recording.flows.values()]
+
+
+def _reached(flown: Flown) -> int:
+    return max((each.sequence for each in flown.records), default=0)
+
+
+def _judged(flown: Flown, began_ns: int, ended_ns: int) -> Calibration:
+    """Return what a source saw of the losses that were made, and what else."""
+    lost = {each.sequence: each for each in flown.failures}
+    seen = [number for number, path in _MADE.items() if number in lost and _is_made_by(path, flown, str(lost[number]))]
+    false = [f"{each} at request {number}" for number, each in lost.items() if number not in _MADE]
+    drained = sum(began_ns <= each.ended_ns <= ended_ns for each in flown.answered)
+    return Calibration(flown.flow.name, len(_MADE), len(seen), tuple(false), drained)
+
+
+def _is_made_by(path: str, flown: Flown, ending: str) -> bool:
+    """Tell whether a loss has the class that it has behind a proxy.
+
+    Envoy answers 503 in place of a server that resets its connection, and can only cut short an answer that it has
+    begun to hand on: by the end of the connection, or of the stream.
+    """
+    cut = Ending.STREAM_RESET if flown.flow.http2 else Ending.TRUNCATED
+    return (
+        ending
+        in {
+            "/reset": {"ANSWERED 503"},
+            "/truncate": {f"{cut} 200"},
+            "/status/503": {"ANSWERED 503"},
+            "/hang": {"TIMED_OUT"},
+        }[path]
+    )
