@@ -14,6 +14,7 @@ from meshproof.pytest_plugin.recordings import Traffic
 from meshproof.pytest_plugin.scans import Opinions, Server
 from meshproof.pytest_plugin.scenarios import Eventually, Step
 from meshproof.pytest_plugin.since import Since
+from meshproof.pytest_plugin.tables import Measured
 from meshproof.tls import WORDLESS, Address, Outcome, Posture
 from meshproof.traffic import OUTSIDE, Calibration, Connections, Ending, Flow, Flown, Record, Recording
 
@@ -32,6 +33,7 @@ __all__ = [
     "Flown",
     "Leaf",
     "Logged",
+    "Measured",
     "Opinions",
     "Outcome",
     "Posture",

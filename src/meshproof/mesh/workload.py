@@ -33,7 +33,7 @@ class Transfer:
     Attributes:
         end: How it ended.
         status: The status code; None without an answer.
-        body: What was answered.
+        body: What was answered; of what did not end well, what came of it.
     """
 
     end: CurlEnd
@@ -78,4 +78,4 @@ class Workload:
                 "Give this end a name in mesh/workload.py if it is one to expect."
             ) from error
         body, _, status = output.out.rpartition("\n")
-        return Transfer(end, int(status), body) if end is CurlEnd.ANSWERED else Transfer(end)
+        return Transfer(end, int(status) if end is CurlEnd.ANSWERED else None, body)

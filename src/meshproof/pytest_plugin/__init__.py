@@ -38,6 +38,7 @@ _PARTS = (
     "evidence",
     "faults",
     "recordings",
+    "tables",
     "since",
     "one_process",
 )
