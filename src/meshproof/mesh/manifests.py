@@ -4,7 +4,10 @@ These things are put in at run time. A container's ``image`` names a role
 (``httpbin``, ``nginx``, ``curl``). A Secret with the annotation
 ``meshproof/certificate`` gets that certificate and its key: a name, or what it
 is to be, as ``{name: shop.example, key: ECDSA}`` (see ``certificates.tree``).
-With ``meshproof/client-ca`` it gets the authority whose clients are let in. And the pods of
+With ``meshproof/client-ca`` it gets the authority whose clients are let in. These
+are the keys ``tls.crt``, ``tls.key`` and ``ca.crt``; ``meshproof/generic-certificate``
+and ``meshproof/generic-client-ca`` are the same for ``cert``, ``key`` and
+``cacert``, the other keys that Istio knows. And the pods of
 a Deployment get a hash of the ConfigMaps and Secrets that they name: a program
 reads them when it starts, so where one changes the pods are replaced. So are
 they where an image of one's own was built anew: see `mark_images`.
@@ -40,6 +43,17 @@ from meshproof.project import current_project
 
 CERTIFICATE = "meshproof/certificate"
 CLIENT_CA = "meshproof/client-ca"
+GENERIC_CERTIFICATE = "meshproof/generic-certificate"
+GENERIC_CLIENT_CA = "meshproof/generic-client-ca"
+CERTIFICATES = {CERTIFICATE: ("tls.crt", "tls.key"), GENERIC_CERTIFICATE: ("cert", "key")}
+"""The annotations for a certificate, each with the keys of a Secret that it is for; the last goes before the others.
+
+Source: https://istio.io/latest/docs/tasks/traffic-management/ingress/secure-ingress/#key-formats
+"""
+CLIENT_CAS = {CLIENT_CA: "ca.crt", GENERIC_CLIENT_CA: "cacert"}
+"""The same for the authority of the clients."""
+CA_SUFFIX = "-cacert"
+"""Behind the name of a Secret, that of another one: its authority goes before that of the first."""
 CONTENT = "meshproof/content"
 IMAGES = "meshproof/images"
 STEP = "meshproof/step"
@@ -232,23 +246,28 @@ def _read_by_pods(deployment: Document, documents: list[Document]) -> list[Docum
 
 
 def _define(document: Document, certificates: Certificates) -> None:
-    """Make known the certificate that a document defines in its annotation, which then has its name."""
+    """Make known the certificates that a document defines in its annotations, which then have their names."""
     annotations = document["metadata"].get("annotations", {})
-    if isinstance(defined := annotations.get(CERTIFICATE), dict):
-        name, definition = Definition.inline(Node(Path(), CERTIFICATE, defined))
-        certificates.define(name, definition)
-        annotations[CERTIFICATE] = name
+    for annotation in CERTIFICATES:
+        if isinstance(defined := annotations.get(annotation), dict):
+            name, definition = Definition.inline(Node(Path(), annotation, defined))
+            certificates.define(name, definition)
+            annotations[annotation] = name
 
 
 def _fill(secret: Document, certificates: Certificates) -> None:
     """Give a Secret the content that its annotations ask for."""
     annotations = secret["metadata"].get("annotations", {})
-    if CERTIFICATE not in annotations:
+    if not {*CERTIFICATES, *CLIENT_CAS} & {*annotations}:
         raise ClusterError(f"It does not say its certificate: annotate it with {CERTIFICATE}.")
-    leaf = certificates[annotations[CERTIFICATE]]
-    data = {"tls.crt": leaf.chain_pem, "tls.key": leaf.key_pem}
-    if CLIENT_CA in annotations:
-        data["ca.crt"] = certificates.authority(annotations[CLIENT_CA]).pem
+    data: dict[str, bytes] = {}
+    for annotation, keys in CERTIFICATES.items():
+        if annotation in annotations:
+            leaf = certificates[annotations[annotation]]
+            data |= zip(keys, (leaf.chain_pem, leaf.key_pem), strict=True)
+    for annotation, key in CLIENT_CAS.items():
+        if annotation in annotations:
+            data[key] = certificates.authority(annotations[annotation]).pem
     secret["data"] = {name: base64.b64encode(value).decode() for name, value in data.items()}
 
 

@@ -194,6 +194,33 @@ def test_the_egress_gateway_has_its_own_ports() -> None:
     assert (str(routes.proxies), routes.what.rpartition(" ")[2]) == (str(effect.proxies), "https.443.https.a.b")
 
 
+@pytest.mark.parametrize(
+    ("of_its_own", "beside", "authorities"),
+    [
+        pytest.param({"ca.crt": "YQ=="}, None, [b"a"], id="in the Secret"),
+        pytest.param({"ca.crt": "YQ==", "cacert": "Yg=="}, None, [b"b"], id="cacert goes before ca.crt"),
+        pytest.param({"ca.crt": "YQ=="}, {"ca.crt": "Yw=="}, [b"c"], id="in the one beside it, which goes before it"),
+        pytest.param({"ca.crt": "YQ=="}, {"tls.crt": ""}, [], id="one beside it has none, and is asked all the same"),
+    ],
+)
+def test_the_authority_of_the_clients(
+    of_its_own: dict[str, str], beside: dict[str, str] | None, authorities: list[bytes]
+) -> None:
+    """Of several the proxy shows the one that istiod takes."""
+    secrets = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "istio-system"}, "data": data}
+        for name, data in (("test", of_its_own), ("test-cacert", beside))
+        if data is not None
+    ]
+    server = gateway(SERVER | {"tls": {"mode": "MUTUAL", "credentialName": "test"}})
+    told = [each for each in effects_of([*secrets, server]) if each.what == "this run's authority of the clients test"]
+    for authority in (b"a", b"b", b"c"):
+        trusted = {"validation_context": {"trusted_ca": {"inline_bytes": base64.b64encode(authority).decode()}}}
+        shown = ProxyConfig({}, {"kubernetes://test-cacert": trusted}, {})
+        assert [effect.everywhere([shown]) for effect in told] == [authority in authorities for _ in told]
+    assert len(told) == len(authorities)
+
+
 def test_every_pod_has_to_show_it() -> None:
     """One pod of several that is late, or has no such listener, is not there yet; one that is late to forget counts."""
     (effect,) = effects_of([gateway(SERVER)])

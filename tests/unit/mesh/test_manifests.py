@@ -103,6 +103,12 @@ def test_a_role_becomes_an_image(role: str, image: str, tmp_path: Path) -> None:
         pytest.param(
             {"certificate": "test.com", "client-ca": "test"}, {"tls.crt", "tls.key", "ca.crt"}, id="and whom to let in"
         ),
+        pytest.param(
+            {"generic-certificate": "test.com", "generic-client-ca": "test"},
+            {"cert", "key", "cacert"},
+            id="both under Istio's other keys",
+        ),
+        pytest.param({"client-ca": "test"}, {"ca.crt"}, id="whom to let in, and no certificate"),
     ],
 )
 def test_a_secret_gets_what_it_asks_for(annotations: dict[str, str], keys: set[str], tmp_path: Path) -> None:
@@ -111,8 +117,9 @@ def test_a_secret_gets_what_it_asks_for(annotations: dict[str, str], keys: set[s
     data = {name: base64.b64decode(value) for name, value in read["data"].items()}
     wanted = CERTIFICATES["test.com"]
     assert data.keys() == keys
-    assert Leaf.from_pem(data["tls.crt"], data["tls.key"]) == wanted
-    assert data.get("ca.crt", CERTIFICATES.authority("test").pem) == CERTIFICATES.authority("test").pem
+    for chain, key in (("tls.crt", "tls.key"), ("cert", "key")):
+        assert chain not in data or Leaf.from_pem(data[chain], data[key]) == wanted
+    assert {data[name] for name in data.keys() & {"ca.crt", "cacert"}} <= {CERTIFICATES.authority("test").pem}
 
 
 def test_a_secret_may_name_what_a_later_one_defines(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
-from meshproof.mesh.effects.effect import Documents, Effect, GatewayPods, gateway_of, of_istio
+from meshproof.mesh.effects.effect import Documents, Effect, GatewayPods, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.hosts import bare
 from meshproof.mesh.effects.tls_settings import CLIENT_CA, settings, settings_in_force
 from meshproof.mesh.envoy import Proxies, ProxyConfig
+from meshproof.mesh.manifests import CA_SUFFIX
 
 PLAIN = ("HTTP", "HTTP2", "GRPC")
 """Protocols of a server that ends no TLS."""
@@ -38,26 +39,39 @@ def _effects_of_server(server: Mapping[str, Any], pods: GatewayPods) -> Iterator
 
 
 def effects_of_secret(document: Document, together: Documents) -> Iterator[Effect]:
-    """Return what a Secret does: nothing, unless a server names it, or a rule for what gateways send."""
-    if document["metadata"]["namespace"] != istio.NAMESPACE:
+    """Return what a Secret does: nothing, unless a server names it, or a rule for what gateways send.
+
+    Its authority counts for servers that ask for clients. Of two certificates the one under ``cert`` counts, of two
+    authorities that under ``cacert``; and that of a Secret of the same name with ``-cacert`` behind it, even if there is
+    none in that.
+    """
+    namespace, name = key_of(document)
+    if namespace != istio.NAMESPACE:
         return
-    name = document["metadata"]["name"]
+    certificate, authority = (_first(document["data"], *keys) for keys in (("cert", "tls.crt"), ("cacert", "ca.crt")))
+    beside = any(key_of(each) == (namespace, name + CA_SUFFIX) for each in together if each["kind"] == "Secret")
+    trusting = [*([] if beside else [name]), *([name[: -len(CA_SUFFIX)]] if name.endswith(CA_SUFFIX) else [])]
     for gateway in of_istio("Gateway", together):
         if pods := gateway_of(gateway):
-            servers = [server.get("tls", {}) for server in gateway["spec"]["servers"]]
-            modes = {tls.get("mode", "SIMPLE") for tls in servers if tls.get("credentialName") == name}
-            yield from _of_a_server(document, pods.proxies, modes)
+            if certificate is not None and _modes(name, gateway):
+                yield _credential(pods.proxies, "certificate", name, certificate, ProxyConfig.shows)
+            for credential in trusting:
+                if authority is not None and _modes(credential, gateway) & {*CLIENT_CA}:
+                    what = "authority of the clients"
+                    yield _credential(pods.proxies, what, credential, authority, ProxyConfig.trusts)
     if any(_sends_with(rule, name) for rule in of_istio("DestinationRule", together)):
-        yield from _of_what_is_sent(document)
+        yield from _of_what_is_sent(name, certificate, authority)
 
 
-def _of_a_server(secret: Document, proxies: Proxies, modes: set[str]) -> Iterator[Effect]:
-    """Return what a Secret does to the gateway whose servers name it; its authority counts if they ask for clients."""
-    name, data = secret["metadata"]["name"], secret["data"]
-    if modes:
-        yield _credential(proxies, "certificate", name, data["tls.crt"], ProxyConfig.shows)
-    if "ca.crt" in data and modes & {*CLIENT_CA}:
-        yield _credential(proxies, "authority of the clients", name, data["ca.crt"], ProxyConfig.trusts)
+def _first(data: Mapping[str, str], *keys: str) -> str | None:
+    """Return the content of the first of some keys that a Secret has; None where it has none of them."""
+    return next((data[key] for key in keys if key in data), None)
+
+
+def _modes(credential: str, gateway: Document) -> set[str]:
+    """Return the modes of the servers of a gateway that name a credential."""
+    servers = [server.get("tls", {}) for server in gateway["spec"]["servers"]]
+    return {tls.get("mode", "SIMPLE") for tls in servers if tls.get("credentialName") == credential}
 
 
 def _sends_with(rule: Document, name: str) -> bool:
@@ -65,15 +79,15 @@ def _sends_with(rule: Document, name: str) -> bool:
     return f'"credentialName": "{name}"' in json.dumps(rule["spec"])
 
 
-def _of_what_is_sent(secret: Document) -> Iterator[Effect]:
+def _of_what_is_sent(name: str, certificate: str | None, authority: str | None) -> Iterator[Effect]:
     """Return what a Secret does to the gateways that show it to servers: to those with a cluster that names it.
 
     Source: https://istio.io/latest/docs/reference/config/networking/destination-rule/#ClientTLSSettings
     """
-    name, data = secret["metadata"]["name"], secret["data"]
-    yield _sent("certificate to show to servers", name, data["tls.crt"], ProxyConfig.shows)
-    if "ca.crt" in data:
-        yield _sent("authority of the servers", name, data["ca.crt"], ProxyConfig.trusts)
+    if certificate is not None:
+        yield _sent("certificate to show to servers", name, certificate, ProxyConfig.shows)
+    if authority is not None:
+        yield _sent("authority of the servers", name, authority, ProxyConfig.trusts)
 
 
 def _sent(what: str, name: str, content: str, shown: Callable[[ProxyConfig, str, bytes], bool]) -> Effect:

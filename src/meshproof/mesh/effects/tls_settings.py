@@ -8,7 +8,7 @@ from typing import Any
 from meshproof.posture.istio import accepted
 
 CLIENT_CA = ("MUTUAL", "OPTIONAL_MUTUAL")
-"""Modes whose clients are held against the Secret's ca.crt."""
+"""Modes whose clients are held against the Secret's authority."""
 
 
 def settings(tls: Mapping[str, Any]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import cast
 from meshproof.cluster.objects import Document, name_of
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.faults.parts import at, need
-from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, GATEWAY_API, KINDS, STEP, WAIT, group_of, is_waited_for
+from meshproof.mesh.manifests import CERTIFICATES, CLIENT_CAS, GATEWAY_API, KINDS, STEP, WAIT, group_of, is_waited_for
 
 _LABELS = (STEP,)  # of ours, those that a manifest can have
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
@@ -93,10 +93,10 @@ def _look_at_marks(node: Node, group: str) -> None:
     Raises:
         Unreadable: One is not known, or not for such a document.
     """
-    for key, ours in (("labels", _LABELS), ("annotations", (CERTIFICATE, CLIENT_CA, WAIT))):
+    for key, ours in (("labels", _LABELS), ("annotations", (*CERTIFICATES, *CLIENT_CAS, WAIT))):
         part = need(node, "metadata").fields().get(key)
         for word, value in part.fields().items() if part else ():
-            if word != CERTIFICATE:  # which can be a definition
+            if word not in CERTIFICATES:  # which can be a definition
                 value.text()
             if word.startswith("meshproof/"):
                 Node(node.file, f"metadata.{key}", word, value.line).among(ours)

@@ -12,7 +12,7 @@ from meshproof.mesh.effects.refusals import PROTOCOLS
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need, value_at
 from meshproof.mesh.faults.world import World
-from meshproof.mesh.manifests import CLIENT_CA
+from meshproof.mesh.manifests import CA_SUFFIX, CLIENT_CA, CLIENT_CAS
 
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH", "ISTIO_MUTUAL")
 _SELECTORS = [{"istio": label} for label in GATEWAYS]
@@ -94,8 +94,8 @@ def _tls_of_a_server(document: Written, world: World, server: Node, protocol: st
             credential,
         )
     elif mode and mode.value in ("MUTUAL", "OPTIONAL_MUTUAL"):
-        secret = secrets[credential.text()]
-        if not at(secret.node, "metadata", "annotations", CLIENT_CA):
+        said = [secrets[name] for name in (f"{credential.value}{CA_SUFFIX}", credential.text()) if name in secrets]
+        if not any(at(secret.node, "metadata", "annotations", ca) for secret in said for ca in CLIENT_CAS):
             yield document.fault(
                 f"asks clients for a certificate, and the Secret {credential.value} does not say whose: annotate it "
                 f"with {CLIENT_CA}",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meshproof.certificates.tree import Definition
 from meshproof.errors import ClusterError, NotThere
 from meshproof.images import TRAFFIC, is_reference, roles
+from meshproof.input_files import Node
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need
 from meshproof.mesh.faults.policies import selects
 from meshproof.mesh.faults.world import World, certificate_of
-from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA, INJECTED
+from meshproof.mesh.manifests import CA_SUFFIX, CERTIFICATE, CERTIFICATES, CLIENT_CAS, INJECTED
 
 
 def service(document: Written, world: World) -> Iterator[str]:
@@ -25,27 +26,33 @@ def service(document: Written, world: World) -> Iterator[str]:
 
 
 def definition(document: Written, world: World) -> Iterator[str]:
-    """Add to the world the certificate that a Secret defines, so that others can name it."""
-    certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
-    if certificate is None or not isinstance(certificate.value, dict):
-        return
-    try:
-        name, defined = Definition.inline(certificate)
-        for certificates in (world.certificates, world.of_all_manifests):
-            certificates.define(name, defined)
-    except (ClusterError, NotThere) as error:
-        yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
+    """Add to the world the certificates that a Secret defines, so that others can name them."""
+    for certificate in _said(document, CERTIFICATES):
+        if not isinstance(certificate.value, dict):
+            continue
+        try:
+            name, defined = Definition.inline(certificate)
+            for certificates in (world.certificates, world.of_all_manifests):
+                certificates.define(name, defined)
+        except (ClusterError, NotThere) as error:
+            yield document.fault(f"defines its certificate: {error}"[:-1], certificate)
 
 
 def secret(document: Written, world: World) -> Iterator[str]:
     """Look at the annotations that a Secret takes its content from."""
-    certificate = at(document.node, "metadata", "annotations", CERTIFICATE)
-    if certificate is None:
+    certificates, authorities = _said(document, CERTIFICATES), _said(document, CLIENT_CAS)
+    if not certificates and not (authorities and document.name.endswith(CA_SUFFIX)):
         yield document.fault(f"says no content: annotate it with {CERTIFICATE}, the name of a certificate")
-    else:
+    for certificate in certificates:
         yield from certificate_of(document, certificate, world)
-    authority = at(document.node, "metadata", "annotations", CLIENT_CA)
-    yield from named(document, authority, "authority", world.certificates.authorities)
+    for authority in authorities:
+        yield from named(document, authority, "authority", world.certificates.authorities)
+
+
+def _said(document: Written, annotations: Iterable[str]) -> list[Node]:
+    """Return what some annotations of a document say, of those that it has."""
+    said = (at(document.node, "metadata", "annotations", annotation) for annotation in annotations)
+    return [node for node in said if node is not None]
 
 
 def deployment(document: Written, world: World) -> Iterator[str]:
