@@ -2,7 +2,7 @@
 
 istiod has made a root of its own. Where it finds the Secret ``cacerts`` when it starts, it takes that one instead; and
 with ISTIO_MULTIROOT_MESH it then takes every change of the Secret that adds roots or takes some away while it runs. A
-proxy whose agent has PROXY_CONFIG_XDS_AGENT is told at once, and asks for a new certificate whenever the list of roots
+proxy whose agent has PROXY_CONFIG_XDS_AGENT is told at once and asks for a new certificate, whenever the list of roots
 has changed, be it in its order only. So the root that signs is the first one of the list.
 
 Source: https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/, and handleEvent in Istio's
@@ -122,7 +122,7 @@ class PluggedAuthority:
         Raises:
             NotSettled: istiod, or a proxy, did not do so.
         """
-        self.offer(self.own, [self.own], look=False)
+        self.offer(self.own)
         self._restart({_PLUGGED_IN: ""})
 
     def have(self, signs: Authority, *others: Authority) -> list[Trust]:
@@ -137,10 +137,10 @@ class PluggedAuthority:
             shown[:] = trust_of(self._kube)
             unlike = [trust.pod for trust in shown if not trust.is_of(signs, [signs, *others])]
             if unlike:
-                self._read_anew("app=istiod")
+                self.have_read()
             return unlike
 
-        self.offer(signs, [signs, *others], look=False)
+        self.offer(signs, *others)
         until(
             observe,
             [],
@@ -150,24 +150,23 @@ class PluggedAuthority:
         )
         return shown
 
-    def offer(self, signs: Authority, trusted: Sequence[Authority], *, look: bool = True) -> None:
-        """Put an authority into ``cacerts``, whether or not istiod takes it.
+    def offer(self, signs: Authority, *others: Authority) -> None:
+        """Put an authority that is to sign, and others that are to be trusted beside it, into ``cacerts``.
 
-        Args:
-            signs: The one that is to sign.
-            trusted: Those that proxies are to trust.
-            look: Whether istiod is made to look at once; else kubelet brings it the files within a minute and a half.
+        istiod may not take it. It looks when the kubelet has brought it the files: see ``have_read``.
         """
         files = {
             "ca-cert.pem": signs.pem,
             "ca-key.pem": signs.key_pem,
             "cert-chain.pem": signs.pem,
-            "root-cert.pem": b"".join(authority.pem for authority in trusted),
+            "root-cert.pem": b"".join(authority.pem for authority in (signs, *others)),
         }
         data = {name: base64.b64encode(content).decode() for name, content in files.items()}
         self._kube.apply([{**_OURS, "data": data}])
-        if look:
-            self._read_anew("app=istiod")
+
+    def have_read(self) -> None:
+        """Have the kubelet bring istiod the files of ``cacerts`` now; by itself it may take a minute and a half."""
+        self._read_anew("app=istiod")
 
     def unplug(self) -> None:
         """Have istiod go on with its own root, and every proxy with it, whatever was in ``cacerts`` last.

@@ -1,0 +1,177 @@
+"""Root rotation: the root of the mesh is replaced by way of both, and no request is lost meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from meshproof.certificates.authority import Authority
+from meshproof.machine.wait import until
+from meshproof.mesh import istio
+from meshproof.mesh.plugged_authority import PluggedAuthority, Trust, plugged_in, trust_of
+from meshproof.settings import TIMEOUTS
+from meshproof.testing import (
+    Certificates,
+    Flow,
+    Outcome,
+    Recording,
+    Scenario,
+    Testbed,
+    Traffic,
+    Workload,
+    between,
+    held,
+    tls,
+)
+from tests.support.forwarded import peer_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
+
+NAMESPACE, HOST, DIRECT = "root-rotation", "root-rotation.test", "direct.root-rotation.test"
+SOMEBODY = "spiffe://cluster.local/ns/root-rotation/sa/somebody"
+REQUESTS = 5000
+KEPT, ANEW, GATEWAY = "sidecar to sidecar, kept", "sidecar to sidecar, anew", "gateway to sidecar, anew"
+SENDERS = {ANEW: f"{NAMESPACE}/sender-", GATEWAY: f"{istio.NAMESPACE}/istio-ingressgateway-"}
+NEW_SIGNS, NEW_ALONE = "the new root signs, and both are trusted", "the new root alone is trusted"
+S = 1e9  # ns
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What was seen while the root was replaced, there and back.
+
+    Attributes:
+        recording: The traffic.
+        own: The root that the mesh had, and has again.
+        new: The root that it had meanwhile.
+        after_leap: What proxies showed when istiod had been offered the new root alone at once.
+        both: What they showed when the new root signed and both were trusted.
+        alone: What they showed when the new root alone was trusted.
+        handshakes: Then with the receiver's proxy: with a certificate of the new root, of the old, of the new.
+        marks: When each state had been reached by all, in ns of the monotonic clock.
+    """
+
+    recording: Recording
+    own: Authority
+    new: Authority
+    after_leap: list[Trust]
+    both: list[Trust]
+    alone: list[Trust]
+    handshakes: object
+    marks: Mapping[str, int]
+
+
+def leap(authority: PluggedAuthority, new: Authority, testbed: Testbed) -> list[Trust]:
+    """Offer istiod a new root in place of its own; return what proxies show when istiod has looked at it."""
+
+    def looked() -> int:
+        authority.have_read()
+        pod = testbed.kube.pods.any_ready(istio.NAMESPACE, "istiod")
+        return testbed.kube.pods.log(istio.NAMESPACE, pod, "discovery").count("Updating new ROOT-CA not supported")
+
+    authority.offer(new)
+    until(looked, "at least 1", bool, what="The number of roots that istiod refused", timeout=TIMEOUTS.rollout)
+    return trust_of(testbed.kube)
+
+
+@pytest.fixture(scope="module")
+def rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certificates: Certificates) -> Rotation:
+    """Traffic while the root is replaced, and then back again."""
+    new, marks = Authority("the new root"), dict[str, int]()
+    sender = Workload(testbed.kube, NAMESPACE, "sender", container="traffic")
+    trust = certificates.authority("meshproof").pem
+    gateway = scenario.address(443)
+    with traffic.recording(
+        Flow(KEPT, f"http://receiver.{NAMESPACE}:8080/", source=sender, rate=80),
+        Flow(ANEW, f"http://receiver-anew.{NAMESPACE}:8080/", source=sender, rate=40, body=True),
+        Flow(GATEWAY, f"https://{HOST}/", address=gateway, trust=trust, rate=40, count=4, body=True),
+        name="rotation of the root",
+    ) as recording:
+
+        def mark(text: str) -> None:
+            marks[text] = recording.mark(text)
+
+        def handshake(root: Authority) -> Outcome:
+            client = root.client(SOMEBODY)
+            return tls.handshake(gateway, sni=DIRECT, trust=None, client=client).outcome
+
+        mark("istiod restarts with cacerts")
+        with plugged_in(testbed.kube) as authority:
+            mark("the old root is plugged in")
+            after_leap = leap(authority, new, testbed)
+            mark("the new root alone was refused")
+            authority.have(authority.own, new)
+            mark("the old root signs, and both are trusted")
+            both = authority.have(new, authority.own)
+            mark(NEW_SIGNS)
+            alone = authority.have(new)
+            mark(NEW_ALONE)
+            handshakes = between(lambda: handshake(new), lambda: handshake(authority.own))
+        mark("the old root alone is trusted again")
+        until(
+            lambda: sum(flow.requests for flow in recording.flows.values()),
+            f"{REQUESTS} at least",
+            lambda requests: requests >= REQUESTS,
+            what="The number of requests",
+            timeout=TIMEOUTS.rollout,
+            interval=0.5,
+        )
+    return Rotation(recording, authority.own, new, after_leap, both, alone, handshakes, marks)
+
+
+@pytest.mark.parametrize("flow", [KEPT, ANEW, GATEWAY])
+def test_no_request_is_lost(flow: str, rotation: Rotation) -> None:
+    """Each request is answered, whatever root has signed what the two proxies show just then."""
+    assert rotation.recording.flows[flow].losses == {}
+
+
+def test_there_were_requests_enough(rotation: Rotation) -> None:
+    """That none is lost is said of 5,000 at least."""
+    assert sum(flow.requests for flow in rotation.recording.flows.values()) >= REQUESTS
+
+
+def test_a_leap_is_refused(rotation: Rotation) -> None:
+    """Istiod does not take a new root in place of the old one at once: nothing changes for any proxy."""
+    own = rotation.own
+    assert [trust.pod for trust in rotation.after_leap if not trust.is_of(own, [own])] == []
+
+
+def test_certificates_lead_to_the_new_root_only(rotation: Rotation) -> None:
+    """At the end each proxy shows a certificate that the new root has signed, by its signature, and trusts no other."""
+    own, new = rotation.own, rotation.new
+    assert [trust.pod for trust in rotation.alone if not trust.is_of(new, [new])] == []
+    assert [trust.pod for trust in rotation.alone if trust.certificate.is_signed_by(own.pem)] == []
+    assert {trust.pod.partition("/")[0] for trust in rotation.alone} >= {istio.NAMESPACE, "default", NAMESPACE}
+
+
+def test_the_old_root_opens_nothing(rotation: Rotation) -> None:
+    """A certificate of the old root is refused by its name, on the same path as one of the new root that gets in."""
+    assert str(rotation.handshakes) == held(Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA)
+
+
+@pytest.mark.parametrize("flow", [ANEW, GATEWAY])
+def test_new_connections_show_the_new_certificate(flow: str, rotation: Rotation) -> None:
+    """While the new root alone is trusted, the receiver sees only certificates that it has signed."""
+    from_ns, to_ns = rotation.marks[NEW_SIGNS], rotation.marks[NEW_ALONE]
+    hashes = {
+        peer_of(record.body)["Hash"]
+        for record in rotation.recording.flows[flow].answered
+        if from_ns < record.sent_ns and record.ended_ns < to_ns
+    }
+    shown = {
+        trust.certificate.chain[0].fingerprint(SHA256()).hex()
+        for trust in (*rotation.both, *rotation.alone)
+        if trust.pod.startswith(SENDERS[flow])
+    }
+    assert hashes
+    assert hashes <= shown
+
+
+def test_the_mesh_is_as_it_was(rotation: Rotation, testbed: Testbed) -> None:
+    """Afterwards istiod has its own root, no proxy has another one, and nothing is left of the Secret."""
+    own = rotation.own
+    assert [trust.pod for trust in trust_of(testbed.kube) if not trust.is_of(own, [own])] == []
+    assert testbed.kube.get("v1", "Secret", "cacerts", istio.NAMESPACE) is None
