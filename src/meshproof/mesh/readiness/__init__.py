@@ -10,7 +10,17 @@ answer     what comes of it
 """
 
 from meshproof.mesh.readiness.answer import Client, Note, Readiness, Server, Verdict
-from meshproof.mesh.readiness.inquiry import readiness_of
-from meshproof.mesh.readiness.traffic import Connections
+from meshproof.mesh.readiness.inquiry import ANY_SERVER, readiness_of
+from meshproof.mesh.readiness.traffic import Connections, connections
 
-__all__ = ["Client", "Connections", "Note", "Readiness", "Server", "Verdict", "readiness_of"]
+__all__ = [
+    "ANY_SERVER",
+    "Client",
+    "Connections",
+    "Note",
+    "Readiness",
+    "Server",
+    "Verdict",
+    "connections",
+    "readiness_of",
+]

@@ -110,11 +110,17 @@ class _Inquiry:
             str(workload): ports for workload in self._of_applications() if (ports := self._ports_that_change(workload))
         }
         servers = [each for each in self._workloads if str(each) in changing]
-        counted = self._ask([pod for server in servers for pod in server.pods], connections)
+        pods = [pod for server in servers for pod in server.pods]
+        counted = self._ask(pods, connections)
         if servers:
             self._clients_without_sidecar()
             self._clients_with_sidecar(servers)
-        judged = [self._judge(server, changing[str(server)], counted) for server in servers]
+        called = {_name(pod): count.plaintext if count else 0 for pod in pods for count in [counted.get(_name(pod))]}
+        logged = self._ask(
+            [pod for pod in pods if called[_name(pod)] or counted.get(_name(pod)) is None],
+            lambda kube, pod: _requests(kube, pod, called[_name(pod)]),
+        )
+        judged = [self._judge(server, changing[str(server)], counted, logged) for server in servers]
         clients = [self._clients[key] for key in sorted(self._clients)]
         return Readiness(self._namespaces, clients, judged, self._stays_open, self._strict_already, self._unknown)
 
@@ -195,17 +201,19 @@ class _Inquiry:
         client.refused_by = sorted({*client.refused_by, *by})
         return client
 
-    def _judge(self, workload: Workload, ports: Sequence[int], counted: Mapping[str, Connections | None]) -> Server:
+    def _judge(
+        self,
+        workload: Workload,
+        ports: Sequence[int],
+        counted: Mapping[str, Connections | None],
+        logged: Mapping[str, Sequence[PlaintextRequest]],
+    ) -> Server:
         """Return what is known of a server, and note which clients its proxies have seen."""
         server = Server(str(workload), workload.names, ports)
         proxies = [counted[_name(pod)] for pod in workload.pods if _name(pod) in counted]
         known = [each for each in proxies if each is not None]
         seen, named = dict[str, int](), 0
-        for pod in workload.pods:
-            its_count = counted.get(_name(pod))
-            if its_count is not None and not its_count.plaintext:
-                continue
-            requests = self._requests(pod, its_count.plaintext if its_count else 0)
+        for requests in (logged.get(_name(pod), []) for pod in workload.pods):
             named += len({(request.address, request.port) for request in requests})
             for request in requests:
                 if client := self._sender(request, str(workload)):
@@ -217,24 +225,9 @@ class _Inquiry:
         if len(known) == len(workload.pods):
             server.connections = reduce(add, known)
         _conclude(server, seen, named)
-        if len(proxies) == len(workload.pods) > len(known):
+        if server.verdict is Verdict.UNKNOWN and len(proxies) == len(workload.pods) > len(known):
             server.why = "Its proxy does not count its connections: proxyStatsMatcher leaves these counters out."
         return server
-
-    def _requests(self, pod: Document, plaintext: int) -> list[PlaintextRequest]:
-        """Return the requests without mutual TLS in the log of a pod, once they are of so many connections."""
-        requests: list[PlaintextRequest] = []
-
-        def observe() -> int:
-            requests[:] = plaintext_requests(self._kube, pod)
-            return len({(request.address, request.port) for request in requests})
-
-        with suppress(NotSettled, ClusterError):  # those that it does not have are counted
-            until(
-                observe, f"{plaintext} or more", lambda count: count >= plaintext,
-                what=f"The connections in the log of {_name(pod)}", timeout=_LOG_DELAY, interval=0.5,
-            )  # fmt: skip
-        return requests
 
     def _sender(self, request: PlaintextRequest, server: str) -> Client | None:
         """Return who sent a request; None if it is gone."""
@@ -287,10 +280,30 @@ class _Inquiry:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for pod, told in zip(pods, pool.map(ask, pods), strict=True):
                 if isinstance(told, ClusterError):
-                    self._unknown.append(Note(_name(pod), f"Its proxy did not answer: {told}"))
+                    self._unknown.append(Note(_name(pod), f"Its proxy could not be asked: {told}"))
                 else:
                     answers[_name(pod)] = told
         return answers
+
+
+def _requests(kube: Kube, pod: Document, plaintext: int) -> list[PlaintextRequest]:
+    """Return the requests without mutual TLS in the log of a pod, once they are of so many connections.
+
+    Raises:
+        ClusterError: It has no log.
+    """
+    requests: list[PlaintextRequest] = []
+
+    def observe() -> int:
+        requests[:] = plaintext_requests(kube, pod)
+        return len({(request.address, request.port) for request in requests})
+
+    with suppress(NotSettled):  # those that the log does not have are counted
+        until(
+            observe, f"{plaintext} or more", lambda count: count >= plaintext,
+            what=f"The connections in the log of {_name(pod)}", timeout=_LOG_DELAY, interval=0.5,
+        )  # fmt: skip
+    return requests
 
 
 def _conclude(server: Server, seen: Mapping[str, int], named: int) -> None:
