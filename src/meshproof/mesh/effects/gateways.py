@@ -42,8 +42,8 @@ def effects_of_secret(document: Document, together: Documents) -> Iterator[Effec
     """Return what a Secret does: nothing, unless a server names it, or a rule for what gateways send.
 
     Its authority counts for servers that ask for clients. Of two certificates the one under ``cert`` counts, of two
-    authorities that under ``cacert``; and that of a Secret of the same name with ``-cacert`` behind it, even if there is
-    none in that.
+    authorities that under ``cacert``; and that of a Secret of the same name with ``-cacert`` behind it, even if that
+    has none.
     """
     namespace, name = key_of(document)
     if namespace != istio.NAMESPACE:
