@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from io import BufferedWriter, FileIO, TextIOWrapper
@@ -138,6 +139,8 @@ def guarded(stream: TextIO | None, number: int, closed: int) -> TextIO:
 def main() -> None:
     """Run the command; what a user or a machine can cause ends in one sentence and an exit code."""
     interrupts.raise_keyboard_interrupt()
+    # A certificate with the serial number 0, as the commands of many instructions make it, is shown like any other.
+    warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive")
     sys.stdout = guarded(sys.stdout, 1, os.O_RDONLY)  # a closed one can't be written
     sys.stderr = guarded(sys.stderr, 2, os.O_WRONLY)
     try:
