@@ -6,6 +6,8 @@ mesh_settings (session)  what the options ask for
    ├─ gateway      (session)  the ingress gateway's addresses, by port
    ├─ certificates (session)  what servers and clients show, by role
    ├─ meshed, unmeshed (session)  clients inside the cluster, with a sidecar and without
+   ├─ traffic_calibration (session)  what the recorder saw of losses that were made on purpose
+   │  └─ traffic   (session)  records requests, one by one
    └─ mesh_manifest (module)   the manifest of the test module's name, in force
       ├─ mesh_reached (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with
@@ -14,7 +16,6 @@ mesh_settings (session)  what the options ask for
          └─ postures (module) what a scan of the module's SERVERS finds
             ├─ sslyze_scan (module) the same by sslyze, beside the rows
             └─ second_opinions (module) their cipher suites by that scan, and by sslyze
-   └─ traffic      (session)  records requests, one by one
 mesh_patience (session)  what the run may wait in vain, all together
 eventually (session)  observe until it is as expected, three times in a row
 

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -262,3 +263,58 @@ def test_a_flow_that_can_not_be_sent_is_refused() -> None:
         Flow("it", "https://a.example/")
     with pytest.raises(BadTarget, match="up to 500 a second"):
         Flow("it", "http://a.example/", rate=1000)
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+def frames(octets: bytes) -> list[tuple[int, int, int]]:
+    """Return the type, the flags and the stream of each whole frame. Source: RFC 9113, 4.1."""
+    parts, at = [], 0
+    while at + 9 <= len(octets) and at + 9 + int.from_bytes(octets[at : at + 3], "big") <= len(octets):
+        parts.append((octets[at + 3], octets[at + 4], int.from_bytes(octets[at + 5 : at + 9], "big")))
+        at += 9 + int.from_bytes(octets[at : at + 3], "big")
+    return parts
+
+
+def draining(*, processed: bool) -> Behaviour:
+    """Speak HTTP/2 by hand: on its third stream a connection is announced to end, and that one answered or not."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SETTINGS)
+        heard, answered = b"", set[int]()
+        while 5 not in answered:
+            if not (more := connection.recv(65536)):
+                return
+            heard += more
+            for kind, _, stream in frames(heard.removeprefix(PREFACE)):
+                if kind == 1 and stream not in answered:
+                    last = 5 if processed else 3
+                    goaway = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]) if stream == 5 else b""
+                    ok = bytes([0, 0, 1, 1, 5, 0, 0, 0, stream, 0x88])
+                    connection.sendall(goaway + (ok if stream <= last else b""))
+                    answered.add(stream)
+        connection.recv(65536)
+
+    return behave
+
+
+def test_an_answer_after_goaway_is_no_loss(tmp_path: Path) -> None:
+    """A server that announces the end and then answers has lost nothing; the next request takes a new connection."""
+    with serving(draining(processed=True)) as address:
+        flow = Flow("it", f"http://{address}/", http2=True, count=1, rate=SELDOM)
+        result = flown(flow, tmp_path, enough=12)
+    answers = Counter(each.number for each in result.answered)
+    assert {answers[number] for number in sorted(answers)[:-1]} == {3}  # the third one came after GOAWAY
+    assert {each.replaces for each in result.records} == {"", "announced"}
+    assert {each.outcome for each in result.failures} <= {Ending.NOT_PROCESSED}  # what was under way, on a slow machine
+
+
+def test_a_stream_above_the_last_one_of_goaway_is_named(tmp_path: Path) -> None:
+    """What the server says that it has not processed is not sent again, and has its own name."""
+    with serving(draining(processed=False)) as address:
+        flow = Flow("it", f"http://{address}/", http2=True, count=1, rate=SELDOM)
+        result = flown(flow, tmp_path, enough=12)
+    assert {each.outcome for each in result.failures} == {Ending.NOT_PROCESSED}
+    assert len(result.failures) >= len(result.records) // 3
