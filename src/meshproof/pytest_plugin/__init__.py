@@ -12,6 +12,7 @@ mesh_settings (session)  what the options ask for
       ├─ mesh_reached (module)   each of the module's SERVERS shows this run's certificate
       └─ scenario  (module)   the same, with the step that a row is marked with
          ├─ external (test)    its servers outside of the mesh
+         ├─ measured (module)  a table that its rows fill, for people
          ├─ step    (test)     puts a step of it in force within a test
          └─ postures (module) what a scan of the module's SERVERS finds
             ├─ sslyze_scan (module) the same by sslyze, beside the rows
