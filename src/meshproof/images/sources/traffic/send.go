@@ -424,6 +424,7 @@ type conn struct {
 	waiting chan *exchange
 	over    chan struct{} // closed when the connection has ended
 	why     string        // how
+	broken  error         // with what, while it was idle
 
 	h2    *http2.ClientConn // HTTP/2
 	heard *heard
@@ -603,6 +604,11 @@ func (c *conn) exchange1(f *flow, asked *http.Request) (*http.Response, []byte, 
 	case <-c.over:
 		select {
 		case <-c.waiting: // it had ended while idle, and nobody reads an answer
+			if c.broken != nil { // by an alert about our certificate, which may come before the request is written (RFC 8446, 4.4.2.4)
+				if alert := failed(c.broken, ""); alert.outcome == endedTlsRefused {
+					return nil, nil, alert
+				}
+			}
 			return nil, nil, &failure{outcome: endedClosed, detail: c.why, unwritten: written != nil, unread: written == nil}
 		default:
 			<-sent.done
@@ -631,7 +637,7 @@ func (c *conn) read() {
 		select {
 		case sent = <-c.waiting:
 		default: // the server ended the connection, or said something, that nobody had asked for
-			c.why = "closed while idle"
+			c.why, c.broken = "closed while idle", err
 			if errors.Is(err, syscall.ECONNRESET) {
 				c.why = "reset while idle"
 			}
