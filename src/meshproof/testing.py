@@ -8,7 +8,18 @@ from __future__ import annotations
 from meshproof import http, tls
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.tree import Certificates
-from meshproof.mesh import CurlEnd, ExternalServer, Logged, ProxyEnd, Scenario, Testbed, Transfer, Workload, logged
+from meshproof.mesh import (
+    CurlEnd,
+    ExternalServer,
+    Logged,
+    ProxyEnd,
+    Scenario,
+    Testbed,
+    Transfer,
+    Workload,
+    logged,
+    readiness,
+)
 from meshproof.pytest_plugin.controls import between, held
 from meshproof.pytest_plugin.recordings import Traffic
 from meshproof.pytest_plugin.scans import Opinions, Server
@@ -52,5 +63,6 @@ __all__ = [
     "held",
     "http",
     "logged",
+    "readiness",
     "tls",
 ]

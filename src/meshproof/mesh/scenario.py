@@ -83,6 +83,10 @@ class Scenario:
         self._kube.check(self._documents)
         self._have(self.documents(*steps))
 
+    def go_on(self, *steps: str) -> None:
+        """Have the documents of some steps in force from now on, and of no others; see ``begin``."""
+        self._have(self.documents(*steps))
+
     def remove(self) -> None:
         """Delete all that is in force, and wait until the proxies have forgotten it."""
         with afterwards(self._stop_servers):
