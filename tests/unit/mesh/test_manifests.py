@@ -25,7 +25,7 @@ from tests.support.checkout import ROOT, SCENARIOS
 
 MANIFESTS = ROOT / "manifests"
 APPLIED = [*application_files(), *sorted(SCENARIOS.rglob("*.yaml"))]
-ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3"}
+ROLES = {"httpbin": "hub/httpbin:1", "nginx": "hub/nginx:2", "curl": "hub/curl:3", "traffic": "hub/traffic:4"}
 MESH = MeshImages("1.31.0", "hub", "tag", Path("istioctl"), upstream_envoy=True)
 IMAGES = ImageSet("node", own_cni=True, meshes=(MESH,), applications=ROLES, traffic=Path("traffic"), kind=Path("kind"))
 CERTIFICATES = read(MANIFESTS / "certificates.yaml")
