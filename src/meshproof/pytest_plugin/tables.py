@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from meshproof.machine import cache
+from meshproof.mesh.scenario import name_of_scenario
 from meshproof.project import current_project
 from meshproof.pytest_plugin.scenarios import manifest_of
 
@@ -52,8 +53,13 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
-    """A table that the module's rows fill: a file in the artifacts, of the scenario's name, and at a run's end."""
-    table, name = Measured(), manifest_of(request.node).stem
+    """A table that the module's rows fill: a file in the artifacts, of the scenario's name, and at a run's end.
+
+    Where two areas have a scenario of that name, the area is in the file's.
+    """
+    table, manifest = Measured(), manifest_of(request.node)
+    namesakes = [*current_project().scenarios.rglob(manifest.name)]
+    name = manifest.stem if len(namesakes) < 2 else name_of_scenario(manifest).replace("/", "-")  # noqa: PLR2004
     yield table
     if table.rows:
         request.config.stash.setdefault(_TABLES, {})[name] = table

@@ -16,6 +16,7 @@ from meshproof.testing import (
     Connections,
     Ending,
     Flow,
+    Measured,
     Outcome,
     Record,
     Recording,
@@ -155,9 +156,17 @@ def test_there_were_requests_enough(rotation: Rotation) -> None:
     assert sum(flow.requests for flow in rotation.recording.flows.values()) >= REQUESTS
 
 
-def test_new_connections_see_the_new_certificate(rotation: Rotation, certificates: Certificates) -> None:
+def test_new_connections_see_the_new_certificate(
+    rotation: Rotation, certificates: Certificates, measured: Measured
+) -> None:
     """Before the change they see the first certificate, and soon after it the second one only."""
     answered = [record for record in rotation.records(NEW) if record.outcome is Ending.ANSWERED]
+    last = max(record.sent_ns for record in answered if record.peer == certificates[FIRST].serial)
+    measured.note(
+        [("Change", "another certificate")],
+        "Last connection as before",
+        f"{(last - rotation.certificate_ns) / S:.2f} s",
+    )
     before = {record.peer for record in answered if record.ended_ns < rotation.certificate_ns}
     after = {record.peer for record in answered if record.sent_ns > rotation.certificate_ns + SOON * S}
     assert (before, after) == ({certificates[FIRST].serial}, {certificates[SECOND].serial})
@@ -176,7 +185,9 @@ def test_old_connections_live_on(rotation: Rotation, certificates: Certificates)
     [(NEW, True), (LATER, False)],
     ids=["the old authority's client", "the new authority's client"],
 )
-def test_new_connections_are_of_the_new_authority(flow: str, rotation: Rotation, *, gets_in_before: bool) -> None:
+def test_new_connections_are_of_the_new_authority(
+    flow: str, rotation: Rotation, measured: Measured, *, gets_in_before: bool
+) -> None:
     """Before the change its clients are refused for their authority, and soon after it those of the old one."""
 
     def ends(records: list[Record]) -> set[tuple[Ending, int | None]]:
@@ -186,6 +197,11 @@ def test_new_connections_are_of_the_new_authority(flow: str, rotation: Rotation,
     before = ends([record for record in records if record.ended_ns < changed_ns])
     after = ends([record for record in records if record.sent_ns > changed_ns + SOON * S])
     expected = {(Ending.ANSWERED, None)}, {(Ending.TLS_REFUSED, UNKNOWN_CA)}
+    before_the_change = Ending.ANSWERED if gets_in_before else Ending.TLS_REFUSED
+    last = max(record.sent_ns for record in records if record.outcome is before_the_change)
+    measured.note(
+        [("Change", f"another authority, for {flow}")], "Last connection as before", f"{(last - changed_ns) / S:.2f} s"
+    )
     assert (before, after) == (expected if gets_in_before else expected[::-1])
 
 

@@ -16,6 +16,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.testing import (
     Certificates,
     Flow,
+    Measured,
     Outcome,
     Recording,
     Scenario,
@@ -78,7 +79,7 @@ def leap(authority: PluggedAuthority, new: Authority, testbed: Testbed) -> list[
 
 
 @pytest.fixture(scope="module")
-def rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certificates: Certificates) -> Rotation:
+def root_rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certificates: Certificates) -> Rotation:
     """Traffic while the root is replaced, and then back again."""
     new, marks = Authority("the new root"), dict[str, int]()
     sender = Workload(testbed.kube, NAMESPACE, "sender", container="traffic")
@@ -123,55 +124,58 @@ def rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certificate
 
 
 @pytest.mark.parametrize("flow", [KEPT, ANEW, GATEWAY])
-def test_no_request_is_lost(flow: str, rotation: Rotation) -> None:
+def test_no_request_is_lost(flow: str, root_rotation: Rotation) -> None:
     """Each request is answered, whatever root has signed what the two proxies show just then."""
-    assert rotation.recording.flows[flow].losses == {}
+    assert root_rotation.recording.flows[flow].losses == {}
 
 
-def test_there_were_requests_enough(rotation: Rotation) -> None:
+def test_there_were_requests_enough(root_rotation: Rotation, measured: Measured) -> None:
     """That none is lost is said of 5,000 at least."""
-    assert sum(flow.requests for flow in rotation.recording.flows.values()) >= REQUESTS
+    began = root_rotation.recording.marks[0].at_ns
+    for mark in root_rotation.recording.marks:
+        measured.note([("Reached by all proxies", mark.text)], "At", f"{(mark.at_ns - began) / S:.1f} s")
+    assert sum(flow.requests for flow in root_rotation.recording.flows.values()) >= REQUESTS
 
 
-def test_a_leap_is_refused(rotation: Rotation) -> None:
+def test_a_leap_is_refused(root_rotation: Rotation) -> None:
     """Istiod does not take a new root in place of the old one at once: nothing changes for any proxy."""
-    own = rotation.own
-    assert [trust.pod for trust in rotation.after_leap if not trust.is_of(own, [own])] == []
+    own = root_rotation.own
+    assert [trust.pod for trust in root_rotation.after_leap if not trust.is_of(own, [own])] == []
 
 
-def test_certificates_lead_to_the_new_root_only(rotation: Rotation) -> None:
+def test_certificates_lead_to_the_new_root_only(root_rotation: Rotation) -> None:
     """At the end each proxy shows a certificate that the new root has signed, by its signature, and trusts no other."""
-    own, new = rotation.own, rotation.new
-    assert [trust.pod for trust in rotation.alone if not trust.is_of(new, [new])] == []
-    assert [trust.pod for trust in rotation.alone if trust.certificate.is_signed_by(own.pem)] == []
-    assert {trust.pod.partition("/")[0] for trust in rotation.alone} >= {istio.NAMESPACE, "default", NAMESPACE}
+    own, new = root_rotation.own, root_rotation.new
+    assert [trust.pod for trust in root_rotation.alone if not trust.is_of(new, [new])] == []
+    assert [trust.pod for trust in root_rotation.alone if trust.certificate.is_signed_by(own.pem)] == []
+    assert {trust.pod.partition("/")[0] for trust in root_rotation.alone} >= {istio.NAMESPACE, "default", NAMESPACE}
 
 
-def test_the_old_root_opens_nothing(rotation: Rotation) -> None:
+def test_the_old_root_opens_nothing(root_rotation: Rotation) -> None:
     """A certificate of the old root is refused by its name, on the same path as one of the new root that gets in."""
-    assert str(rotation.handshakes) == held(Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA)
+    assert str(root_rotation.handshakes) == held(Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA)
 
 
 @pytest.mark.parametrize("flow", [ANEW, GATEWAY])
-def test_new_connections_show_the_new_certificate(flow: str, rotation: Rotation) -> None:
+def test_new_connections_show_the_new_certificate(flow: str, root_rotation: Rotation) -> None:
     """While the new root alone is trusted, the receiver sees only certificates that it has signed."""
-    from_ns, to_ns = rotation.marks[NEW_SIGNS], rotation.marks[NEW_ALONE]
+    from_ns, to_ns = root_rotation.marks[NEW_SIGNS], root_rotation.marks[NEW_ALONE]
     hashes = {
         peer_of(record.body)["Hash"]
-        for record in rotation.recording.flows[flow].answered
+        for record in root_rotation.recording.flows[flow].answered
         if from_ns < record.sent_ns and record.ended_ns < to_ns
     }
     shown = {
         trust.certificate.chain[0].fingerprint(SHA256()).hex()
-        for trust in (*rotation.both, *rotation.alone)
+        for trust in (*root_rotation.both, *root_rotation.alone)
         if trust.pod.startswith(SENDERS[flow])
     }
     assert hashes
     assert hashes <= shown
 
 
-def test_the_mesh_is_as_it_was(rotation: Rotation, testbed: Testbed) -> None:
+def test_the_mesh_is_as_it_was(root_rotation: Rotation, testbed: Testbed) -> None:
     """Afterwards istiod has its own root, no proxy has another one, and nothing is left of the Secret."""
-    own = rotation.own
+    own = root_rotation.own
     assert [trust.pod for trust in trust_of(testbed.kube) if not trust.is_of(own, [own])] == []
     assert testbed.kube.get("v1", "Secret", "cacerts", istio.NAMESPACE) is None

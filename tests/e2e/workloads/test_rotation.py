@@ -14,7 +14,7 @@ from meshproof.machine.wait import until
 from meshproof.mesh.envoy import Proxies
 from meshproof.mesh.plugged_authority import trust_of
 from meshproof.mesh.workload_certificate import WorkloadCertificate
-from meshproof.testing import Flow, Recording, Scenario, Testbed, Traffic, Workload
+from meshproof.testing import Flow, Measured, Recording, Scenario, Testbed, Traffic, Workload
 from meshproof.traffic.recorder import Mark
 from tests.support.forwarded import peer_of
 
@@ -104,13 +104,16 @@ def test_there_were_requests_enough(rotations: Rotations) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["sender", "receiver"])
-def test_a_certificate_changes_in_time(proxy: str, rotations: Rotations) -> None:
+def test_a_certificate_changes_in_time(proxy: str, rotations: Rotations, measured: Measured) -> None:
     """Each has a serial number of its own, and the same name; it is replaced when half of its life is over."""
     shown = rotations.shown[proxy]
     name = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{proxy}"
     assert {each.certificate.names for each in shown} == {(name,)}
     assert len({each.certificate.serial for each in shown}) == len(shown)
     intervals = [(later.by_ns - earlier.by_ns) / S for earlier, later in pairwise(shown[1:])]
+    for number, interval in enumerate(intervals, 3):
+        measured.note([("Proxy", proxy)], f"Certificate {number} after", f"{interval:.1f} s")
+    measured.note([("Proxy", proxy)], "Expected", f"{LIFETIME * 0.49:.1f} to {LIFETIME * 0.51:.1f} s, and its making")
     assert [interval for interval in intervals if not EARLIEST <= interval <= LATEST] == []
 
 
