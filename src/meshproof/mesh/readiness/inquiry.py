@@ -122,7 +122,8 @@ class _Inquiry:
         )
         judged = [self._judge(server, changing[str(server)], counted, logged) for server in servers]
         clients = [self._clients[key] for key in sorted(self._clients)]
-        return Readiness(self._namespaces, clients, judged, self._stays_open, self._strict_already, self._unknown)
+        unknown = list(dict.fromkeys(self._unknown))  # a proxy that does not answer is asked twice
+        return Readiness(self._namespaces, clients, judged, self._stays_open, self._strict_already, unknown)
 
     def _of_applications(self) -> Iterator[Workload]:
         return (each for each in self._workloads if each.namespace not in (*OF_THE_CLUSTER, istio.NAMESPACE))
