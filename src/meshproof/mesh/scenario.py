@@ -187,9 +187,9 @@ def _replaced_unseen(old: Iterable[Document], new: Iterable[Document]) -> list[D
 
 
 def name_of_scenario(manifest: Path) -> str:
-    """Return what a scenario is called: its area, if it is in one, and the stem of its manifest."""
+    """Return what a scenario is called: its area, if it is in one of the project's, and the stem of its manifest."""
     scenarios = current_project().scenarios
-    return str((manifest.relative_to(scenarios) if manifest.is_relative_to(scenarios) else manifest).with_suffix(""))
+    return str(manifest.relative_to(scenarios).with_suffix("")) if manifest.is_relative_to(scenarios) else manifest.stem
 
 
 @contextmanager
