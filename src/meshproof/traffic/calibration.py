@@ -23,8 +23,10 @@ from meshproof.traffic.records import Flown
 MANIFEST = Path(__file__).with_name("calibration.yaml")
 _NAMESPACE, _SERVER, _SENDER = "meshproof-traffic", "answers", "sender"
 _HOST = "answers.meshproof.example"
-_RATE = 40.0
-_TIMEOUT = 1.0
+_RATE = 20.0
+_TIMEOUT = 5.0
+"""Seconds; a proxy takes one until it ends a connection that it can't finish (Envoy's ``delayed_close_timeout``)."""
+_SHOWN = 3  # losses that nobody made, in a sentence
 _MADE = {8: "/reset", 16: "/truncate", 24: "/status/503", 32: "/hang"}
 _CALM = 40
 """The first request that the server is not asked to lose, and none before it is."""
@@ -54,7 +56,8 @@ class Calibration:
         return self.seen == self.made and not self.false and self.drained > 0
 
     def __str__(self) -> str:
-        wrong = f" ({', '.join(self.false)})" if self.false else ""
+        more = f" and {len(self.false) - _SHOWN} more" if len(self.false) > _SHOWN else ""
+        wrong = f" ({', '.join(self.false[:_SHOWN])}{more})" if self.false else ""
         return (
             f"{self.source}: {self.seen} of {self.made} losses seen that were made, and {len(self.false)} that were not"
             f"{wrong}, in {self.drained} requests while the server was rolled"
