@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
 
 _SERVER_ERROR = 500  # the first status of those that are about the server
+_REFUSED_BY_H2 = re.compile(r"ConnectionInputs\.RECV_\w+ in state ConnectionState\.CLOSED")
 _UNREAD = "Unread: an answer after GOAWAY, which httpx does not read"
 _SHOWN = 80  # letters of a body that says why a server could not answer
 
@@ -109,7 +111,7 @@ def _send(
             shown = tls.getpeercert(True) if tls else None  # while the connection is there: a server may close it
             response.read()
         except httpx.TransportError as error:
-            if _ours(error):
+            if _is_unread_answer(error):
                 return Answer(status=None, failure=_UNREAD, unread=True)
             return Answer(status=None, failure=f"{type(error).__name__}: {error}")
         return Answer(
@@ -121,7 +123,7 @@ def _send(
         )
 
 
-def _ours(error: httpx.TransportError) -> bool:
+def _is_unread_answer(error: httpx.TransportError) -> bool:
     """Tell whether an answer was on its way, or there, and only was not read.
 
     A server that ends a connection in order says so by GOAWAY, with the last stream that it still answers, and then
@@ -130,6 +132,6 @@ def _ours(error: httpx.TransportError) -> bool:
     Source: RFC 9113, 6.8.
     """
     if isinstance(error, httpx.LocalProtocolError):
-        return True
+        return _REFUSED_BY_H2.search(str(error)) is not None  # other such errors are of a request that nobody may send
     said = error.__cause__.args[0] if error.__cause__ and error.__cause__.args else None
     return isinstance(said, ConnectionTerminated) and not said.error_code and bool(said.last_stream_id)

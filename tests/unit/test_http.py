@@ -129,6 +129,13 @@ def test_an_answer_after_goaway_is_not_the_failure_of_a_server(flights: tuple[by
     )
 
 
+def test_a_request_that_nobody_may_send_is_not_unread() -> None:
+    """What httpx refuses to send at all is told as it is: no server has answered, and none was to."""
+    with echo(over_tls=False) as address:
+        answer = http.get_in_the_clear(address, "/", host=HOST, headers={"no name": "x"})
+    assert (answer.unread, answer.failure.partition(":")[0]) == (False, "LocalProtocolError")
+
+
 def test_a_request_that_a_draining_server_does_not_take_is_not_unread() -> None:
     """Where GOAWAY says that the request will not be answered, that is how it failed; an answer before it is read."""
     with serving(draining(SETTINGS + goaway(0))) as address:
