@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from meshproof.docker import INSTALL, server_version, sign_of_another
 from meshproof.errors import CommandFailed, MachineError
@@ -14,6 +17,9 @@ from meshproof.machine import cache, process
 from meshproof.settings import TIMEOUTS, cache_directory
 
 _MEMORY_NEEDED = 4_000_000_000
+_INOTIFY_SETTING = "fs.inotify.max_user_instances"
+_INOTIFY_LIMIT = Path("/proc/sys") / _INOTIFY_SETTING.replace(".", "/")
+_INOTIFY_NEEDED = 40  # a cluster of one node takes 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Return what was looked at on this machine; nothing is changed."""
-    return [_docker(), _mmdebstrap(), _cache(), _disk(), _memory()]
+    return [_docker(), _mmdebstrap(), _cache(), _disk(), _memory(), *_inotify()]
 
 
 def _docker() -> Finding:
@@ -87,6 +93,25 @@ def _disk() -> Finding:
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Finding(f"{total / 1e9:.0f} GB of memory", total > _MEMORY_NEEDED, "a cluster with Istio needs 4 GB")
+
+
+def _inotify() -> list[Finding]:
+    """Look how many more programs of root's can watch files; of those of others nobody else is told.
+
+    Without that the kubelet of a new node does not start, and it is told in the node's journal only.
+    Source: inotify(7), and https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files
+    """
+    if os.geteuid() != 0:
+        return []
+    limit, used = int(_INOTIFY_LIMIT.read_text()), 0
+    for program in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it has ended
+            if program.uids().real == 0:
+                files = [str(file.readlink()) for file in Path(f"/proc/{program.pid}/fd").iterdir()]
+                used += files.count("anon_inode:inotify")
+    remedy = f"a cluster takes about 30: delete another one, or run `sysctl {_INOTIFY_SETTING}=512` as root"
+    what = f"{limit - used} of {limit} inotify instances of root's are free"
+    return [Finding(what, limit - used >= _INOTIFY_NEEDED, remedy, required=False)]
 
 
 def fix(findings: list[Finding]) -> None:
