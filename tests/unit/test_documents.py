@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from meshproof.certificates.tree import read
 from meshproof.cli.main import app
@@ -63,6 +66,28 @@ def test_a_text_that_is_said_to_be_in_a_module_is_there(name: str, text: str) ->
     """What CONTRIBUTING shows as an example is what a reader finds there."""
     (module,) = (ROOT / "tests" / "e2e").rglob(name)
     assert text in module.read_text()
+
+
+def test_the_scenarios_of_readme_are_those_that_there_are() -> None:
+    """Each scenario is there once, with its promise, its tests and its manifest; how many rows it has is counted."""
+    command = [sys.executable, "-m", "pytest", "tests/e2e", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    rows = Counter(line.partition("::")[0] for line in run(command, cwd=ROOT, timeout=TIMEOUTS.program).splitlines())
+    expected = []
+    for module in (ROOT / "tests" / "e2e").rglob("test_*.py"):
+        text, area, name = module.read_text(), module.parent.name, module.stem.removeprefix("test_")
+        promise = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        path = str(module.relative_to(ROOT))
+        number = f"{rows[path]}{', slow' * ('mark.slow' in text)}"
+        manifest = f"[{name}.yaml](manifests/scenarios/{area}/{name}.yaml)"
+        expected.append(f"| {promise} | {number} | [{module.name}]({path}) | {manifest} |")
+    shown = re.findall(r"^\| .* \| \d+(?:, slow)? \| .*$", DOCUMENTS["README.md"], re.MULTILINE)
+    assert sorted(shown) == sorted(expected)
+
+
+def test_the_number_of_mutants_is_as_contributing_says() -> None:
+    """It says in how many ways `make mesh-mutants` breaks the manifests."""
+    mutants = yaml.safe_load((ROOT / "tools" / "mesh_mutants.yaml").read_text())
+    assert f", {len(mutants)} ways," in CONTRIBUTING
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
