@@ -1,24 +1,26 @@
 """The pytest plugin: fixtures for tests of a mesh.
 
-mesh_settings (session)  what the options ask for
-└─ testbed     (session)  a mesh that is ready
-   ├─ kind_cluster (session)  its cluster, by pytest-kind's name
-   ├─ gateway      (session)  the ingress gateway's addresses, by port
-   ├─ certificates (session)  what servers and clients show, by role
-   ├─ meshed, unmeshed (session)  clients inside the cluster, with a sidecar and without
-   ├─ traffic_calibration (session)  what the recorder saw of losses that were made on purpose
-   │  └─ traffic   (session)  records requests, one by one
-   └─ mesh_manifest (module)   the manifest of the test module's name, in force
-      ├─ mesh_reached (module)   each of the module's SERVERS shows this run's certificate
-      └─ scenario  (module)   the same, with the step that a row is marked with
-         ├─ external (test)    its servers outside of the mesh
-         ├─ measured (module)  a table that its rows fill, for people
-         ├─ step    (test)     puts a step of it in force within a test
-         └─ postures (module) what a scan of the module's SERVERS finds
-            ├─ sslyze_scan (module) the same by sslyze, beside the rows
-            └─ second_opinions (module) their cipher suites by that scan, and by sslyze
-mesh_patience (session)  what the run may wait in vain, all together
-eventually (session)  observe until it is as expected, three times in a row
+Below, each fixture with its scope, and the module that it is in:
+
+mesh_settings (session, options)  what the options ask for
+└─ testbed (session, mesh)  a mesh that is ready
+   ├─ kind_cluster (session, mesh)  its cluster, by pytest-kind's name
+   ├─ gateway (session, mesh)  the ingress gateway's addresses, by port
+   ├─ certificates (session, mesh)  what servers and clients show, by role
+   ├─ meshed, unmeshed (session, mesh)  clients inside the cluster, with a sidecar and without
+   ├─ traffic_calibration (session, recordings)  what the recorder saw of losses that were made on purpose
+   │  └─ traffic (session, recordings)  records requests, one by one
+   └─ mesh_manifest (module, scenarios)  the manifest of the test module's name, in force
+      ├─ mesh_reached (module, scans)  each of the module's SERVERS shows this run's certificate
+      └─ scenario (module, scenarios)  the same, with the step that a row is marked with
+         ├─ external (test, scenarios)  its servers outside of the mesh
+         ├─ step (module, scenarios)  puts a step of it in force within a test or a fixture
+         ├─ sslyze_scan (module, scans)  what a scan of the module's SERVERS by sslyze finds, beside the rows
+         └─ postures (module, scans)  what a scan of ours finds there
+            └─ second_opinions (module, scans)  the cipher suites by both scans
+measured (module, tables)  a table that the module's rows fill, for people
+mesh_patience (session, scenarios)  what the run may wait in vain, all together
+eventually (session, scenarios)  observe until it is as expected, three times in a row
 
 Where pytest is run in a directory that is no project of meshproof's (see ``meshproof.project``) there are its options,
 and nothing else: no fixture, no marker and no module of it is loaded.
