@@ -20,6 +20,7 @@ MeshproofError
 ├── CaptureFailed         a command did not send a ClientHello
 ├── NotSettled            something did not become true within its deadline
 ├── ClusterError          the cluster or the mesh cannot be made or used as asked
+├── TrafficUnknown        a sender of traffic did not say what became of all its requests
 ├── ScanFailed            sslyze could not judge a target
 └── ReaderLeft            whoever read what we print reads no more
 
