@@ -69,19 +69,23 @@ def test_a_text_that_is_said_to_be_in_a_module_is_there(name: str, text: str) ->
 
 
 def test_the_scenarios_of_readme_are_those_that_there_are() -> None:
-    """Each scenario is there once, with its promise, its tests and its manifest; how many rows it has is counted."""
+    """Each scenario is there once, with its promise, the number of its rows, its tests and its manifest."""
     command = [sys.executable, "-m", "pytest", "tests/e2e", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    rows = Counter(line.partition("::")[0] for line in run(command, cwd=ROOT, timeout=TIMEOUTS.program).splitlines())
-    expected = []
+    printed = run(command, cwd=ROOT, timeout=TIMEOUTS.program).splitlines()
+    rows = Counter(line.partition("::")[0] for line in printed if "::" in line)
+    expected, quick = [], 0
     for module in (ROOT / "tests" / "e2e").rglob("test_*.py"):
         text, area, name = module.read_text(), module.parent.name, module.stem.removeprefix("test_")
         promise = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
         path = str(module.relative_to(ROOT))
-        number = f"{rows[path]}{', slow' * ('mark.slow' in text)}"
+        slow = "mark.slow" in text
+        quick += 0 if slow else rows[path]
+        number = f"{rows[path]}{', slow' * slow}"
         manifest = f"[{name}.yaml](manifests/scenarios/{area}/{name}.yaml)"
         expected.append(f"| {promise} | {number} | [{module.name}]({path}) | {manifest} |")
     shown = re.findall(r"^\| .* \| \d+(?:, slow)? \| .*$", DOCUMENTS["README.md"], re.MULTILINE)
     assert sorted(shown) == sorted(expected)
+    assert f" {quick} passed, {rows.total() - quick} deselected in " in DOCUMENTS["README.md"]
 
 
 def test_the_number_of_mutants_is_as_contributing_says() -> None:
