@@ -18,6 +18,7 @@ from meshproof.mesh import (
     Transfer,
     Workload,
     logged,
+    peers,
     readiness,
 )
 from meshproof.pytest_plugin.controls import between, held
@@ -63,6 +64,7 @@ __all__ = [
     "held",
     "http",
     "logged",
+    "peers",
     "readiness",
     "tls",
 ]

@@ -20,6 +20,7 @@ from meshproof.testing import (
     between,
     held,
     http,
+    peers,
     tls,
 )
 
@@ -69,17 +70,10 @@ def chain(
     return Chain(workload, outside)
 
 
-def peers(account: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return who sent a request, hop by hop, the first one first: the elements of X-Forwarded-Client-Cert."""
-    (header,) = account["headers"]["x-forwarded-client-cert"]
-    hops = header.replace('\\"', "").split(",")
-    return [dict(part.split("=", 1) for part in hop.split(";")) for hop in hops]
-
-
 def test_each_hop_is_by_mutual_tls(chain: Chain, certificates: Certificates, measured: Measured) -> None:
     """Client, ingress gateway, sidecar, egress gateway, server: each saw the certificate of the one before it."""
-    client, ingress = peers(chain.workload)
-    (workload,) = peers(chain.outside)
+    client, ingress = peers(chain.workload["headers"])
+    (workload,) = peers(chain.outside["headers"])
     outside = chain.outside["tls"]
     seen = [
         ("client", "ingress gateway", client["Hash"]),

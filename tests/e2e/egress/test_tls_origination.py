@@ -20,6 +20,7 @@ from meshproof.testing import (
     Workload,
     held,
     logged,
+    peers,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
@@ -63,12 +64,6 @@ def line_of(testbed: Testbed, namespace: str, app: str, path: str) -> Logged | N
     return next((line for line in logged(testbed.kube, namespace, app) if line.fields["path"] == path), None)
 
 
-def peer_of(request: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the egress gateway says of who sent it a request: the elements of X-Forwarded-Client-Cert."""
-    (element,) = request["headers"]["x-forwarded-client-cert"]
-    return dict(part.split("=", 1) for part in element.split(";"))
-
-
 def test_the_server_sees_the_gateway(
     meshed: Workload, partner: ExternalServer, certificates: Certificates, eventually: Eventually
 ) -> None:
@@ -88,7 +83,7 @@ def test_the_application_sends_plain_http(
     assert line
     assert (line.fields["requested_server_name"], line.fields["upstream_cluster"]) == (None, TO_THE_GATEWAY)
     (request,) = partner.requests(path)
-    peer = peer_of(request)
+    (peer,) = peers(request["headers"])
     assert (peer["By"], peer["URI"]) == (EGRESS_GATEWAY, CLIENT)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from meshproof.testing import CurlEnd, Eventually, Measured, Scenario, Testbed, Workload, between, held
+from meshproof.testing import CurlEnd, Eventually, Measured, Scenario, Testbed, Workload, between, held, peers
 from tests.support.boundaries import Boundary, boundaries
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
@@ -43,9 +43,9 @@ def ask(testbed: Testbed, row: Boundary) -> str:
     seen = client.curl(url)
     if seen.status != 200:
         return "BROKEN" if seen.status == 503 else str(seen)
-    (forwarded,) = json.loads(seen.body)["headers"].get("x-forwarded-client-cert", [""])
     account = "client" if app == "client" else "default"
-    return "IDENTITY" if f"URI=spiffe://cluster.local/ns/{namespace}/sa/{account}" in forwarded else "ANSWERED"
+    identities = [peer["URI"] for peer in peers(json.loads(seen.body)["headers"])]
+    return "IDENTITY" if identities == [f"spiffe://cluster.local/ns/{namespace}/sa/{account}"] else "ANSWERED"
 
 
 def expected(testbed: Testbed, row: Boundary, word: str) -> str:

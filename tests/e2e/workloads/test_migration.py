@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -23,6 +23,7 @@ from meshproof.testing import (
     Testbed,
     Traffic,
     Workload,
+    peers,
     readiness,
 )
 
@@ -75,7 +76,7 @@ class Migration:
         mixed: Who was not ready for STRICT in the namespace, before anybody got a sidecar.
         fleet: The same once all had theirs that are to have one.
         mesh: Who was not ready for STRICT in the whole mesh then.
-        pairs: What the server of each pair was told of its client.
+        pairs: Requests of each client to each server, once all had their sidecars.
         asked: When each STRICT was asked for, in ns of the recording.
         in_force: When each proxy showed it, and nothing drained any more.
         ends: How a request of the client of another namespace ended under STRICT, by server.
@@ -91,7 +92,7 @@ class Migration:
     mixed: readiness.Readiness
     fleet: readiness.Readiness
     mesh: readiness.Readiness
-    pairs: dict[str, dict[str, str]]
+    pairs: Mapping[str, Flown]
     asked: dict[str, int] = field(default_factory=dict)
     in_force: dict[str, int] = field(default_factory=dict)
     ends: dict[str, CurlEnd] = field(default_factory=dict)
@@ -183,9 +184,9 @@ class Procedure:
             self._eventually(lambda: recording.flows[flow.name].requests, lambda sent: sent >= ENOUGH, True)
         return recording.flows[flow.name]
 
-    def _pairs(self) -> dict[str, dict[str, str]]:
-        """Return what each server is told of each client, by their names."""
-        asked = {
+    def _pairs(self) -> Mapping[str, Flown]:
+        """Return requests of each client to each server, by their names."""
+        ways = {
             "shop orders": (self._shop, ORDERS),
             "shop stock": (self._shop, STOCK),
             "till orders": (self._till, ORDERS),
@@ -194,17 +195,13 @@ class Procedure:
         }
         flows = [
             Flow(name, url, source, connections=Connections.NEW, rate=5, body=True)
-            for name, (source, url) in asked.items()
+            for name, (source, url) in ways.items()
         ]
         with self._traffic.recording(*flows, name="migration-pairs") as recording:
             self._eventually(
                 lambda: min(flown.requests for flown in recording.flows.values()), lambda least: least >= 3, True
             )
-        identities: dict[str, dict[str, str]] = {}
-        for name, flown in recording.flows.items():
-            told = {_identity(record, forwarded=name == "orders stock") for record in flown.answered}
-            identities[name] = dict(told.pop()) if len(told) == 1 and not flown.failures else {"unlike": str(flown)}
-        return identities
+        return recording.flows
 
     def _counted(self) -> readiness.Connections:
         """Return what the sidecars of the first server have counted."""
@@ -251,13 +248,11 @@ def _until_last_answer(flown: Flown, moment: int) -> int:
     return (max(record.ended_ns for record in flown.answered) - moment) // 1_000_000
 
 
-def _identity(record: Record, *, forwarded: bool) -> tuple[tuple[str, str], ...]:
-    """Return what a server was told of its client: the elements of X-Forwarded-Client-Cert that name both."""
-    told = json.loads(record.body)
-    told = told["forwarded"]["body"] if forwarded else told
-    headers = told["headers"].get("x-forwarded-client-cert", [""])
-    elements = dict(element.split("=", 1) for element in headers[-1].split(";") if element)
-    return tuple((key, elements.get(key, "")) for key in ("By", "URI"))
+def _identities(record: Record, *, forwarded: bool) -> tuple[tuple[str, str], ...]:
+    """Return whom a server was told of, for each hop of the request: itself and its client."""
+    answer = json.loads(record.body)
+    headers = (answer["forwarded"]["body"] if forwarded else answer)["headers"]
+    return tuple((peer["By"], peer["URI"]) for peer in peers(headers))
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +300,10 @@ def test_each_pair_speaks_mutual_tls(pair: str, migration: Migration) -> None:
     """After the injection each server is told the identity of each client, and its own."""
     client, server = pair.split()
     identity = "spiffe://cluster.local/ns/fleet/sa/{}".format
-    assert migration.pairs[pair] == {"By": identity(server), "URI": identity(client)}
+    requests = migration.pairs[pair]
+    assert requests.failures == []
+    identities = {_identities(record, forwarded=pair == "orders stock") for record in requests.answered}
+    assert identities == {((identity(server), identity(client)),)}
 
 
 @pytest.mark.parametrize("asked", ["fleet", "mesh"])

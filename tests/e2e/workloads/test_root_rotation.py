@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,9 +26,9 @@ from meshproof.testing import (
     Workload,
     between,
     held,
+    peers,
     tls,
 )
-from tests.support.forwarded import peer_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 
@@ -161,7 +162,7 @@ def test_new_connections_show_the_new_certificate(flow: str, root_rotation: Rota
     """While the new root alone is trusted, the receiver sees only certificates that it has signed."""
     from_ns, to_ns = root_rotation.marks[NEW_SIGNS], root_rotation.marks[NEW_ALONE]
     hashes = {
-        peer_of(record.body)["Hash"]
+        peers(json.loads(record.body)["headers"])[-1]["Hash"]
         for record in root_rotation.recording.flows[flow].answered
         if from_ns < record.sent_ns and record.ended_ns < to_ns
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,9 +14,8 @@ from meshproof.machine.wait import until
 from meshproof.mesh.envoy import Proxies
 from meshproof.mesh.plugged_authority import trust_of
 from meshproof.mesh.workload_certificate import WorkloadCertificate
-from meshproof.testing import Flow, Measured, Recording, Scenario, Testbed, Traffic, Workload
+from meshproof.testing import Flow, Measured, Record, Recording, Scenario, Testbed, Traffic, Workload, peers
 from meshproof.traffic.recorder import Mark
-from tests.support.forwarded import peer_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 
@@ -52,6 +51,11 @@ class Rotations:
 
     recording: Recording
     shown: dict[str, list[Shown]]
+
+
+def hash_of_peer(record: Record) -> str:
+    """Return the fingerprint of the certificate that the receiver saw."""
+    return peers(json.loads(record.body)["headers"])[-1]["Hash"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +124,7 @@ def test_a_certificate_changes_in_time(proxy: str, rotations: Rotations, measure
 def test_new_connections_show_the_new_certificate(rotations: Rotations) -> None:
     """The receiver sees the sender's certificates in their order, each from the time on that its proxy has it."""
     answered = sorted(rotations.recording.flows[ANEW].answered, key=lambda record: record.sent_ns)
-    hashes = [(peer_of(record.body)["Hash"], record) for record in answered]
+    hashes = [(hash_of_peer(record), record) for record in answered]
     seen = list(dict.fromkeys(fingerprint for fingerprint, _ in hashes))
     shown = rotations.shown["sender"]
     assert seen == [each.fingerprint for each in shown if each.fingerprint in seen]
@@ -136,6 +140,6 @@ def test_new_connections_show_the_new_certificate(rotations: Rotations) -> None:
 
 def test_a_connection_lives_on(rotations: Rotations) -> None:
     """A connection goes on with the certificate that it began with, after that one has expired."""
-    records: Sequence[str] = [peer_of(record.body)["Hash"] for record in rotations.recording.flows[KEPT].answered]
-    assert records[0] == rotations.shown["sender"][0].fingerprint
-    assert records[0] in records[-100:]
+    hashes = [hash_of_peer(record) for record in rotations.recording.flows[KEPT].answered]
+    assert hashes[0] == rotations.shown["sender"][0].fingerprint
+    assert hashes[0] in hashes[-100:]
