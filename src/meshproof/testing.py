@@ -28,10 +28,11 @@ from meshproof.pytest_plugin.scenarios import Eventually, Step
 from meshproof.pytest_plugin.since import Since
 from meshproof.pytest_plugin.tables import Measured
 from meshproof.tls import WORDLESS, Address, Outcome, Posture
-from meshproof.traffic import OUTSIDE, Calibration, Connections, Ending, Flow, Flown, Record, Recording
+from meshproof.traffic import OUTSIDE, SOURCES, Calibration, Connections, Ending, Flow, Flown, Record, Recording
 
 __all__ = [
     "OUTSIDE",
+    "SOURCES",
     "WORDLESS",
     "Address",
     "Calibration",

@@ -9,7 +9,7 @@ calibration  whether it sees what is lost, and nothing else
 picture      the same as a picture
 """
 
-from meshproof.traffic.calibration import MANIFEST, Calibration, calibrate
+from meshproof.traffic.calibration import MANIFEST, SOURCES, Calibration, calibrate
 from meshproof.traffic.endings import Ending
 from meshproof.traffic.flows import OUTSIDE, Connections, Flow
 from meshproof.traffic.recorder import LONGEST, Recording, record
@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST",
     "MANIFEST",
     "OUTSIDE",
+    "SOURCES",
     "Calibration",
     "Connections",
     "Ending",

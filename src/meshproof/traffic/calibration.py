@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from meshproof.cluster.kube import Kube
-from meshproof.machine.wait import until
 from meshproof.mesh import Scenario, Workload
-from meshproof.settings import TIMEOUTS
 from meshproof.traffic.endings import Ending
 from meshproof.traffic.flows import OUTSIDE, Connections, Flow
 from meshproof.traffic.recorder import record
 from meshproof.traffic.records import Flown
 
 MANIFEST = Path(__file__).with_name("calibration.yaml")
+SOURCES = (
+    "outside, HTTP/1.1, new connections",
+    "outside, HTTP/1.1, kept connections",
+    "outside, HTTP/2, new connections",
+    "outside, HTTP/2, kept connections",
+    "pod, HTTP/1.1, new connections",
+    "pod, HTTP/1.1, kept connections",
+)
+"""What is calibrated."""
 _NAMESPACE, _SERVER, _SENDER = "meshproof-traffic", "answers", "sender"
 _HOST = "answers.meshproof.example"
 _RATE = 20.0
@@ -28,8 +35,8 @@ _TIMEOUT = 5.0
 """Seconds; a proxy takes one until it ends a connection that it can't finish (Envoy's ``delayed_close_timeout``)."""
 _SHOWN = 3  # losses that nobody made, in a sentence
 _MADE = {8: "/reset", 16: "/truncate", 24: "/status/503", 32: "/hang"}
-_CALM = 40
-"""The first request that the server is not asked to lose, and none before it is."""
+_LOSSES_ARE_OVER = 40
+"""Requests of a source after which the server is not asked to lose any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,51 +97,36 @@ def calibrate(scenario: Scenario, kube: Kube, trust: bytes, program: Path, direc
         NotSettled: The server was not rolled in time, or no requests came.
         ClusterError: A sender could not be run in its pod.
     """
-    pod = Workload(kube, _NAMESPACE, _SENDER, container="traffic")
+    sender = Workload(kube, _NAMESPACE, _SENDER, container="traffic")
     common: dict[str, Any] = {"rate": _RATE, "timeout": _TIMEOUT, "instead": _MADE}
     outside = common | {"source": OUTSIDE, "address": scenario.address(443), "trust": trust}
+    inside = common | {"source": sender}
     gateway, mesh = f"https://{_HOST}/status/200", f"http://{_SERVER}.{_NAMESPACE}:8080/status/200"
     kept, new = Connections.KEPT, Connections.NEW
-    flows = [
-        Flow("outside, HTTP/1.1, new connections", gateway, connections=new, **outside),
-        Flow("outside, HTTP/1.1, kept connections", gateway, connections=kept, **outside),
-        Flow("outside, HTTP/2, new connections", gateway, connections=new, http2=True, **outside),
-        Flow("outside, HTTP/2, kept connections", gateway, connections=kept, http2=True, **outside),
-        Flow("pod, HTTP/1.1, new connections", mesh, source=pod, connections=new, **common),
-        Flow("pod, HTTP/1.1, kept connections", mesh, source=pod, connections=kept, **common),
+    ways: list[dict[str, Any]] = [
+        {"url": gateway, "connections": new, **outside},
+        {"url": gateway, "connections": kept, **outside},
+        {"url": gateway, "connections": new, "http2": True, **outside},
+        {"url": gateway, "connections": kept, "http2": True, **outside},
+        {"url": mesh, "connections": new, **inside},
+        {"url": mesh, "connections": kept, **inside},
     ]
+    flows = [Flow(source, **way) for source, way in zip(SOURCES, ways, strict=True)]
     with record(*flows, name="calibration", program=program, directory=directory) as recording:
-        until(
-            lambda: min(_reached(flown) for flown in recording.flows.values()),
-            f"{_CALM} or more",
-            lambda number: number >= _CALM,
-            what="The number of requests of each source",
-            timeout=TIMEOUTS.behaviour,
-        )
+        recording.wait_for(_LOSSES_ARE_OVER, each=True)
         began = recording.mark("the server is rolled")
-        pods = set(kube.pods.ready(_NAMESPACE, _SERVER))
         kube.deployments.restart(_NAMESPACE, _SERVER)
-        until(
-            lambda: pods & set(kube.pods.there(_NAMESPACE, _SERVER)),
-            set(),
-            what=f"The old pods of {_SERVER}",
-            timeout=TIMEOUTS.rollout,
-        )
         ended = recording.mark("its old pods are gone")
     return [_judged(flown, began, ended) for flown in recording.flows.values()]
 
 
-def _reached(flown: Flown) -> int:
-    return max((each.sequence for each in flown.records), default=0)
-
-
 def _judged(flown: Flown, began_ns: int, ended_ns: int) -> Calibration:
     """Return what a source saw of the losses that were made, and what else."""
-    lost = {each.sequence: each for each in flown.failures}
-    seen = [number for number, path in _MADE.items() if number in lost and _is_made_by(path, flown, str(lost[number]))]
-    false = [f"{each} at request {number}" for number, each in lost.items() if number not in _MADE]
-    drained = sum(began_ns <= each.ended_ns <= ended_ns for each in flown.answered)
-    return Calibration(flown.flow.name, len(_MADE), len(seen), tuple(false), drained)
+    lost = {record.sequence: record for record in flown.failures}
+    made = [number for number, path in _MADE.items() if number in lost and _is_made_by(path, flown, str(lost[number]))]
+    false = [f"{record} at request {number}" for number, record in lost.items() if number not in _MADE]
+    drained = sum(began_ns <= record.ended_ns <= ended_ns for record in flown.answered)
+    return Calibration(flown.flow.name, len(_MADE), len(made), tuple(false), drained)
 
 
 def _is_made_by(path: str, flown: Flown, ending: str) -> bool:

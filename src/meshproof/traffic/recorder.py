@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from meshproof.errors import BadTarget
+from meshproof.machine.wait import until
+from meshproof.settings import TIMEOUTS
 from meshproof.traffic import picture
 from meshproof.traffic.flows import Flow, Outside
 from meshproof.traffic.records import Flown
@@ -40,20 +42,63 @@ class Recording:
         self.name = name
         self.marks: list[Mark] = []
         self.senders = senders
+        self._at_the_end: Mapping[str, Flown] | None = None
 
     @property
     def flows(self) -> Mapping[str, Flown]:
-        """The flows by their names, with the records that there are by now; after the recording, with all."""
+        """The flows by their names, with the records that there are by now; after the recording, with all.
+
+        While the recording goes on, each look copies all records: to wait for a number of them there is ``wait_for``.
+        """
+        if self._at_the_end is not None:
+            return self._at_the_end
         return {flown.flow.name: flown for sender in self.senders for flown in sender.flown()}
 
-    def mark(self, text: str) -> int:
-        """Put an event on the time line; return its time in ns of CLOCK_MONOTONIC."""
-        mark = Mark(text, time.monotonic_ns())
+    @property
+    def requests(self) -> int:
+        """How many requests there have been by now, of all flows together."""
+        return sum(len(records) for sender in self.senders for records in sender.records().values())
+
+    def wait_for(self, requests: int, *names: str, each: bool = False, since_ns: int | None = None) -> None:
+        """Wait until there have been so many requests, whatever became of them.
+
+        Args:
+            requests: How many.
+            names: The flows that count; by default all of them.
+            each: Whether each of them needs so many, and not all together.
+            since_ns: Only requests that were sent after this moment count, in ns of CLOCK_MONOTONIC.
+
+        Raises:
+            NotSettled: How many there were, after ``TIMEOUTS.rollout`` seconds.
+        """
+        records = {name: of_one for sender in self.senders for name, of_one in sender.records().items()}
+
+        def number() -> int:
+            counts = [
+                len(records[name])
+                if since_ns is None
+                else sum(record.sent_ns > since_ns for record in list(records[name]))
+                for name in names or records
+            ]
+            return min(counts) if each else sum(counts)
+
+        until(
+            number,
+            f"{requests} or more",
+            lambda count: count >= requests,
+            what=f"The number of requests{' of each flow' if each else ''} in the recording {self.name!r}",
+            timeout=TIMEOUTS.rollout,
+        )
+
+    def mark(self, text: str, at_ns: int | None = None) -> int:
+        """Put an event on the time line; return its time in ns of CLOCK_MONOTONIC, which is now if not given."""
+        mark = Mark(text, time.monotonic_ns() if at_ns is None else at_ns)
         self.marks.append(mark)
         return mark.at_ns
 
-    def write(self, directory: Path) -> None:
-        """Write the records, a line of JSON each, and the picture."""
+    def end(self, directory: Path) -> None:
+        """Leave the flows as they are from now on; write the records, a line of JSON each, and the picture."""
+        self._at_the_end = self.flows
         directory.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "-", self.name).strip("-")
         flows = self.flows
@@ -63,8 +108,8 @@ class Recording:
             for mark in self.marks:
                 print(json.dumps({"mark": mark.text, "at_ns": mark.at_ns}), file=file)
             for flown in flows.values():
-                for each in flown.records:
-                    print(json.dumps(asdict(each) | {"outcome": each.outcome.name}), file=file)
+                for record in flown.records:
+                    print(json.dumps(asdict(record) | {"outcome": record.outcome.name}), file=file)
         drawing = picture.draw(self.name, list(flows.values()), [(mark.text, mark.at_ns) for mark in self.marks])
         (directory / f"{stem}.svg").write_text(drawing, encoding="utf-8")
 
@@ -98,4 +143,4 @@ def record(*flows: Flow, name: str, program: Path, directory: Path, seconds: flo
                 stack.enter_context(sender.sending(program, seconds))
             yield recording
     finally:
-        recording.write(directory)
+        recording.end(directory)

@@ -70,8 +70,12 @@ class Sender:
         """Return what has become of the flows by now."""
         return [
             Flown(flow, sorted(records, key=lambda record: record.sequence))
-            for flow, records in zip(self.flows, [list(each) for each in self._records], strict=True)
+            for flow, records in zip(self.flows, self._records, strict=True)
         ]
+
+    def records(self) -> dict[str, Sequence[Record]]:
+        """Return the records of each flow by its name, as they come: in no order, and more while it sends."""
+        return {flow.name: records for flow, records in zip(self.flows, self._records, strict=True)}
 
     def _program(self, program: Path, order: str, longest: float) -> AbstractContextManager[None]:
         on_line: Callable[[str], None] = self._take
@@ -87,17 +91,17 @@ class Sender:
     def _take(self, line: str) -> None:
         """Take a line of the program's."""
         try:
-            told: dict[str, Any] = json.loads(line)
+            content: dict[str, Any] = json.loads(line)
         except ValueError:
             self._said = line
             return
-        if "began" in told:
+        if "began" in content:
             self._began.set()
-        elif "requests" in told:
-            self._counts = told["requests"]
+        elif "requests" in content:
+            self._counts = content["requests"]
         else:
-            number = told["flow"]
-            self._records[number].append(Record.of(self.flows[number], told))
+            number = content["flow"]
+            self._records[number].append(Record.of(self.flows[number], content))
 
     def _check(self) -> None:
         """Hold the lines against the numbers that the program gave last: what was not told is not known.

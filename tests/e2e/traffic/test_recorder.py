@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from meshproof.testing import Calibration, Certificates, Connections, Ending, Flow, Scenario, Step, Traffic
+from meshproof.testing import SOURCES, Calibration, Certificates, Connections, Ending, Flow, Scenario, Step, Traffic
 
 pytestmark = pytest.mark.slow
-
-SOURCES = [
-    "outside, HTTP/1.1, new connections",
-    "outside, HTTP/1.1, kept connections",
-    "outside, HTTP/2, new connections",
-    "outside, HTTP/2, kept connections",
-    "pod, HTTP/1.1, new connections",
-    "pod, HTTP/1.1, kept connections",
-]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_source_sees_what_is_lost(source: str, scenario: Scenario, traffic_calibration: list[Calibration]) -> None:
     """Of losses that are made on purpose each is seen, by its class, and none where a server is rolled in order."""
-    (result,) = [each for each in traffic_calibration if each.source == source]
+    (result,) = [calibration for calibration in traffic_calibration if calibration.source == source]
     assert result.good, str(result)
 
 
@@ -48,9 +39,9 @@ def test_a_listener_that_changes_loses_nothing(
         recording.mark("it is as before")
     results = recording.flows
     assert {name: dict(result.losses) for name, result in results.items()} == {flow.name: {} for flow in flows}
-    assert {each.peer for result in results.values() for each in result.records} == {
+    assert {record.peer for result in results.values() for record in result.records} == {
         certificates["recorder.example"].serial
     }
     for name in ("kept connections, HTTP/1.1", "kept connections, HTTP/2"):
-        assert "announced" in {each.replaces for each in results[name].records}
-    assert Ending.ANNOUNCED_DRAIN not in {each.outcome for result in results.values() for each in result.records}
+        assert "announced" in {record.replaces for record in results[name].records}
+    assert Ending.ANNOUNCED_DRAIN not in {record.outcome for result in results.values() for record in result.records}

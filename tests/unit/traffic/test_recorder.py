@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import BadTarget, TrafficUnknown
-from meshproof.machine.wait import until
 from meshproof.tls import Address
 from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
-from tests.support.programs import PATIENCE
 from tests.support.servers import Behaviour, server_context, serving
 from tests.support.traffic import traffic_program, traffic_server
 
@@ -36,14 +34,7 @@ def recorded(*flows: Flow, directory: Path, enough: int = ENOUGH) -> Iterator[Re
     """Record until each flow has had enough requests."""
     with record(*flows, name="a test", program=traffic_program(), directory=directory, seconds=20) as recording:
         yield recording
-        until(
-            lambda: min(len(flown.records) for flown in recording.flows.values()),
-            f"{enough} or more",
-            lambda number: number >= enough,
-            what="The number of records",
-            timeout=PATIENCE,
-            interval=0.01,
-        )
+        recording.wait_for(enough, each=True)
 
 
 def flown(flow: Flow, directory: Path, enough: int = ENOUGH) -> Flown:

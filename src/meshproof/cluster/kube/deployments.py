@@ -66,11 +66,12 @@ class Deployments:
 
     @in_our_words
     def restart(self, namespace: str, *names: str) -> None:
-        """Replace the pods of Deployments as ``kubectl rollout restart`` does, each as its strategy says, and wait.
+        """Replace the pods of Deployments as ``kubectl rollout restart`` does, and wait until the old ones are gone.
 
         Raises:
-            NotSettled: A pod did not become ready; see ``rolled_out``.
+            NotSettled: A pod did not become ready, see ``rolled_out``; or an old one stayed.
         """
+        old = {pod["metadata"]["uid"] for name in names for pod in self._pods_of(namespace, name)}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         change = {"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}}
         for name in names:
@@ -78,6 +79,12 @@ class Deployments:
                 body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
             )
         self.rolled_out(namespace, *names)
+
+        def left() -> list[str]:
+            pods = [pod["metadata"] for name in names for pod in self._pods_of(namespace, name)]
+            return [metadata["name"] for metadata in pods if metadata["uid"] in old]
+
+        until(left, [], what=f"The old pods of {', '.join(names)} in {namespace}", timeout=TIMEOUTS.rollout)
 
     @in_our_words
     def renew_pods(self, namespace: str, name: str) -> None:
@@ -94,10 +101,7 @@ class Deployments:
 
         def observe() -> str:
             deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
-            selector = ",".join(
-                f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items()
-            )
-            listed = self._connection.listed("v1", "Pod", namespace=namespace, label_selector=selector)
+            listed = self._pods_of(namespace, name)
             before.update([] if before else [pod["metadata"]["name"] for pod in listed])
             outdated, current = [], 0
             for pod in listed:
@@ -122,6 +126,13 @@ class Deployments:
             timeout=TIMEOUTS.rollout,
             hint=lambda: self._pods.explain(namespace),
         )
+
+    def _pods_of(self, namespace: str, name: str) -> list[Document]:
+        """Return the pods of a Deployment, also those that are going."""
+        deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
+        labels = deployment["spec"]["selector"]["matchLabels"]
+        selector = ",".join(f"{label}={value}" for label, value in labels.items())
+        return self._connection.listed("v1", "Pod", namespace=namespace, label_selector=selector)
 
     def _is_as_new(self, pod: Document, deployment: Document) -> bool:
         """Return whether a pod is as its Deployment's template would make it now, and has read all as it is now."""

@@ -71,18 +71,16 @@ class Pods:
         Raises:
             ClusterError: There is none.
         """
-        pods = self._pods(namespace, label_selector=f"app={app}")
-        ready = [
-            pod["metadata"]["name"] for pod in pods if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
-        ]
+        ready = [pod["metadata"]["name"] for pod in self.of(namespace, app) if is_ready(pod)]
         if not ready:
             raise ClusterError(f"No pod of {namespace}/{app} is ready. {self.explain(namespace)}")
         return ready
 
     @in_our_words
-    def there(self, namespace: str, app: str) -> list[str]:
-        """Return the names of all pods of an application that are there, also of those that are going."""
-        return [pod["metadata"]["name"] for pod in self._pods(namespace, label_selector=f"app={app}")]
+    def of(self, namespace: str, app: str) -> list[Document]:
+        """Return the pods of an application by its ``app`` label, ready or not, but for those that are going."""
+        pods = self._pods(namespace, label_selector=f"app={app}")
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     @in_our_words
     def run(
@@ -229,8 +227,8 @@ class Pods:
         return [(pod["metadata"]["name"], each["name"]) for pod in self._pods(namespace) for each in _statuses(pod)]
 
     @in_our_words
-    def log(self, namespace: str, pod: str, container: str, lines: int = _LOG_LINES) -> str:
-        """Return the last lines of a container's log, at most so many.
+    def log(self, namespace: str, pod: str, container: str, lines: int | None = _LOG_LINES) -> str:
+        """Return the last lines of a container's log, at most so many; None is all that the kubelet has.
 
         Raises:
             ClusterError: It has none.
@@ -240,8 +238,9 @@ class Pods:
         except ApiException as error:
             raise ClusterError(f"There is no log of {namespace}/{pod} ({container}): {reason(error)}.") from error
 
-    def _tail(self, namespace: str, pod: str, container: str, lines: int) -> str:
-        return self._connection.page(f"{_path(namespace, pod)}/log", container=container, tailLines=lines)
+    def _tail(self, namespace: str, pod: str, container: str, lines: int | None) -> str:
+        last = {} if lines is None else {"tailLines": lines}
+        return self._connection.page(f"{_path(namespace, pod)}/log", container=container, **last)
 
     def _pods(self, namespace: str, **where: str) -> list[Document]:
         return self._connection.listed("v1", "Pod", namespace=namespace, **where)

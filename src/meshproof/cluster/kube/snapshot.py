@@ -21,7 +21,7 @@ from meshproof.cluster.kube.connection import Connection
 from meshproof.cluster.objects import Document, name_of
 
 _AT_ONCE = 8  # kinds that are listed side by side
-_OF_THE_CLUSTER = {
+_WRITTEN_BY_THE_CLUSTER = {
     "CertificateSigningRequest",
     "ComponentStatus",
     "EndpointSlice",
@@ -60,15 +60,15 @@ class Snapshot:
 
     def differences(self, later: Snapshot) -> list[str]:
         """Return a sentence for each object that is in a later snapshot and not in this one, or gone, or changed."""
-        told = []
+        sentences = []
         for name in sorted({*self.objects, *later.objects}):
             if name not in self.objects:
-                told.append(f"{name} is there, and was not.")
+                sentences.append(f"{name} is there, and was not.")
             elif name not in later.objects:
-                told.append(f"{name} is gone.")
+                sentences.append(f"{name} is gone.")
             elif changed := sorted(set(_changed(self.objects[name], later.objects[name]))):
-                told.append(f"{name} has changed: {', '.join(changed)}.")
-        return told
+                sentences.append(f"{name} has changed: {', '.join(changed)}.")
+        return sentences
 
 
 def _lists(connection: Connection) -> Iterator[tuple[str, str]]:
@@ -76,7 +76,7 @@ def _lists(connection: Connection) -> Iterator[tuple[str, str]]:
     groups = json.loads(connection.page("/apis"))["groups"]
     for path in ("/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)):
         for resource in json.loads(connection.page(path))["resources"]:
-            if "list" in resource["verbs"] and resource["kind"] not in _OF_THE_CLUSTER:
+            if "list" in resource["verbs"] and resource["kind"] not in _WRITTEN_BY_THE_CLUSTER:
                 yield f"{path}/{resource['name']}", resource["kind"]
 
 
