@@ -26,8 +26,9 @@ _NAMES = {80: "http2", 443: "https"}  # of ports of the Service: Istio takes the
 NAMESPACE = "istio-system"
 PROXY = "istio-proxy"
 """The container of a pod that is its proxy."""
-_ADMIN_PORT = 15000
-_PROXY_ANSWER = 15.0  # seconds; a proxy that hangs never does
+_ISTIOD = "discovery"  # the container of istiod's pods
+_ADMIN_PORT, _DEBUGGING_PORT = 15000, 15014  # of a proxy, and of istiod
+_ANSWER = 15.0  # seconds; a proxy or an istiod that hangs never does
 
 
 def install(mesh: MeshImages, kubeconfig: Path) -> None:
@@ -112,6 +113,27 @@ def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
     until(observe, "ready", what="istiod", timeout=TIMEOUTS.mesh_install, hint=lambda: kube.pods.explain(NAMESPACE))
 
 
+def control_plane_log(kube: Kube) -> str:
+    """Return the whole log of istiod, of all its pods that are ready.
+
+    Raises:
+        ClusterError: None is ready.
+    """
+    return "\n".join(kube.pods.log(NAMESPACE, pod, _ISTIOD, lines=None) for pod in kube.pods.ready(NAMESPACE, "istiod"))
+
+
+def control_plane_pages(kube: Kube, path: str) -> list[str]:
+    """Ask each ready pod of istiod for a page of its port for debugging and metrics, such as ``metrics``.
+
+    Source: https://istio.io/latest/docs/ops/deployment/application-requirements/ (the ports of istiod)
+
+    Raises:
+        ClusterError: None is ready, or one did not answer.
+    """
+    pods = kube.pods.ready(NAMESPACE, "istiod")
+    return [kube.pods.page(NAMESPACE, pod, _DEBUGGING_PORT, f"/{path}", timeout=_ANSWER) for pod in pods]
+
+
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:
     """Ask the Envoy of one of an application's pods for a page of its admin interface.
 
@@ -126,4 +148,4 @@ def pod_request(kube: Kube, namespace: str, pod: str, path: str) -> str:
 
     Source: https://istio.io/latest/docs/ops/deployment/application-requirements/ (the ports of a proxy)
     """
-    return kube.pods.page(namespace, pod, _ADMIN_PORT, f"/{path}", timeout=_PROXY_ANSWER)
+    return kube.pods.page(namespace, pod, _ADMIN_PORT, f"/{path}", timeout=_ANSWER)

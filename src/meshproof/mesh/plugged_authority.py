@@ -44,8 +44,6 @@ _OURS: Document = {
     "kind": "Secret",
     "metadata": {"name": _CACERTS, "namespace": istio.NAMESPACE, "labels": {_PLUGGED_IN: ""}},
 }
-_DEBUGGING_PORT = 15014
-_ANSWER = 15.0  # seconds that istiod may be silent
 
 
 @dataclass(frozen=True)
@@ -241,8 +239,7 @@ def _authority(name: str, secret: Document) -> Authority:
 def _without_istiod(kube: Kube) -> list[str]:
     """Return the proxies that have no connection to an istiod that is to stay."""
     connected: list[str] = []
-    for pod in kube.pods.ready(istio.NAMESPACE, "istiod"):
-        page = kube.pods.page(istio.NAMESPACE, pod, _DEBUGGING_PORT, "/debug/connections", timeout=_ANSWER)
+    for page in istio.control_plane_pages(kube, "debug/connections"):
         connected += [client["connectionId"] for client in json.loads(page).get("clients") or []]
     there = [pod["metadata"] for pod in Proxies().pods(kube)]
     ids = [f"{metadata['name']}.{metadata['namespace']}-" for metadata in there]

@@ -99,9 +99,7 @@ def test_no_authority_beside_later(
     """Where such a Secret comes later, the gateway goes on with the authority that it has: istiod has no other."""
 
     def istiod_knows() -> bool:
-        log = testbed.kube.pods.log(
-            istio.NAMESPACE, testbed.kube.pods.any_ready(istio.NAMESPACE, "istiod"), "discovery"
-        )
+        log = istio.control_plane_log(testbed.kube)
         return (
             "ca certificate for kubernetes://secrets-beside-cacert: found secret, but didn't have expected keys" in log
         )

@@ -144,12 +144,11 @@ class Procedure:
                     seen.asked[step] = recording.mark(f"STRICT for {name}")
                     self._scenario.go_on(*steps)
                     seen.in_force[step] = recording.mark("in force")
-                    self._refused(seen, step)
+                    refused = [name for name, its_step in PLAIN.items() if its_step == step]
+                    recording.wait_for(ENOUGH, *refused, each=True, since_ns=seen.in_force[step])
                 for url in (ORDERS, STOCK, KIOSK):
                     seen.ends[url], seen.statuses[url] = unmeshed.curl(url).end, meshed.curl(url).status
-                self._eventually(
-                    lambda: sum(seen.flow(name).requests for name in MESHED + JOINED), lambda sent: sent >= NEEDED, True
-                )
+                recording.wait_for(NEEDED - joined.requests, *MESHED)
         return seen
 
     def _client(self, namespace: str, app: str) -> Workload:
@@ -181,7 +180,7 @@ class Procedure:
         """Return what becomes of a client that has no sidecar yet."""
         flow = Flow("till without a sidecar", ORDERS, self._till, connections=Connections.NEW, rate=30, body=True)
         with self._traffic.recording(flow, name="migration-till-before") as recording:
-            self._eventually(lambda: recording.flows[flow.name].requests, lambda sent: sent >= ENOUGH, True)
+            recording.wait_for(ENOUGH)
         return recording.flows[flow.name]
 
     def _pairs(self) -> Mapping[str, Flown]:
@@ -198,31 +197,16 @@ class Procedure:
             for name, (source, url) in ways.items()
         ]
         with self._traffic.recording(*flows, name="migration-pairs") as recording:
-            self._eventually(
-                lambda: min(flown.requests for flown in recording.flows.values()), lambda least: least >= 3, True
-            )
+            recording.wait_for(3, each=True)
         return recording.flows
 
     def _counted(self) -> readiness.Connections:
         """Return what the sidecars of the first server have counted."""
-        pods = [
-            pod
-            for pod in self._kube.labelled("app=orders", {"Pod": ("v1",)})
-            if "deletionTimestamp" not in pod["metadata"]
-        ]
-        counted = [readiness.connections(self._kube, pod) for pod in pods]
-        known = [each for each in counted if each is not None]
+        pods = self._kube.pods.of("fleet", "orders")
+        answers = [readiness.connections(self._kube, pod) for pod in pods]
+        known = [counters for counters in answers if counters is not None]
         assert len(known) == len(pods) > 1
         return reduce(add, known)
-
-    def _refused(self, seen: Migration, step: str) -> None:
-        """Wait until each flow that a STRICT ends has been refused often enough to tell."""
-        names = [name for name, its_step in PLAIN.items() if its_step == step]
-
-        def refusals() -> int:
-            return min(len(_after(seen.flow(name), seen.in_force[step])) for name in names)
-
-        self._eventually(refusals, lambda least: least >= ENOUGH, True)
 
 
 def _less(later: readiness.Connections, earlier: readiness.Connections) -> readiness.Connections:

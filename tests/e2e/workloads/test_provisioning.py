@@ -65,14 +65,13 @@ def test_token_refused(scenario: Scenario, testbed: Testbed, eventually: Eventua
     """Whose token is for somebody else gets no certificate, is told that he is not known, and never gets ready."""
 
     def of(app: str) -> Provisioning:
-        (pod, *_) = testbed.kube.labelled(f"app={app}", {"Pod": ("v1",)})
+        (pod, *_) = testbed.kube.pods.of("default", app)
         return provisioning(testbed.kube, "default", pod["metadata"]["name"])
 
     expected = held(Provisioning.ISSUED, Provisioning.TOKEN_REFUSED)
     eventually(lambda: between(lambda: of("accepted"), lambda: of("refused")), str, expected)
-    (pod,) = testbed.kube.labelled("app=refused", {"Pod": ("v1",)})
+    (pod,) = testbed.kube.pods.of("default", "refused")
     assert not has_ready_proxy(pod)
-    (istiod,) = testbed.kube.pods.ready(istio.NAMESPACE, "istiod")
-    log = testbed.kube.pods.log(istio.NAMESPACE, istiod, "discovery")
+    log = istio.control_plane_log(testbed.kube)
     reasons = [line for line in log.splitlines() if f"from {pod['status']['podIP']}:" in line]
     assert any(f'token audiences ["{AUDIENCE}"] is invalid for the target audiences ["istio-ca"]' in r for r in reasons)

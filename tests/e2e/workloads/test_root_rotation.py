@@ -62,7 +62,7 @@ class Rotation:
     after_leap: list[Trust]
     both: list[Trust]
     alone: list[Trust]
-    handshakes: object
+    handshakes: str
     marks: Mapping[str, int]
 
 
@@ -71,8 +71,7 @@ def leap(authority: PluggedAuthority, new: Authority, testbed: Testbed) -> list[
 
     def looked() -> int:
         authority.have_read()
-        pod = testbed.kube.pods.any_ready(istio.NAMESPACE, "istiod")
-        return testbed.kube.pods.log(istio.NAMESPACE, pod, "discovery").count("Updating new ROOT-CA not supported")
+        return istio.control_plane_log(testbed.kube).count("Updating new ROOT-CA not supported")
 
     authority.offer(new)
     until(looked, "at least 1", bool, what="The number of roots that istiod refused", timeout=TIMEOUTS.rollout)
@@ -113,14 +112,7 @@ def root_rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certif
             mark(NEW_ALONE)
             handshakes = between(lambda: handshake(new), lambda: handshake(authority.own))
         mark("the old root alone is trusted again")
-        until(
-            lambda: sum(flow.requests for flow in recording.flows.values()),
-            f"{REQUESTS} at least",
-            lambda requests: requests >= REQUESTS,
-            what="The number of requests",
-            timeout=TIMEOUTS.rollout,
-            interval=0.5,
-        )
+        recording.wait_for(REQUESTS)
     return Rotation(recording, authority.own, new, after_leap, both, alone, handshakes, marks)
 
 
@@ -154,7 +146,7 @@ def test_certificates_lead_to_the_new_root_only(root_rotation: Rotation) -> None
 
 def test_the_old_root_opens_nothing(root_rotation: Rotation) -> None:
     """A certificate of the old root is refused by its name, on the same path as one of the new root that gets in."""
-    assert str(root_rotation.handshakes) == held(Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA)
+    assert root_rotation.handshakes == held(Outcome.ESTABLISHED, Outcome.CLIENT_CERT_UNKNOWN_CA)
 
 
 @pytest.mark.parametrize("flow", [ANEW, GATEWAY])

@@ -15,7 +15,6 @@ from meshproof.mesh.envoy import Proxies
 from meshproof.mesh.plugged_authority import trust_of
 from meshproof.mesh.workload_certificate import WorkloadCertificate
 from meshproof.testing import Flow, Measured, Record, Recording, Scenario, Testbed, Traffic, Workload, peers
-from meshproof.traffic.recorder import Mark
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 
@@ -88,11 +87,9 @@ def rotations(scenario: Scenario, testbed: Testbed, traffic: Traffic) -> Rotatio
             what="The number of changes of both certificates",
             timeout=(CHANGES + 1) * LATEST,
         )
-        recording.marks.extend(
-            Mark(f"{proxy}: certificate {number}", each.by_ns)
-            for proxy, certificates in shown.items()
-            for number, each in enumerate(certificates[1:], 2)
-        )
+        for proxy, certificates in shown.items():
+            for number, certificate in enumerate(certificates[1:], 2):
+                recording.mark(f"{proxy}: certificate {number}", certificate.by_ns)
     return Rotations(recording, shown)
 
 
