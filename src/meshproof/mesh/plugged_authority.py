@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-
-from cryptography import x509
 
 from meshproof.certificates.authority import Authority
 from meshproof.cluster.kube import Kube
@@ -29,66 +25,20 @@ from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import until
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import Proxies
-from meshproof.mesh.workload_certificate import WorkloadCertificate
+from meshproof.mesh.workload_certificate import ROOTS, Trust, trust_of
 from meshproof.settings import TIMEOUTS
 
-_AT_ONCE = 8  # proxies that are asked side by side
-_SECRETS = "config_dump?resource=dynamic_active_secrets&name_regex=^(default|ROOTCA)$"
 _PLUGGED_IN = (
     "meshproof/plugged-in"  # the label of our cacerts, and the annotation of the pods of an istiod that read it
 )
-_READ_ANEW = "meshproof/read-anew"
+_REFRESHED = "meshproof/refreshed"
 _SELF_SIGNED, _CACERTS = "istio-ca-secret", "cacerts"
+_ANY = ""  # a selector that every pod meets
 _OURS: Document = {
     "apiVersion": "v1",
     "kind": "Secret",
     "metadata": {"name": _CACERTS, "namespace": istio.NAMESPACE, "labels": {_PLUGGED_IN: ""}},
 }
-
-
-@dataclass(frozen=True)
-class Trust:
-    """What one proxy shows to others in the mesh, and whom it trusts.
-
-    Attributes:
-        pod: Its namespace and name, ``default/client``.
-        certificate: What it shows.
-        roots: The authorities that it trusts.
-    """
-
-    pod: str
-    certificate: WorkloadCertificate
-    roots: tuple[x509.Certificate, ...]
-
-    def is_of(self, signs: Authority, trusted: Sequence[Authority]) -> bool:
-        """Return whether its certificate leads to an authority, by the signatures, and it trusts these and no other."""
-        roots = {x509.load_pem_x509_certificate(authority.pem) for authority in trusted}
-        return self.certificate.is_signed_by(signs.pem) and {*self.roots} == roots
-
-
-def trust_of(kube: Kube, proxies: Proxies = Proxies()) -> list[Trust]:  # noqa: B008 - it never changes
-    """Ask some proxies, by default all of the mesh, what they show and whom they trust.
-
-    Raises:
-        ClusterError: No proxy is ready, one did not answer, or one has no certificate yet.
-    """
-
-    def ask(pod: Document) -> Trust:
-        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        dump = json.loads(istio.pod_request(kube, namespace, name, _SECRETS))
-        secrets = {entry["name"]: entry["secret"] for entry in dump.get("configs", [])}
-        try:
-            shown = secrets["default"]["tls_certificate"]["certificate_chain"]["inline_bytes"]
-            trusted = secrets["ROOTCA"]["validation_context"]["trusted_ca"]["inline_bytes"]
-        except KeyError as error:
-            raise ClusterError(
-                f"The proxy of {namespace}/{name} has no certificate of the mesh, or no root."
-            ) from error
-        roots = x509.load_pem_x509_certificates(base64.b64decode(trusted))
-        return Trust(f"{namespace}/{name}", WorkloadCertificate.from_pem(base64.b64decode(shown)), tuple(roots))
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(ask, proxies.pods(kube)))
 
 
 class PluggedAuthority:
@@ -106,7 +56,7 @@ class PluggedAuthority:
         """
         self._kube = kube
         secret = kube.get("v1", "Secret", _SELF_SIGNED, istio.NAMESPACE)
-        if secret is None or (self._there() or _OURS)["metadata"].get("labels", {}).get(_PLUGGED_IN) is None:
+        if secret is None or (self._cacerts() or _OURS)["metadata"].get("labels", {}).get(_PLUGGED_IN) is None:
             raise ClusterError(
                 f"istiod has no root of its own (Secret {_SELF_SIGNED}), or a Secret {_CACERTS} that meshproof has not "
                 "made: the authority of the mesh is left as it is. Delete that Secret and restart istiod, or take "
@@ -120,81 +70,80 @@ class PluggedAuthority:
         Raises:
             NotSettled: istiod, or a proxy, did not do so.
         """
-        self.offer(self.own)
+        self.write_cacerts(self.own)
         self._restart({_PLUGGED_IN: ""})
 
-    def have(self, signs: Authority, *others: Authority) -> list[Trust]:
+    def sign_with(self, signer: Authority, *also_trusted: Authority) -> list[Trust]:
         """Have every proxy show what an authority signed, and trust it and some others; return what they show.
 
         Raises:
             NotSettled: Which proxy does not.
         """
-        shown: list[Trust] = []
+        trusts: list[Trust] = []
+        trusted = [signer, *also_trusted]
 
-        def observe() -> list[str]:
-            shown[:] = trust_of(self._kube)
-            unlike = [trust.pod for trust in shown if not trust.is_of(signs, [signs, *others])]
-            if unlike:
-                self.have_read()
-            return unlike
+        def not_yet() -> list[str]:
+            trusts[:] = trust_of(self._kube)
+            pods = [trust.pod for trust in trusts if not trust.is_exactly(signer, *trusted)]
+            if pods:
+                self.refresh_files()
+            return pods
 
-        self.offer(signs, *others)
+        self.write_cacerts(signer, *also_trusted)
         until(
-            observe,
+            not_yet,
             [],
-            what=f"The list of proxies that are not of {signs}, with trust in {', '.join(map(str, [signs, *others]))},",
+            what=f"Proxies that do not yet show a certificate of {signer} and trust exactly "
+            f"{' and '.join(map(str, trusted))}: the list",
             timeout=TIMEOUTS.rollout,
             hint=lambda: f"See the log of istiod in {istio.NAMESPACE}.",
         )
-        return shown
+        return trusts
 
-    def offer(self, signs: Authority, *others: Authority) -> None:
+    def write_cacerts(self, signer: Authority, *also_trusted: Authority) -> None:
         """Put an authority that is to sign, and others that are to be trusted beside it, into ``cacerts``.
 
-        istiod may not take it. It looks when the kubelet has brought it the files: see ``have_read``.
+        istiod may not take it. It looks when the kubelet has brought it the files: see ``refresh_files``.
         """
         files = {
-            "ca-cert.pem": signs.pem,
-            "ca-key.pem": signs.key_pem,
-            "cert-chain.pem": signs.pem,
-            "root-cert.pem": b"".join(authority.pem for authority in (signs, *others)),
+            "ca-cert.pem": signer.pem,
+            "ca-key.pem": signer.key_pem,
+            "cert-chain.pem": signer.pem,
+            "root-cert.pem": b"".join(authority.pem for authority in (signer, *also_trusted)),
         }
         data = {name: base64.b64encode(content).decode() for name, content in files.items()}
         self._kube.apply([{**_OURS, "data": data}])
 
-    def have_read(self) -> None:
+    def refresh_files(self) -> None:
         """Have the kubelet bring istiod the files of ``cacerts`` now; by itself it may take a minute and a half."""
-        self._read_anew("app=istiod")
+        self._refresh_files_of("app=istiod")
 
-    def unplug(self) -> None:
+    def restore(self) -> None:
         """Have istiod go on with its own root, and every proxy with it, whatever was in ``cacerts`` last.
 
         Raises:
             NotSettled: istiod, or a proxy, did not do so.
         """
-        if there := self._there():
-            last = _authority("the last root", there)
+        if cacerts := self._cacerts():
+            last = _authority("the last root", cacerts)
             if last.pem != self.own.pem:
-                self.have(last, self.own)
-                self.have(self.own, last)
-            self.have(self.own)
-            self._read_anew("")  # proxies call an istiod that is new, and know it by a file
-            self._kube.delete([there])
+                self.sign_with(last, self.own)
+                self.sign_with(self.own, last)
+            self.sign_with(self.own)
+            self._refresh_files_of(_ANY)  # proxies call an istiod that is new, and know it by a file
+            self._kube.delete([cacerts])
         self._restart({})
 
-    def _there(self) -> Document | None:
+    def _cacerts(self) -> Document | None:
         return self._kube.get("v1", "Secret", _CACERTS, istio.NAMESPACE)
 
-    def _read_anew(self, selector: str) -> None:
-        """Have the kubelet look at the files of some pods now, as it does whenever a pod changes."""
+    def _refresh_files_of(self, selector: str) -> None:
+        """Have the kubelet look now at the files of the pods with some labels, as it does whenever a pod changes."""
         for pod in self._kube.labelled(selector, {"Pod": ("v1",)}):
             metadata = pod["metadata"]
-            read = any(
-                f"{_CACERTS}" in str(volume) or "istio-ca-root-cert" in str(volume) for volume in pod["spec"]["volumes"]
-            )
-            if read and "deletionTimestamp" not in metadata:
+            if any(map(_is_of_the_authority, pod["spec"].get("volumes", []))) and "deletionTimestamp" not in metadata:
                 names = {"name": metadata["name"], "namespace": metadata["namespace"]}
-                for annotations in ({_READ_ANEW: ""}, {}):
+                for annotations in ({_REFRESHED: ""}, {}):
                     document = {"apiVersion": "v1", "kind": "Pod", "metadata": {**names, "annotations": annotations}}
                     self._kube.apply([document])
 
@@ -225,8 +174,8 @@ def plugged_in(kube: Kube) -> Iterator[PluggedAuthority]:
         NotSettled: istiod or a proxy did not take what it was told.
     """
     authority = PluggedAuthority(kube)
-    with afterwards(authority.unplug):
-        authority.unplug()
+    with afterwards(authority.restore):
+        authority.restore()
         authority.plug_in()
         yield authority
 
@@ -236,11 +185,18 @@ def _authority(name: str, secret: Document) -> Authority:
     return Authority.from_pem(name, certificate, key)
 
 
+def _is_of_the_authority(volume: Document) -> bool:
+    """Return whether a volume of a pod has the files of the mesh's authority, or of the roots to trust."""
+    secret: str | None = volume.get("secret", {}).get("secretName")
+    config_map: str | None = volume.get("configMap", {}).get("name")
+    return secret == _CACERTS or config_map == ROOTS
+
+
 def _without_istiod(kube: Kube) -> list[str]:
     """Return the proxies that have no connection to an istiod that is to stay."""
     connected: list[str] = []
     for page in istio.control_plane_pages(kube, "debug/connections"):
         connected += [client["connectionId"] for client in json.loads(page).get("clients") or []]
-    there = [pod["metadata"] for pod in Proxies().pods(kube)]
-    ids = [f"{metadata['name']}.{metadata['namespace']}-" for metadata in there]
+    proxies = [pod["metadata"] for pod in Proxies().pods(kube)]
+    ids = [f"{metadata['name']}.{metadata['namespace']}-" for metadata in proxies]
     return [name for name in ids if not any(connection.startswith(name) for connection in connected)]

@@ -1,6 +1,7 @@
 """The certificate that a workload's proxy shows in the mesh, and whether the mesh's root signed it.
 
-Istio calls the proxy's own certificate ``default``, with the chain up to its authority.
+Istio calls the proxy's own certificate ``default``, with the chain up to its authority, and those that it trusts
+``ROOTCA``.
 
 Source: https://spiffe.io/docs/latest/spiffe-specs/x509-svid/ (what a workload's certificate has to have) and
 https://istio.io/latest/docs/concepts/security/#pki
@@ -11,24 +12,30 @@ from __future__ import annotations
 import base64
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from meshproof.certificates.authority import Authority
 from meshproof.certificates.leaf import names_of
 from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
 from meshproof.mesh import istio
+from meshproof.mesh.envoy import Proxies
 
-_OWN = "default"
+_OWN, _TRUSTED = "default", "ROOTCA"
+_AT_ONCE = 8  # proxies that are asked side by side
 _LAST_REFUSAL = re.compile(r"failed to sign CSR: .*\bcode = (\w+)")
-_SECRETS = f"config_dump?resource=dynamic_active_secrets&name_regex=^{_OWN}$"
-_ROOT = "istio-ca-root-cert"
+_SECRETS = f"config_dump?resource=dynamic_active_secrets&name_regex=^({_OWN}|{_TRUSTED})$"
+ROOTS = "istio-ca-root-cert"
+"""The ConfigMap of each namespace that has the authorities that the mesh trusts."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,8 @@ class WorkloadCertificate:
         Raises:
             ClusterError: There is no such pod, or its proxy did not answer.
         """
-        dump = json.loads(istio.pod_request(kube, namespace, pod, _SECRETS))
-        shown: list[dict[str, Any]] = [each["secret"].get("tls_certificate", {}) for each in dump.get("configs", [])]
-        pems = [base64.b64decode(each.get("certificate_chain", {}).get("inline_bytes", "")) for each in shown]
-        return cls.from_pem(pems[0]) if any(pems) else None
+        chain = _secrets(kube, namespace, pod).get(_OWN)
+        return cls.from_pem(chain) if chain else None
 
     @classmethod
     def from_pem(cls, pem: bytes) -> WorkloadCertificate:
@@ -73,9 +78,9 @@ class WorkloadCertificate:
         return names_of(self.chain[0])
 
     @property
-    def not_before(self) -> datetime:
-        """The first moment that it is valid, in UTC."""
-        return self.chain[0].not_valid_before_utc
+    def fingerprint(self) -> str:
+        """Its SHA-256 in hex: what ``Hash`` in X-Forwarded-Client-Cert says of it."""
+        return self.chain[0].fingerprint(SHA256()).hex()
 
     @property
     def not_after(self) -> datetime:
@@ -101,6 +106,57 @@ class WorkloadCertificate:
 
     def __str__(self) -> str:
         return f"{', '.join(self.names)}, serial number {self.serial:x}, until {self.not_after:%H:%M:%S} UTC"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What one proxy shows to others in the mesh, and whom it trusts.
+
+    Attributes:
+        pod: Its namespace and name, ``default/client``.
+        certificate: What it shows.
+        roots: The authorities that it trusts.
+    """
+
+    pod: str
+    certificate: WorkloadCertificate
+    roots: tuple[x509.Certificate, ...]
+
+    def is_exactly(self, signer: Authority, *trusted: Authority) -> bool:
+        """Return whether its certificate leads to an authority, by the signatures, and it trusts these and no other."""
+        roots = {x509.load_pem_x509_certificate(authority.pem) for authority in trusted}
+        return self.certificate.is_signed_by(signer.pem) and {*self.roots} == roots
+
+
+def trust_of(kube: Kube, proxies: Proxies = Proxies()) -> list[Trust]:  # noqa: B008 - it never changes
+    """Ask some proxies, by default all of the mesh, what they show and whom they trust.
+
+    Raises:
+        ClusterError: No proxy is ready, one did not answer, or one has no certificate yet.
+    """
+
+    def ask(pod: Document) -> Trust:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        secrets = _secrets(kube, namespace, name)
+        if not secrets.get(_OWN) or not secrets.get(_TRUSTED):
+            raise ClusterError(f"The proxy of {namespace}/{name} has no certificate of the mesh, or no root.")
+        roots = tuple(x509.load_pem_x509_certificates(secrets[_TRUSTED]))
+        return Trust(f"{namespace}/{name}", WorkloadCertificate.from_pem(secrets[_OWN]), roots)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, proxies.pods(kube)))
+
+
+def _secrets(kube: Kube, namespace: str, pod: str) -> dict[str, bytes]:
+    """Return the certificates, in PEM, that the proxy of a pod shows and trusts, by what Istio calls them."""
+    dump = json.loads(istio.pod_request(kube, namespace, pod, _SECRETS))
+    pems = {}
+    for entry in dump.get("configs", []):
+        secret = entry["secret"]
+        chain = secret.get("tls_certificate", {}).get("certificate_chain", {})
+        roots = secret.get("validation_context", {}).get("trusted_ca", {})
+        pems[entry["name"]] = base64.b64decode((chain or roots).get("inline_bytes", ""))
+    return pems
 
 
 class Provisioning(Enum):
@@ -140,10 +196,10 @@ def mesh_roots(kube: Kube, namespace: str = istio.NAMESPACE) -> bytes:
     Raises:
         ClusterError: istiod has told it none.
     """
-    told = kube.get("v1", "ConfigMap", _ROOT, namespace)
-    if told is None:
-        raise ClusterError(f"The namespace {namespace} has no ConfigMap {_ROOT}, which istiod makes. Does it run?")
-    roots: str = told["data"]["root-cert.pem"]
+    config_map = kube.get("v1", "ConfigMap", ROOTS, namespace)
+    if config_map is None:
+        raise ClusterError(f"The namespace {namespace} has no ConfigMap {ROOTS}, which istiod makes. Does it run?")
+    roots: str = config_map["data"]["root-cert.pem"]
     return roots.encode()
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from meshproof.certificates.authority import Authority
 from meshproof.machine.wait import until
 from meshproof.mesh import istio
-from meshproof.mesh.plugged_authority import PluggedAuthority, Trust, plugged_in, trust_of
+from meshproof.mesh.plugged_authority import PluggedAuthority, plugged_in
+from meshproof.mesh.workload_certificate import Trust, trust_of
 from meshproof.settings import TIMEOUTS
 from meshproof.testing import (
     Certificates,
@@ -37,7 +36,6 @@ SOMEBODY = "spiffe://cluster.local/ns/root-rotation/sa/somebody"
 REQUESTS = 5000
 KEPT, ANEW, GATEWAY = "sidecar to sidecar, kept", "sidecar to sidecar, anew", "gateway to sidecar, anew"
 SENDERS = {ANEW: f"{NAMESPACE}/sender-", GATEWAY: f"{istio.NAMESPACE}/istio-ingressgateway-"}
-NEW_SIGNS, NEW_ALONE = "the new root signs, and both are trusted", "the new root alone is trusted"
 S = 1e9  # ns
 
 
@@ -49,39 +47,41 @@ class Rotation:
         recording: The traffic.
         own: The root that the mesh had, and has again.
         new: The root that it had meanwhile.
-        after_leap: What proxies showed when istiod had been offered the new root alone at once.
+        after_direct_change: What proxies showed when istiod had been given the new root alone at once.
         both: What they showed when the new root signed and both were trusted.
         alone: What they showed when the new root alone was trusted.
         handshakes: Then with the receiver's proxy: with a certificate of the new root, of the old, of the new.
-        marks: When each state had been reached by all, in ns of the monotonic clock.
+        both_ns: When all proxies showed it, in ns of the monotonic clock.
+        alone_ns: When all proxies showed that.
     """
 
     recording: Recording
     own: Authority
     new: Authority
-    after_leap: list[Trust]
+    after_direct_change: list[Trust]
     both: list[Trust]
     alone: list[Trust]
     handshakes: str
-    marks: Mapping[str, int]
+    both_ns: int
+    alone_ns: int
 
 
-def leap(authority: PluggedAuthority, new: Authority, testbed: Testbed) -> list[Trust]:
-    """Offer istiod a new root in place of its own; return what proxies show when istiod has looked at it."""
+def change_directly(authority: PluggedAuthority, new: Authority, testbed: Testbed) -> list[Trust]:
+    """Give istiod a new root in place of its own; return what proxies show when istiod has looked at it."""
 
-    def looked() -> int:
-        authority.have_read()
+    def refusals() -> int:
+        authority.refresh_files()
         return istio.control_plane_log(testbed.kube).count("Updating new ROOT-CA not supported")
 
-    authority.offer(new)
-    until(looked, "at least 1", bool, what="The number of roots that istiod refused", timeout=TIMEOUTS.rollout)
+    authority.write_cacerts(new)
+    until(refusals, "at least 1", bool, what="The number of roots that istiod refused", timeout=TIMEOUTS.rollout)
     return trust_of(testbed.kube)
 
 
 @pytest.fixture(scope="module")
 def root_rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certificates: Certificates) -> Rotation:
     """Traffic while the root is replaced, and then back again."""
-    new, marks = Authority("the new root"), dict[str, int]()
+    new = Authority("the new root")
     sender = Workload(testbed.kube, NAMESPACE, "sender", container="traffic")
     trust = certificates.authority("meshproof").pem
     gateway = scenario.address(443)
@@ -92,28 +92,25 @@ def root_rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certif
         name="rotation of the root",
     ) as recording:
 
-        def mark(text: str) -> None:
-            marks[text] = recording.mark(text)
-
         def handshake(root: Authority) -> Outcome:
             client = root.client(SOMEBODY)
             return tls.handshake(gateway, sni=DIRECT, trust=None, client=client).outcome
 
-        mark("istiod restarts with cacerts")
+        recording.mark("istiod restarts with cacerts")
         with plugged_in(testbed.kube) as authority:
-            mark("the old root is plugged in")
-            after_leap = leap(authority, new, testbed)
-            mark("the new root alone was refused")
-            authority.have(authority.own, new)
-            mark("the old root signs, and both are trusted")
-            both = authority.have(new, authority.own)
-            mark(NEW_SIGNS)
-            alone = authority.have(new)
-            mark(NEW_ALONE)
+            recording.mark("the old root is plugged in")
+            after_direct_change = change_directly(authority, new, testbed)
+            recording.mark("the new root alone was refused")
+            authority.sign_with(authority.own, new)
+            recording.mark("the old root signs, and both are trusted")
+            both = authority.sign_with(new, authority.own)
+            both_ns = recording.mark("the new root signs, and both are trusted")
+            alone = authority.sign_with(new)
+            alone_ns = recording.mark("the new root alone is trusted")
             handshakes = between(lambda: handshake(new), lambda: handshake(authority.own))
-        mark("the old root alone is trusted again")
+        recording.mark("the old root alone is trusted again")
         recording.wait_for(REQUESTS)
-    return Rotation(recording, authority.own, new, after_leap, both, alone, handshakes, marks)
+    return Rotation(recording, authority.own, new, after_direct_change, both, alone, handshakes, both_ns, alone_ns)
 
 
 @pytest.mark.parametrize("flow", [KEPT, ANEW, GATEWAY])
@@ -130,16 +127,16 @@ def test_there_were_requests_enough(root_rotation: Rotation, measured: Measured)
     assert sum(flow.requests for flow in root_rotation.recording.flows.values()) >= REQUESTS
 
 
-def test_a_leap_is_refused(root_rotation: Rotation) -> None:
+def test_a_direct_change_is_refused(root_rotation: Rotation) -> None:
     """Istiod does not take a new root in place of the old one at once: nothing changes for any proxy."""
     own = root_rotation.own
-    assert [trust.pod for trust in root_rotation.after_leap if not trust.is_of(own, [own])] == []
+    assert [trust.pod for trust in root_rotation.after_direct_change if not trust.is_exactly(own, own)] == []
 
 
 def test_certificates_lead_to_the_new_root_only(root_rotation: Rotation) -> None:
     """At the end each proxy shows a certificate that the new root has signed, by its signature, and trusts no other."""
     own, new = root_rotation.own, root_rotation.new
-    assert [trust.pod for trust in root_rotation.alone if not trust.is_of(new, [new])] == []
+    assert [trust.pod for trust in root_rotation.alone if not trust.is_exactly(new, new)] == []
     assert [trust.pod for trust in root_rotation.alone if trust.certificate.is_signed_by(own.pem)] == []
     assert {trust.pod.partition("/")[0] for trust in root_rotation.alone} >= {istio.NAMESPACE, "default", NAMESPACE}
 
@@ -152,14 +149,14 @@ def test_the_old_root_opens_nothing(root_rotation: Rotation) -> None:
 @pytest.mark.parametrize("flow", [ANEW, GATEWAY])
 def test_new_connections_show_the_new_certificate(flow: str, root_rotation: Rotation) -> None:
     """While the new root alone is trusted, the receiver sees only certificates that it has signed."""
-    from_ns, to_ns = root_rotation.marks[NEW_SIGNS], root_rotation.marks[NEW_ALONE]
+    from_ns, to_ns = root_rotation.both_ns, root_rotation.alone_ns
     hashes = {
         peers(json.loads(record.body)["headers"])[-1]["Hash"]
         for record in root_rotation.recording.flows[flow].answered
         if from_ns < record.sent_ns and record.ended_ns < to_ns
     }
     shown = {
-        trust.certificate.chain[0].fingerprint(SHA256()).hex()
+        trust.certificate.fingerprint
         for trust in (*root_rotation.both, *root_rotation.alone)
         if trust.pod.startswith(SENDERS[flow])
     }
@@ -170,5 +167,5 @@ def test_new_connections_show_the_new_certificate(flow: str, root_rotation: Rota
 def test_the_mesh_is_as_it_was(root_rotation: Rotation, testbed: Testbed) -> None:
     """Afterwards istiod has its own root, no proxy has another one, and nothing is left of the Secret."""
     own = root_rotation.own
-    assert [trust.pod for trust in trust_of(testbed.kube) if not trust.is_of(own, [own])] == []
+    assert [trust.pod for trust in trust_of(testbed.kube) if not trust.is_exactly(own, own)] == []
     assert testbed.kube.get("v1", "Secret", "cacerts", istio.NAMESPACE) is None

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from meshproof.machine.wait import until
 from meshproof.mesh.envoy import Proxies
-from meshproof.mesh.plugged_authority import trust_of
-from meshproof.mesh.workload_certificate import WorkloadCertificate
+from meshproof.mesh.workload_certificate import WorkloadCertificate, trust_of
 from meshproof.testing import Flow, Measured, Record, Recording, Scenario, Testbed, Traffic, Workload, peers
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
@@ -37,11 +35,6 @@ class Shown:
     certificate: WorkloadCertificate
     after_ns: int
     by_ns: int
-
-    @property
-    def fingerprint(self) -> str:
-        """What ``Hash`` in X-Forwarded-Client-Cert says of it."""
-        return self.certificate.chain[0].fingerprint(SHA256()).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +117,13 @@ def test_new_connections_show_the_new_certificate(rotations: Rotations) -> None:
     hashes = [(hash_of_peer(record), record) for record in answered]
     seen = list(dict.fromkeys(fingerprint for fingerprint, _ in hashes))
     shown = rotations.shown["sender"]
-    assert seen == [each.fingerprint for each in shown if each.fingerprint in seen]
+    assert seen == [each.certificate.fingerprint for each in shown if each.certificate.fingerprint in seen]
     assert len(seen) >= CHANGES
     late = [
         f"{later.by_ns / S:.2f} s: still the one before at {record.sent_ns / S:.2f} s"
         for earlier, later in pairwise(shown)
         for fingerprint, record in hashes
-        if fingerprint == earlier.fingerprint and record.sent_ns > later.by_ns + S
+        if fingerprint == earlier.certificate.fingerprint and record.sent_ns > later.by_ns + S
     ]
     assert late == []
 
@@ -138,5 +131,5 @@ def test_new_connections_show_the_new_certificate(rotations: Rotations) -> None:
 def test_a_connection_lives_on(rotations: Rotations) -> None:
     """A connection goes on with the certificate that it began with, after that one has expired."""
     hashes = [hash_of_peer(record) for record in rotations.recording.flows[KEPT].answered]
-    assert hashes[0] == rotations.shown["sender"][0].fingerprint
+    assert hashes[0] == rotations.shown["sender"][0].certificate.fingerprint
     assert hashes[0] in hashes[-100:]
