@@ -6,6 +6,7 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -62,7 +63,7 @@ class Logged:
 
 
 def logged(kube: Kube, namespace: str, app: str) -> list[Logged]:
-    """Return the lines of the access log of an application's proxy, the oldest first; the last 500 of the whole log.
+    """Return the lines of the access log of an application's proxy, the oldest first.
 
     A proxy writes them within a second of the request's end.
 
@@ -70,9 +71,18 @@ def logged(kube: Kube, namespace: str, app: str) -> list[Logged]:
         ClusterError: There is no ready pod, or it has no log.
     """
     pod = kube.pods.any_ready(namespace, app)
-    lines = kube.pods.log(namespace, pod, istio.PROXY).splitlines()
-    records = [json.loads(line) for line in lines if line.startswith("{")]
-    return [Logged.read(fields) for fields in records if "response_flags" in fields]
+    return [Logged.read(fields) for fields in entries(kube.pods.log(namespace, pod, istio.PROXY, lines=None))]
+
+
+def entries(log: str) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each request in the log of a proxy; lines that are about no request are passed over."""
+    for line in log.splitlines():
+        try:
+            fields = json.loads(line) if line.startswith("{") else {}
+        except ValueError:  # it was cut short, or only begins like one
+            continue
+        if "response_flags" in fields:
+            yield fields
 
 
 def _end(fields: dict[str, Any], flags: frozenset[str]) -> ProxyEnd:

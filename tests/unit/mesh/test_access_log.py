@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from meshproof.mesh import Logged, ProxyEnd
+from meshproof.mesh.access_log import entries
 
 TLS = "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_"
 UNTRUSTED = "X509_verify_cert:_certificate_verification_error_at_depth_0:_unable_to_get_local_issuer_certificate"
@@ -40,3 +41,9 @@ EXPIRED = "X509_verify_cert:_certificate_verification_error_at_depth_0:_certific
 def test_an_end_has_a_name(fields: dict[str, Any], end: ProxyEnd) -> None:
     """The lines are those of Envoy 1.39, and one that tells nothing of this kind is unknown."""
     assert Logged.read(fields).end is end
+
+
+def test_other_lines_are_passed_over() -> None:
+    """In a proxy's log there are lines of its agent too, and a line may be cut short."""
+    log = 'info\tready\n{"level": "info"}\n{"path": "/cut\n{"path": "/", "response_flags": "-"}\n'
+    assert list(entries(log)) == [{"path": "/", "response_flags": "-"}]
