@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
@@ -18,6 +18,7 @@ from meshproof.testing import (
     Testbed,
     Transfer,
     Workload,
+    between,
     held,
     logged,
     peers,
@@ -51,12 +52,24 @@ def send(client: Workload, host: str) -> tuple[str, Transfer]:
     return path, client.curl(f"http://{host}{path}", "--resolve", f"{host}:80:{ANYWHERE}")
 
 
-def through(client: Workload, host: str) -> tuple[str, str]:
-    """Send plain HTTP to a host, between two controls; return its path, and what the three came to."""
-    _, before = send(client, PARTNER)
-    path, transfer = send(client, host)
-    _, after = send(client, PARTNER)
-    return path, f"{transfer.status} (its controls: {before.status}, {after.status})"
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Something that was sent to the server outside.
+
+    Attributes:
+        transfer: What came of it.
+        refusals: Why the server refused handshakes meanwhile.
+    """
+
+    transfer: Transfer
+    refusals: list[str]
+
+
+def try_outside(server: ExternalServer, send: Callable[[], Transfer]) -> Attempt:
+    """Send something, and look what the server says of it."""
+    before = len(server.refusals())
+    transfer = send()
+    return Attempt(transfer, server.refusals()[before:])
 
 
 def line_of(testbed: Testbed, namespace: str, app: str, path: str) -> Logged | None:
@@ -118,7 +131,14 @@ def test_what_the_gateway_refuses(
 
     Hosts that differ in one thing lead to the same server: the one without a fault is answered before and after it.
     """
-    path, _ = eventually(lambda: through(meshed, host), lambda sent: sent[1], held(200, 503))
+    paths = [""]
+
+    def try_host() -> int | None:
+        paths[0], transfer = send(meshed, host)
+        return transfer.status
+
+    eventually(lambda: between(lambda: send(meshed, PARTNER)[1].status, try_host), str, held(200, 503))
+    (path,) = paths
     line = eventually(
         lambda: line_of(testbed, "istio-system", "istio-egressgateway", path), lambda line: line and line.end, end
     )
@@ -131,12 +151,12 @@ def test_what_the_gateway_refuses(
 def test_other_ways_out_are_open(meshed: Workload, partner: ExternalServer, eventually: Eventually) -> None:
     """Without REGISTRY_ONLY an application reaches the server itself: it is the server who refuses it, unshown."""
     url = f"https://{partner.host}:{partner.port}/"
-    seen = eventually(
-        lambda: refused_outside(partner, lambda: meshed.curl(url, "--insecure")),
-        lambda seen: seen[1:],
-        (NO_CERTIFICATE,),
+    attempt = eventually(
+        lambda: try_outside(partner, lambda: meshed.curl(url, "--insecure")),
+        lambda attempt: attempt.refusals,
+        [NO_CERTIFICATE],
     )
-    assert seen[0].end is CurlEnd.RESET
+    assert attempt.transfer.end is CurlEnd.RESET
 
 
 @pytest.mark.step("registry-only")
@@ -146,22 +166,25 @@ def test_registry_only_closes_other_ways_out(
     """With REGISTRY_ONLY the sidecar lets nothing out but to hosts of the mesh: the server is not reached round it."""
     path, url = f"/{uuid.uuid4()}", f"https://{partner.host}:{partner.port}/"
 
-    def three() -> str:
-        before = send(meshed, PARTNER)[1].status
-        direct = refused_outside(partner, lambda: meshed.curl(url, "--insecure"))
+    def other_ways() -> str:
+        direct = meshed.curl(url, "--insecure")
         named = meshed.curl(f"http://elsewhere.example{path}", "--resolve", f"elsewhere.example:80:{ANYWHERE}")
-        return f"{direct[0].end}, {named.status} (its controls: {before}, {send(meshed, PARTNER)[1].status})"
+        return f"{direct.end}, {named.status}"
 
-    eventually(three, str, held(200, f"{CurlEnd.TLS_FAILED}, 502"))
+    eventually(
+        lambda: between(lambda: send(meshed, PARTNER)[1].status, other_ways),
+        str,
+        held(200, f"{CurlEnd.TLS_FAILED}, 502"),
+    )
     where = f"{partner.host}:{partner.port}"
 
     def ends() -> set[tuple[str, ProxyEnd]]:
         lines = logged(testbed.kube, "default", "client")
-        asked = [(line.fields["path"] or line.fields["downstream_local_address"], line.end) for line in lines]
-        return {ask for ask in asked if ask[0] in {path, where}} - {(where, ProxyEnd.UNKNOWN)}
+        targets = [(line.fields["path"] or line.fields["downstream_local_address"], line.end) for line in lines]
+        return {(target, end) for target, end in targets if target in {path, where}} - {(where, ProxyEnd.UNKNOWN)}
 
     eventually(ends, set, {(path, ProxyEnd.NOT_IN_REGISTRY), (where, ProxyEnd.NOT_IN_REGISTRY)})
-    assert refused_outside(partner, lambda: meshed.curl(url, "--insecure"))[1:] == ()
+    assert try_outside(partner, lambda: meshed.curl(url, "--insecure")).refusals == []
 
 
 def test_without_a_sidecar_only_the_server_refuses(
@@ -174,19 +197,16 @@ def test_without_a_sidecar_only_the_server_refuses(
     """
     url = f"https://{partner.host}:{partner.port}"
 
-    def three() -> str:
-        own = ["--insecure", "--cert", "/certificate/tls.crt", "--key", "/certificate/tls.key"]
-        before = insider.curl(f"{url}/before", *own).status
-        transfer, *reasons = refused_outside(partner, lambda: insider.curl(f"{url}/", "--insecure"))
-        return f"{transfer.end} {reasons} (its controls: {before}, {insider.curl(f'{url}/after', *own).status})"
+    own = ["--insecure", "--cert", "/certificate/tls.crt", "--key", "/certificate/tls.key"]
 
-    eventually(three, str, held(200, f"{CurlEnd.RESET} {[NO_CERTIFICATE]}"))
-    serials = {request["tls"]["peer"]["serial"] for request in partner.requests("/after")}
+    def without() -> str:
+        attempt = try_outside(partner, lambda: insider.curl(f"{url}/", "--insecure"))
+        return f"{attempt.transfer.end} {attempt.refusals}"
+
+    eventually(
+        lambda: between(lambda: insider.curl(f"{url}/with-its-own", *own).status, without),
+        str,
+        held(200, f"{CurlEnd.RESET} {[NO_CERTIFICATE]}"),
+    )
+    serials = {request["tls"]["peer"]["serial"] for request in partner.requests("/with-its-own")}
     assert serials == {str(certificates["insider"].serial)}
-
-
-def refused_outside(server: ExternalServer, send: Callable[[], Transfer]) -> tuple[Any, ...]:
-    """Send something; return what came of it, and why the server has refused handshakes meanwhile."""
-    before = len(server.refusals())
-    transfer = send()
-    return (transfer, *server.refusals()[before:])

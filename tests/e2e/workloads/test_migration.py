@@ -1,11 +1,11 @@
-"""Migration to STRICT: meshed traffic loses nothing, plaintext ends, and readiness had named whom that hits."""
+"""Migration to STRICT: meshed traffic loses nothing, plaintext ends, and readiness names beforehand who is refused."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 import pytest
@@ -14,7 +14,6 @@ from meshproof.testing import (
     Connections,
     CurlEnd,
     Ending,
-    Eventually,
     Flow,
     Flown,
     Record,
@@ -23,6 +22,8 @@ from meshproof.testing import (
     Testbed,
     Traffic,
     Workload,
+    between,
+    held,
     peers,
     readiness,
 )
@@ -38,6 +39,8 @@ NEEDED = 5000  # requests of the mesh that lose nothing
 ENOUGH = 30  # refusals of a flow
 REFUSALS = (Ending.RESET, Ending.CLOSED)
 """How a sidecar that has no filter chain for plaintext ends a connection: by whether it had read the request."""
+
+REFUSED = held(200, CurlEnd.RESET)
 
 SIDECARS, IN_FLEET, IN_MESH = "sidecars", "strict-in-the-namespace", "strict-in-the-mesh"
 MESHED = (
@@ -64,7 +67,7 @@ STAY_OUT = {"fleet/meter", "street/passer-by", "legacy/client"}
 
 @dataclass
 class Migration:
-    """What was seen on the way.
+    """What happened on the way.
 
     Attributes:
         recording: The flows that go all the way, and the moments.
@@ -77,10 +80,10 @@ class Migration:
         fleet: The same once all had theirs that are to have one.
         mesh: Who was not ready for STRICT in the whole mesh then.
         pairs: Requests of each client to each server, once all had their sidecars.
-        asked: When each STRICT was asked for, in ns of the recording.
+        requested: When each STRICT was asked for, in ns of the recording.
         in_force: When each proxy showed it, and nothing drained any more.
-        ends: How a request of the client of another namespace ended under STRICT, by server.
-        statuses: The same of a client with a sidecar.
+        refusals: How a request of the client of another namespace ended under STRICT, by server, and of one with a
+            sidecar before and after it.
     """
 
     recording: Recording
@@ -93,10 +96,9 @@ class Migration:
     fleet: readiness.Readiness
     mesh: readiness.Readiness
     pairs: Mapping[str, Flown]
-    asked: dict[str, int] = field(default_factory=dict)
+    requested: dict[str, int] = field(default_factory=dict)
     in_force: dict[str, int] = field(default_factory=dict)
-    ends: dict[str, CurlEnd] = field(default_factory=dict)
-    statuses: dict[str, int | None] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
 
     def flow(self, name: str) -> Flown:
         """Return a flow by its name."""
@@ -106,11 +108,10 @@ class Migration:
 class Procedure:
     """The steps of the migration, each under traffic."""
 
-    def __init__(self, scenario: Scenario, testbed: Testbed, traffic: Traffic, eventually: Eventually) -> None:
+    def __init__(self, scenario: Scenario, testbed: Testbed, traffic: Traffic) -> None:
         self._scenario = scenario
         self._kube = testbed.kube
         self._traffic = traffic
-        self._eventually = eventually
         self._shop, self._till, self._meter = (self._client("fleet", app) for app in ("shop", "till", "meter"))
         self._passer_by = self._client("street", "passer-by")
 
@@ -134,22 +135,30 @@ class Procedure:
                 pairs = self._pairs()
                 fleet = readiness.readiness_of(self._kube, ["fleet"])
                 mesh = readiness.readiness_of(self._kube)
-                seen = Migration(
+                migration = Migration(
                     recording, joined, before, quiet, _less(after_plaintext, quiet),
                     _less(after_mutual_tls, after_plaintext), mixed, fleet, mesh, pairs,
                 )  # fmt: skip
                 steps = [SIDECARS]
                 for step, name in ((IN_FLEET, "the namespace"), (IN_MESH, "the mesh")):
                     steps.append(step)
-                    seen.asked[step] = recording.mark(f"STRICT for {name}")
+                    migration.requested[step] = recording.mark(f"STRICT for {name}")
                     self._scenario.go_on(*steps)
-                    seen.in_force[step] = recording.mark("in force")
+                    migration.in_force[step] = recording.mark("in force")
                     refused = [name for name, its_step in PLAIN.items() if its_step == step]
-                    recording.wait_for(ENOUGH, *refused, each=True, since_ns=seen.in_force[step])
+                    recording.wait_for(ENOUGH, *refused, each=True, since_ns=migration.in_force[step])
                 for url in (ORDERS, STOCK, KIOSK):
-                    seen.ends[url], seen.statuses[url] = unmeshed.curl(url).end, meshed.curl(url).status
+                    migration.refusals[url] = between(
+                        partial(self._status, meshed, url), partial(self._end, unmeshed, url)
+                    )
                 recording.wait_for(NEEDED - joined.requests, *MESHED)
-        return seen
+        return migration
+
+    def _status(self, client: Workload, url: str) -> int | None:
+        return client.curl(url).status
+
+    def _end(self, client: Workload, url: str) -> CurlEnd:
+        return client.curl(url).end
 
     def _client(self, namespace: str, app: str) -> Workload:
         return Workload(self._kube, namespace, app, container="traffic")
@@ -241,10 +250,10 @@ def _identities(record: Record, *, forwarded: bool) -> tuple[tuple[str, str], ..
 
 @pytest.fixture(scope="module")
 def migration(
-    scenario: Scenario, testbed: Testbed, traffic: Traffic, eventually: Eventually, meshed: Workload, unmeshed: Workload
+    scenario: Scenario, testbed: Testbed, traffic: Traffic, meshed: Workload, unmeshed: Workload
 ) -> Migration:
     """The whole migration, once for all rows."""
-    return Procedure(scenario, testbed, traffic, eventually).run(meshed, unmeshed)
+    return Procedure(scenario, testbed, traffic).run(meshed, unmeshed)
 
 
 def test_probes_are_not_counted(migration: Migration) -> None:
@@ -293,7 +302,7 @@ def test_each_pair_speaks_mutual_tls(pair: str, migration: Migration) -> None:
 @pytest.mark.parametrize("asked", ["fleet", "mesh"])
 def test_who_is_not_ready_is_named(asked: str, migration: Migration) -> None:
     """After the injection exactly those are named who have no sidecar, with a reason, and what to do."""
-    answer: readiness.Readiness = getattr(migration, asked)
+    answer = {"fleet": migration.fleet, "mesh": migration.mesh}[asked]
     assert answer.verdict is readiness.Verdict.NOT_READY
     assert _named(answer) == STAY_OUT
     assert {server.name for server in answer.servers} & OURS == (
@@ -309,14 +318,14 @@ def test_meshed_traffic_loses_nothing(name: str, migration: Migration) -> None:
 
 
 def test_there_was_traffic_enough(migration: Migration) -> None:
-    """So many requests were meshed that a loss would have been seen."""
+    """So many requests were meshed that a loss would have been migration."""
     assert sum(len(migration.flow(name).answered) for name in MESHED + JOINED) >= NEEDED
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_plaintext_gets_in_before(name: str, migration: Migration) -> None:
     """Right before STRICT is asked for each request without a sidecar gets in: the control of the row below."""
-    moment = migration.asked[PLAIN[name]]
+    moment = migration.requested[PLAIN[name]]
     before = [record for record in migration.flow(name).records if record.ended_ns < moment]
     assert [str(record) for record in before[-ENOUGH:]] == ["ANSWERED 200"] * ENOUGH
 
@@ -327,7 +336,7 @@ def test_plaintext_is_refused_after(
 ) -> None:
     """From the moment when the proxies show STRICT not one request without a sidecar gets in."""
     flown, step = migration.flow(name), PLAIN[name]
-    record_property("ms from STRICT to the last answer", _until_last_answer(flown, migration.asked[step]))
+    record_property("ms from STRICT to the last answer", _until_last_answer(flown, migration.requested[step]))
     after = _after(flown, migration.in_force[step])
     assert len(after) >= ENOUGH
     assert {record.outcome for record in after} <= {*REFUSALS}
@@ -337,7 +346,7 @@ def test_open_connections_end(migration: Migration, record_property: Callable[[s
     """Plaintext connections from before STRICT are closed: nothing is answered on one after that, or on a new one."""
     flown = migration.flow(KEPT)
     assert {record.number for record in flown.answered} == {record.number for record in flown.answered[:ENOUGH]}
-    record_property("ms from STRICT to the last answer", _until_last_answer(flown, migration.asked[IN_FLEET]))
+    record_property("ms from STRICT to the last answer", _until_last_answer(flown, migration.requested[IN_FLEET]))
     after = _after(flown, migration.in_force[IN_FLEET])
     assert len(after) >= ENOUGH
     assert {record.outcome for record in after} <= {*REFUSALS}
@@ -346,19 +355,19 @@ def test_open_connections_end(migration: Migration, record_property: Callable[[s
 @pytest.mark.parametrize("name", [STREAM, MESHED_STREAM])
 def test_a_long_answer_is_cut(name: str, migration: Migration, record_property: Callable[[str, object], None]) -> None:
     """A long answer that STRICT finds under way is cut once the old listener has drained, with a sidecar or without."""
-    flown, asked, in_force = migration.flow(name), migration.asked[IN_FLEET], migration.in_force[IN_FLEET]
-    before = [record for record in flown.records if record.ended_ns < asked]
+    flown, requested, in_force = migration.flow(name), migration.requested[IN_FLEET], migration.in_force[IN_FLEET]
+    before = [record for record in flown.records if record.ended_ns < requested]
     assert len(before) >= ENOUGH
     assert {record.outcome for record in before} == {Ending.ANSWERED}
     cuts = [record.ended_ns for record in flown.records if record.outcome is Ending.TRUNCATED]
-    assert [asked < cut < in_force for cut in cuts[:1]] == [True]
-    record_property("ms from STRICT to the cut", (cuts[0] - asked) // 1_000_000)
+    assert [requested < cut < in_force for cut in cuts[:1]] == [True]
+    record_property("ms from STRICT to the cut", (cuts[0] - requested) // 1_000_000)
 
 
 @pytest.mark.parametrize("url", [ORDERS, STOCK, KIOSK])
 def test_the_client_of_another_namespace_is_refused(url: str, migration: Migration) -> None:
     """The third client that was named is refused as well, while one with a sidecar is answered."""
-    assert (migration.ends[url], migration.statuses[url]) == (CurlEnd.RESET, 200)
+    assert migration.refusals[url] == REFUSED
 
 
 def test_the_answer_came_true(migration: Migration) -> None:
@@ -368,6 +377,5 @@ def test_the_answer_came_true(migration: Migration) -> None:
         source, outcomes = flown.flow.source, {record.outcome for record in flown.records}
         if isinstance(source, Workload) and outcomes & {*REFUSALS}:
             lost.add(f"{source.namespace}/{source.app}")
-    lost |= {"legacy/client"} if CurlEnd.RESET in migration.ends.values() else set()
-    lost |= {"default/client"} if {*migration.statuses.values()} != {200} else set()
+    lost |= {"legacy/client"} if {*migration.refusals.values()} == {REFUSED} else set()
     assert lost == _named(migration.fleet) == _named(migration.mesh)
