@@ -150,17 +150,10 @@ class Procedure:
                     refused = [name for name, its_step in PLAIN.items() if its_step == step]
                     recording.wait_for(ENOUGH, *refused, each=True, since_ns=migration.in_force[step])
                 for url in (ORDERS, STOCK, KIOSK):
-                    migration.refusals[url] = between(
-                        partial(self._status, meshed, url), partial(self._end, unmeshed, url)
-                    )
+                    status, end = partial(_status, meshed, url), partial(_end, unmeshed, url)
+                    migration.refusals[url] = between(status, end)
                 recording.wait_for(NEEDED - joined.requests, *MESHED)
         return migration
-
-    def _status(self, client: Workload, url: str) -> int | None:
-        return client.curl(url).status
-
-    def _end(self, client: Workload, url: str) -> CurlEnd:
-        return client.curl(url).end
 
     def _client(self, namespace: str, app: str) -> Workload:
         return Workload(self._kube, namespace, app, container="traffic")
@@ -218,6 +211,14 @@ class Procedure:
         known = [counters for counters in answers if counters is not None]
         assert len(known) == len(pods) > 1
         return reduce(add, known)
+
+
+def _status(client: Workload, url: str) -> int | None:
+    return client.curl(url).status
+
+
+def _end(client: Workload, url: str) -> CurlEnd:
+    return client.curl(url).end
 
 
 def _less(later: readiness.Connections, earlier: readiness.Connections) -> readiness.Connections:
