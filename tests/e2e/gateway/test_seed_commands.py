@@ -1,4 +1,4 @@
-"""By hand: the certificates and Secrets that the seeds' commands make work, and their clean-up leaves nothing."""
+"""Seed commands: the certificates and Secrets that the seeds' commands make work, and their clean-up leaves nothing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from meshproof.testing import Eventually, Leaf, Outcome, Scenario, Testbed, http
 
 pytestmark = pytest.mark.slow
 
-FILES = Path(__file__).with_name("by_hand")
-ON_THE_NODE = "/by-hand"
+FILES = Path(__file__).with_name("seed_commands")
+ON_THE_NODE = "/seed-commands"
 DEFAULTS = "\n" * 20  # who is asked for a name takes the default
 YES = "y\ny\n"  # and who is asked whether to sign says so
 SLIP, MEANT = "mysdsgateway-tlsversion-sample", "mysdsgateway"
@@ -74,17 +74,24 @@ kubectl delete configmap mynginx-configmap
 """
 
 
-class Hand:
-    """Somebody who types the commands of a seed, in a directory of his own."""
+class SeedCommands:
+    """The commands of a seed, in a directory of their own.
+
+    Attributes:
+        testbed: Where they are run.
+        directory: The files that they read and write.
+        namespace: Where kubectl makes what has no namespace of its own.
+        clean_up_commands: What deletes again what the others have made.
+    """
 
     def __init__(self, testbed: Testbed, directory: Path) -> None:
         self.testbed = testbed
         self.directory = directory
         self.namespace = "default"
-        self.clean_up = ""
+        self.clean_up_commands = ""
         self._node = f"{testbed.cluster.name}-control-plane"
 
-    def type(self, commands: str, *options: str) -> None:
+    def run(self, commands: str, *options: str) -> None:
         """Run commands one after the other: openssl on this machine, kubectl on the node with the same files."""
         for line in commands.strip().splitlines():
             program, *words = shlex.split(line)
@@ -108,9 +115,9 @@ class Hand:
         """Return a certificate, to be trusted."""
         return (self.directory / certificate).read_bytes()
 
-    def leave(self) -> None:
+    def clean_up(self) -> None:
         """Delete what is left, also of a test that has failed, and the keys on the node."""
-        self.type(self.clean_up, "--ignore-not-found")
+        self.run(self.clean_up_commands, "--ignore-not-found")
         self.testbed.cluster.docker.run("exec", self._node, "rm", "-rf", ON_THE_NODE)
 
     def _on_the_node(self, program: str, *words: str) -> None:
@@ -121,43 +128,43 @@ class Hand:
 
 
 @pytest.fixture
-def hand(scenario: Scenario, testbed: Testbed, tmp_path: Path) -> Iterator[Hand]:
-    """Somebody who types, in a directory that has the files of the seeds."""
-    directory = tmp_path / "typed"
+def seed_commands(scenario: Scenario, testbed: Testbed, tmp_path: Path) -> Iterator[SeedCommands]:
+    """The commands of a seed, in a directory that has the files of the seeds."""
+    directory = tmp_path / "seed"
     shutil.copytree(FILES, directory)
     (directory / "index.txt").touch()
     (directory / "serial.txt").write_text("01\n")
-    hand = Hand(testbed, directory)
+    commands = SeedCommands(testbed, directory)
     try:
-        yield hand
+        yield commands
     finally:
-        hand.leave()
+        commands.clean_up()
 
 
-def clean_up(hand: Hand, before: Snapshot, eventually: Eventually) -> None:
-    """Type the commands of the clean-up, each of which has something to delete, and look until all is as before."""
-    hand.type(hand.clean_up)
-    hand.clean_up = ""
-    eventually(lambda: before.differences(hand.testbed.kube.snapshot()), list, [])
+def clean_up_leaves_nothing(commands: SeedCommands, before: Snapshot, eventually: Eventually) -> None:
+    """Run the commands of the clean-up, each of which has something to delete, and look until all is as before."""
+    commands.run(commands.clean_up_commands)
+    commands.clean_up_commands = ""
+    eventually(lambda: before.differences(commands.testbed.kube.snapshot()), list, [])
 
 
 @pytest.mark.seed(number=0)
-def test_seed_0(hand: Hand, testbed: Testbed, eventually: Eventually) -> None:
+def test_seed_0(seed_commands: SeedCommands, testbed: Testbed, eventually: Eventually) -> None:
     """The gateway shows the certificate; the route leads there once the VirtualService names the Gateway that there is.
 
     The name that it has in the seed is no Gateway's: the gateway answers 404, and both our own look at the manifest and
     istioctl's at the cluster say so.
     """
     before, host = testbed.kube.snapshot(), "aliyun.com"
-    hand.clean_up = CLEAN_UP_0
-    hand.type(COMMANDS_0)
-    hand.apply(FILES / "seed_0.yaml")
-    trust, address = hand.pem("aliyun.root.crt"), testbed.gateway[443]
-    seen = eventually(
-        lambda: tls.handshake(address, sni=host, trust=trust), lambda seen: seen.outcome, Outcome.ESTABLISHED
+    seed_commands.clean_up_commands = CLEAN_UP_0
+    seed_commands.run(COMMANDS_0)
+    seed_commands.apply(FILES / "seed_0.yaml")
+    trust, address = seed_commands.pem("aliyun.root.crt"), testbed.gateway[443]
+    handshake = eventually(
+        lambda: tls.handshake(address, sni=host, trust=trust), lambda handshake: handshake.outcome, Outcome.ESTABLISHED
     )
-    assert seen.peer
-    assert (seen.peer.serial, seen.peer.common_name) == (0, host)
+    assert handshake.peer
+    assert (handshake.peer.serial, handshake.peer.common_name) == (0, host)
 
     def ask() -> http.Answer:
         return http.get(address, "/productpage", host=host, trust=trust)
@@ -170,32 +177,36 @@ def test_seed_0(hand: Hand, testbed: Testbed, eventually: Eventually) -> None:
     ) in str(ours.value)
     istioctl, kubeconfig = testbed.images.mesh.istioctl, testbed.cluster.kubeconfig_path
 
-    def told() -> list[str]:
-        return [str(each) for each in analyze(istioctl, kubeconfig=kubeconfig) if each.level is Level.ERROR]
+    def errors() -> list[str]:
+        messages = analyze(istioctl, kubeconfig=kubeconfig)
+        return [str(message) for message in messages if message.level is Level.ERROR]
 
     slip = f'Error IST0101 (VirtualService default/bookinfo-tlsversion-sample): Referenced gateway not found: "{SLIP}"'
-    assert told() == [slip]
+    assert errors() == [slip]
     assert slip in map(str, analyze(istioctl, FILES / "seed_0.yaml"))
-    mended = hand.directory / "mended.yaml"
+    mended = seed_commands.directory / "mended.yaml"
     mended.write_text((FILES / "seed_0.yaml").read_text().replace(SLIP, MEANT))
-    hand.apply(mended)
+    seed_commands.apply(mended)
     eventually(ask, lambda answer: answer.status, 200)
-    assert told() == []
-    clean_up(hand, before, eventually)
+    assert errors() == []
+    clean_up_leaves_nothing(seed_commands, before, eventually)
 
 
 @pytest.mark.seed(number=1)
-def test_seed_1(hand: Hand, testbed: Testbed, eventually: Eventually) -> None:
+def test_seed_1(seed_commands: SeedCommands, testbed: Testbed, eventually: Eventually) -> None:
     """With mutual TLS the client's certificate gets in but for one path, the server's everywhere, and none nowhere."""
     before, host = testbed.kube.snapshot(), "test.com"
-    hand.clean_up = CLEAN_UP_1
-    hand.type(COMMANDS_1)
-    hand.apply(FILES / "seed_1.yaml")
-    client, server = hand.leaf("clientcert.pem", "client.key.pem"), hand.leaf("servercert.pem", "serverkey.pem")
+    seed_commands.clean_up_commands = CLEAN_UP_1
+    seed_commands.run(COMMANDS_1)
+    seed_commands.apply(FILES / "seed_1.yaml")
+    client, server = (
+        seed_commands.leaf("clientcert.pem", "client.key.pem"),
+        seed_commands.leaf("servercert.pem", "serverkey.pem"),
+    )
     assert (client.names, server.names) == (("spiffe://test.client",), (host,))
 
     def ask(path: str, shown: Leaf) -> http.Answer:
-        return http.get(testbed.gateway[443], path, host=host, trust=hand.pem("cacert.pem"), client=shown)
+        return http.get(testbed.gateway[443], path, host=host, trust=seed_commands.pem("cacert.pem"), client=shown)
 
     for path, shown, status, body in (
         ("/status/418", client, 403, "RBAC: access denied"),
@@ -207,46 +218,46 @@ def test_seed_1(hand: Hand, testbed: Testbed, eventually: Eventually) -> None:
         assert (answer.version, answer.headers["server"]) == ("HTTP/2", "istio-envoy")
         assert answer.certificate == server.serial
     eventually(
-        lambda: tls.handshake(testbed.gateway[443], sni=host, trust=hand.pem("cacert.pem")),
-        lambda seen: seen.outcome,
+        lambda: tls.handshake(testbed.gateway[443], sni=host, trust=seed_commands.pem("cacert.pem")),
+        lambda handshake: handshake.outcome,
         Outcome.CLIENT_CERT_REQUIRED,
     )
-    clean_up(hand, before, eventually)
+    clean_up_leaves_nothing(seed_commands, before, eventually)
 
 
 @pytest.mark.seed(number=2)
-def test_seed_2(hand: Hand, testbed: Testbed, eventually: Eventually) -> None:
+def test_seed_2(seed_commands: SeedCommands, testbed: Testbed, eventually: Eventually) -> None:
     """The certificate that arrives at the client is the one that was given to NGINX, and its authority's."""
     before, host = testbed.kube.snapshot(), "sample.aliyun.com"
-    hand.namespace, hand.clean_up = "by-hand", CLEAN_UP_2
-    hand.type(COMMANDS_2)
-    hand.apply(FILES / "seed_2.yaml")
-    testbed.kube.deployments.rolled_out("by-hand", "mynginxapp")
-    trust = hand.pem("aliyun.root.crt")
+    seed_commands.namespace, seed_commands.clean_up_commands = "seed-commands", CLEAN_UP_2
+    seed_commands.run(COMMANDS_2)
+    seed_commands.apply(FILES / "seed_2.yaml")
+    testbed.kube.deployments.rolled_out("seed-commands", "mynginxapp")
+    trust = seed_commands.pem("aliyun.root.crt")
     answer = eventually(
         lambda: http.get(testbed.gateway[443], "/", host=host, trust=trust), lambda answer: answer.status, 200
     )
     assert answer.body == "Welcome to aliyun.com without TLS Termination!"
     assert answer.headers["server"].startswith("nginx")
-    seen = tls.handshake(testbed.gateway[443], sni=host, trust=trust)
-    assert seen.peer
-    assert (seen.peer.serial, seen.peer.common_name) == (0, host)
-    clean_up(hand, before, eventually)
+    handshake = tls.handshake(testbed.gateway[443], sni=host, trust=trust)
+    assert handshake.peer
+    assert (handshake.peer.serial, handshake.peer.common_name) == (0, host)
+    clean_up_leaves_nothing(seed_commands, before, eventually)
 
 
 def test_what_is_left_is_seen(scenario: Scenario, testbed: Testbed) -> None:
     """Two looks at the same cluster differ in nothing; what is new, changed or gone is told by its name."""
     kube = testbed.kube
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "left", "namespace": "by-hand"}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "left", "namespace": "seed-commands"}}
     before = kube.snapshot()
     assert before.differences(kube.snapshot()) == []
     try:
         kube.apply([{**secret, "stringData": {"a": "one"}}])
         left = kube.snapshot()
-        assert before.differences(left) == ["Secret by-hand/left is there, and was not."]
+        assert before.differences(left) == ["Secret seed-commands/left is there, and was not."]
         kube.apply([{**secret, "stringData": {"a": "another"}}])
-        assert left.differences(kube.snapshot()) == ["Secret by-hand/left has changed: data."]
+        assert left.differences(kube.snapshot()) == ["Secret seed-commands/left has changed: data."]
     finally:
         kube.delete([secret])
-    assert left.differences(kube.snapshot()) == ["Secret by-hand/left is gone."]
+    assert left.differences(kube.snapshot()) == ["Secret seed-commands/left is gone."]
     assert before.differences(kube.snapshot()) == []
