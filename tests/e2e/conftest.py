@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from meshproof.machine.wait import until
-from meshproof.settings import TIMEOUTS
-from meshproof.testing import Testbed
+from meshproof.testing import TIMEOUTS, Testbed, until
 
 
 @pytest.fixture(scope="module", autouse=True)

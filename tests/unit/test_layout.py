@@ -59,13 +59,18 @@ OPEN = {
     "images.golang",
     "images.traffic",
     "machine",  # each module stands for itself: a command starts with few of them
+    "mesh.analysis",
     "mesh.diagnostics",
+    "mesh.envoy",
     "mesh.footprint",
     "mesh.faults",
+    "mesh.istio",
     "mesh.manifests",
+    "mesh.plugged_authority",  # needs cryptography, as the one below
     "mesh.readiness",
     "mesh.scenario",
     "mesh.testbed",
+    "mesh.workload_certificate",
     "pytest_plugin",  # each module is a plugin of pytest's; what tests import is in `testing`
     "posture.istio",  # needs nothing of a scan
     "tls.protocol.clients",
@@ -88,6 +93,22 @@ ONLY_IN = {
     "pytest": {"pytest_plugin"},
     "tests": set[str](),
 }
+BESIDE_TESTING = {
+    "gateway/seed": {"posture.spelling", "tls", "tls.protocol.clients"},  # what a table of clients says, in our words
+    "gateway/test_mutual_tls": {"http", "tls", "tls.protocol.clients", "tls.protocol.hello", "tls.scanner.findings"},
+    "gateway/test_passthrough": {"posture.istio", "tls", "tls.scanner.findings"},  # NGINX's suites
+    "gateway/test_seed_commands": {  # looks at manifests, and runs programs
+        "certificates.tree",
+        "errors",
+        "machine",
+        "mesh",
+        "project",
+    },
+    "gateway/test_tls_ciphers": {"posture.verdict", "tls"},  # what a scan would say of a suite
+    "gateway/test_tls_versions": {"tls"},
+}
+"""What our own scenarios import beside ``testing``: parts of a scan that few tests need, and our look at files."""
+
 NO_FAULT_OF_A_RUN = {"ValueError", "TypeError", "AttributeError", "Exit"}  # a caller's mistake; click's way to end
 WITHIN_A_PROBE = {  # a probe reports it as an outcome
     "tls.probe.stream": {"Ended"},
@@ -208,6 +229,15 @@ def test_a_scenario_is_a_test_and_a_manifest() -> None:
     modules = (path.relative_to(ROOT / "tests" / "e2e") for path in (ROOT / "tests" / "e2e").rglob("test_*.py"))
     tests = {path.parent / path.stem.removeprefix("test_") for path in modules}
     assert tests == {path.relative_to(SCENARIOS).with_suffix("") for path in SCENARIOS.rglob("*.yaml")}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "e2e").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_scenario_imports_from_testing(path: Path) -> None:
+    """What a scenario of ours needs, somebody else's may need: it is in ``meshproof.testing``, or on the list."""
+    names = {name.removeprefix("meshproof.") for name in imports(path) if name.startswith("meshproof.")}
+    rooms = {name.rpartition(".")[0] for name in names} - {"testing"}
+    module = str(path.relative_to(ROOT / "tests" / "e2e").with_suffix(""))
+    assert rooms == BESIDE_TESTING.get(module, set())
 
 
 def test_unit_tests_are_in_the_rooms_of_the_code() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from meshproof.mesh.istio import PROXY
 from meshproof.posture.istio import CIPHERS
 from meshproof.testing import (
     Address,
@@ -23,6 +22,7 @@ from meshproof.testing import (
     between,
     held,
     http,
+    istio,
     tls,
 )
 from meshproof.tls import WORDLESS, Answer, ProtocolVersion
@@ -39,7 +39,7 @@ WELCOME = "Welcome to aliyun.com without TLS Termination!"
 @pytest.fixture(scope="module")
 def nginx_sidecar(testbed: Testbed) -> Workload:
     """The sidecar of the NGINX that terminates TLS itself."""
-    return Workload(testbed.kube, "default", "mynginxapp", PROXY)
+    return Workload(testbed.kube, "default", "mynginxapp", istio.PROXY)
 
 
 def test_passes(

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.cluster.objects import Document
-from meshproof.machine.wait import until
-from meshproof.mesh import istio
-from meshproof.settings import TIMEOUTS
 from meshproof.testing import (
+    TIMEOUTS,
     Certificates,
     Connections,
+    Document,
     Ending,
     Flow,
     Measured,
@@ -27,7 +25,9 @@ from meshproof.testing import (
     Traffic,
     between,
     held,
+    istio,
     tls,
+    until,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.mesh import istio
-from meshproof.testing import WORDLESS, Certificates, Eventually, Outcome, Scenario, Testbed, between, held, tls
+from meshproof.testing import WORDLESS, Certificates, Eventually, Outcome, Scenario, Testbed, between, held, istio, tls
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=0), pytest.mark.seed(number=1)]
 

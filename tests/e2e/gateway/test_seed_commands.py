@@ -12,14 +12,23 @@ import pytest
 import yaml
 
 from meshproof.certificates.tree import read
-from meshproof.cluster.kube import Snapshot
 from meshproof.errors import FaultyManifests
 from meshproof.machine import process
 from meshproof.mesh import faults, manifests
-from meshproof.mesh.analysis import Level, analyze
 from meshproof.project import current_project
-from meshproof.settings import TIMEOUTS
-from meshproof.testing import Eventually, Leaf, Outcome, Scenario, Testbed, http, tls
+from meshproof.testing import (
+    TIMEOUTS,
+    Eventually,
+    Leaf,
+    Level,
+    Outcome,
+    Scenario,
+    Snapshot,
+    Testbed,
+    analyze,
+    http,
+    tls,
+)
 
 pytestmark = pytest.mark.slow
 

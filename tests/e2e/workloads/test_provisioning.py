@@ -6,10 +6,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.mesh import istio
-from meshproof.mesh.envoy import has_ready_proxy
-from meshproof.mesh.workload_certificate import Provisioning, WorkloadCertificate, mesh_roots, provisioning
-from meshproof.testing import Eventually, Scenario, Testbed, between, held
+from meshproof.testing import (
+    Eventually,
+    Provisioning,
+    Scenario,
+    Testbed,
+    WorkloadCertificate,
+    between,
+    has_ready_proxy,
+    held,
+    istio,
+    mesh_roots,
+    provisioning,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 

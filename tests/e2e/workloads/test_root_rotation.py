@@ -7,26 +7,28 @@ from dataclasses import dataclass
 
 import pytest
 
-from meshproof.certificates.authority import Authority
-from meshproof.machine.wait import until
-from meshproof.mesh import istio
-from meshproof.mesh.plugged_authority import PluggedAuthority, plugged_in
-from meshproof.mesh.workload_certificate import Trust, trust_of
-from meshproof.settings import TIMEOUTS
 from meshproof.testing import (
+    TIMEOUTS,
+    Authority,
     Certificates,
     Flow,
     Measured,
     Outcome,
+    PluggedAuthority,
     Recording,
     Scenario,
     Testbed,
     Traffic,
+    Trust,
     Workload,
     between,
     held,
+    istio,
     peers,
+    plugged_in,
     tls,
+    trust_of,
+    until,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]

@@ -9,10 +9,21 @@ from itertools import pairwise
 
 import pytest
 
-from meshproof.machine.wait import until
-from meshproof.mesh.envoy import Proxies
-from meshproof.mesh.workload_certificate import WorkloadCertificate, trust_of
-from meshproof.testing import Flow, Measured, Record, Recording, Scenario, Testbed, Traffic, Workload, peers
+from meshproof.testing import (
+    Flow,
+    Measured,
+    Proxies,
+    Record,
+    Recording,
+    Scenario,
+    Testbed,
+    Traffic,
+    Workload,
+    WorkloadCertificate,
+    peers,
+    trust_of,
+    until,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 
