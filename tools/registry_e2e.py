@@ -31,6 +31,7 @@ from typing import Any
 from meshproof.catalogue import Catalogue, current_catalogue, read
 from meshproof.cluster.kind import delete_cluster
 from meshproof.cluster.kind.network import Network
+from meshproof.cluster.objects import OF_KUBERNETES
 from meshproof.docker import Docker, daemon
 from meshproof.errors import ClusterError, CommandFailed, ExitCode, MeshproofError
 from meshproof.images import golang, roles
@@ -291,7 +292,7 @@ def unproven(registry: LocalRegistry, cluster: str, catalogue: Catalogue) -> lis
 def _containers(pods: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each container that is not of Kubernetes: its name, its image, and the digest of what it runs."""
     for pod in pods["items"]:
-        if pod["metadata"]["namespace"] not in ("kube-system", "local-path-storage"):
+        if pod["metadata"]["namespace"] not in OF_KUBERNETES:
             asked = {each["name"]: each["image"] for kind in _KINDS for each in pod["spec"].get(kind, [])}
             for status in (each for kind in _KINDS for each in pod["status"].get(f"{kind[:-1]}Statuses", [])):
                 yield status["name"], asked[status["name"]], status["imageID"].rpartition("@")[2]

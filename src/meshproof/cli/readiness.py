@@ -16,7 +16,7 @@ from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, writ
 from meshproof.cluster.kind import kept_cluster
 from meshproof.cluster.kube import Kube
 from meshproof.docker import daemon
-from meshproof.mesh.readiness import Connections, Note, Readiness, Verdict, readiness_of
+from meshproof.mesh.readiness import ConnectionCounts, Note, Readiness, Verdict, readiness_of
 from meshproof.report.columns import TwoColumns
 from meshproof.settings import cache_directory
 
@@ -104,7 +104,7 @@ def _seen(requests: dict[str, int]) -> str:
     return "requests seen: " + ", ".join(f"{count} to {server}" for server, count in sorted(requests.items()))
 
 
-def _counted(connections: Connections | None) -> str:
+def _counted(connections: ConnectionCounts | None) -> str:
     if connections is None:
         return "Connections: unknown."
     return (

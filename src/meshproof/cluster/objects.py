@@ -7,6 +7,12 @@ from typing import Any
 
 Document = dict[str, Any]
 
+OF_KUBERNETES = ("kube-system", "kube-public", "kube-node-lease", "local-path-storage")
+"""Namespaces of Kubernetes and kind themselves, in which Istio gives no pod a sidecar.
+
+Source: IgnoredNamespaces in Istio's pkg/kube/inject/inject.go
+"""
+
 
 def name_of(document: Document) -> str:
     """Return an object's name as an error has it: ``Kind namespace/name``.

@@ -18,12 +18,11 @@ from websocket import WebSocketException
 
 from meshproof.cluster.kube import forwarding
 from meshproof.cluster.kube.connection import Connection, in_our_words, reason
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import OF_KUBERNETES, Document
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.settings import TIMEOUTS
 
 _LOG_LINES = 500
-_OF_THE_CLUSTER = {"kube-system", "local-path-storage"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ class Pods:
     def namespaces(self) -> list[str]:
         """Return the namespaces that have pods, but for those of Kubernetes and kind themselves."""
         pods = self._connection.listed("v1", "Pod")
-        return sorted({pod["metadata"]["namespace"] for pod in pods} - _OF_THE_CLUSTER)
+        return sorted({pod["metadata"]["namespace"] for pod in pods}.difference(OF_KUBERNETES))
 
     @in_our_words
     def describe(self, namespace: str) -> str:

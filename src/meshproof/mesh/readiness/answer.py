@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from meshproof.mesh.readiness.clients import Cause
-from meshproof.mesh.readiness.traffic import Connections
+from meshproof.mesh.readiness.counters import ConnectionCounts
 
 
 class Verdict(Enum):
@@ -71,7 +71,7 @@ class Server:
     name: str
     pods: Sequence[str]
     ports: Sequence[int]
-    connections: Connections | None = None
+    connections: ConnectionCounts | None = None
     gone: int = 0
     verdict: Verdict = Verdict.UNKNOWN
     why: str = ""

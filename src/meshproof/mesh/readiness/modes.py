@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh import istio
-from meshproof.mesh.readiness.workloads import labels_of
+from meshproof.mesh.readiness.pods import labels_of
 
 STRICT, PERMISSIVE, DISABLE = "STRICT", "PERMISSIVE", "DISABLE"
 _UNSET = "UNSET"
@@ -54,25 +54,31 @@ def strict(namespaces: Sequence[str]) -> list[Document]:
 def modes_of(pod: Document, policies: Sequence[Document]) -> Modes:
     """Return what PeerAuthentications say of a pod."""
     chosen: dict[int, Document] = {}
-    for policy in sorted(policies, key=lambda each: str(each["metadata"].get("creationTimestamp", ""))):
+    for policy in sorted(policies, key=lambda policy: str(policy["metadata"].get("creationTimestamp", ""))):
         if (rank := _rank(policy, pod)) is not None:
             chosen.setdefault(rank, policy)
     mode, said_by = PERMISSIVE, ""
     for _, policy in sorted(chosen.items()):
-        if (said := _mode(policy["spec"].get("mtls"))) != _UNSET:
-            mode, said_by = said, name_of(policy)
-    ports = (chosen[_WORKLOAD]["spec"].get("portLevelMtls") or {}) if _WORKLOAD in chosen else {}
+        if (own := _mode(spec_of(policy).get("mtls"))) != _UNSET:
+            mode, said_by = own, name_of(policy)
+    ports = (spec_of(chosen[_WORKLOAD]).get("portLevelMtls") or {}) if _WORKLOAD in chosen else {}
     of_ports = {int(port): _mode(setting) for port, setting in ports.items()}
     return Modes(mode, {port: mode if own == _UNSET else own for port, own in of_ports.items()}, said_by)
 
 
+def spec_of(policy: Document) -> Document:
+    """Return what a PeerAuthentication says; it need not say anything."""
+    spec: Document = policy.get("spec") or {}
+    return spec
+
+
 def _mode(setting: Document | None) -> str:
-    return str((setting or {}).get("mode", _UNSET))
+    return str((setting or {}).get("mode") or _UNSET)
 
 
 def _rank(policy: Document, pod: Document) -> int | None:
     """Return how near a policy is to a pod; None if it is not for it."""
-    labels = (policy["spec"].get("selector") or {}).get("matchLabels") or {}
+    labels = (spec_of(policy).get("selector") or {}).get("matchLabels") or {}
     namespace = policy["metadata"]["namespace"]
     if namespace == istio.NAMESPACE:
         return None if labels else _MESH

@@ -7,10 +7,14 @@ from ipaddress import ip_address, ip_network
 
 from meshproof.cluster.objects import Document
 from meshproof.mesh.manifests import KINDS
-from meshproof.mesh.readiness.traffic import PlaintextRequest
-from meshproof.mesh.readiness.workloads import is_behind, is_running
+from meshproof.mesh.readiness.counters import PlaintextRequest
+from meshproof.mesh.readiness.pods import is_there
+from meshproof.mesh.readiness.services import is_behind
 
-WANTED = {kind: KINDS.get(kind, ("v1",)) for kind in ("Namespace", "Node", "Pod", "Service", "PeerAuthentication")}
+KINDS_NEEDED = {
+    **{kind: KINDS.get(kind, ("v1",)) for kind in ("Namespace", "Node", "Pod", "Service", "PeerAuthentication")},
+    "CronJob": ("batch/v1",),
+}
 """The kinds, each with its API versions."""
 
 
@@ -18,13 +22,14 @@ class World:
     """The objects that there are."""
 
     def __init__(self, objects: Iterable[Document]) -> None:
-        of_kind: dict[str, list[Document]] = {kind: [] for kind in WANTED}
-        for each in objects:
-            of_kind[each["kind"]].append(each)
-        self.namespaces = {each["metadata"]["name"]: each for each in of_kind["Namespace"]}
-        self.pods = [pod for pod in of_kind["Pod"] if is_running(pod)]
+        of_kind: dict[str, list[Document]] = {kind: [] for kind in KINDS_NEEDED}
+        for document in objects:
+            of_kind[document["kind"]].append(document)
+        self.namespaces = {document["metadata"]["name"]: document for document in of_kind["Namespace"]}
+        self.pods = [pod for pod in of_kind["Pod"] if is_there(pod)]
         self.services = of_kind["Service"]
         self.policies = of_kind["PeerAuthentication"]
+        self.cron_jobs = [job for job in of_kind["CronJob"] if not job["spec"].get("suspend")]
         self._nodes = of_kind["Node"]
 
     def services_of(self, pod: Document) -> list[Document]:
@@ -34,20 +39,25 @@ class World:
     def pod_at(self, request: PlaintextRequest) -> Document | None:
         """Return the pod that sent a request; None if its address is no pod's own, or was that of an earlier one."""
         for pod in self.pods:
-            began = pod["metadata"]["creationTimestamp"]
-            if pod["status"].get("podIP") == request.address and not pod["spec"].get("hostNetwork"):
-                return pod if request.began >= began else None
+            addresses = [pod.get("status", {}).get("podIP"), *_listed(pod.get("status", {}).get("podIPs"), "ip")]
+            if request.address in addresses and not pod["spec"].get("hostNetwork"):
+                return pod if request.began >= pod["metadata"]["creationTimestamp"] else None
         return None
 
-    def is_node(self, address: str) -> bool:
-        """Return whether an address is one of a node's own, by which what is on its network comes."""
-        return any(
-            address in {each["address"] for each in node["status"].get("addresses", [])}
-            or any(ip_address(address) == ip_network(each)[1] for each in node["spec"].get("podCIDRs") or [])
+    def nodes_at(self, address: str) -> set[str]:
+        """Return the nodes that have an address of their own, by which what is on their network comes."""
+        return {
+            node["metadata"]["name"]
             for node in self._nodes
-        )
+            if address in _listed(node["status"].get("addresses"), "address")
+            or any(ip_address(address) == ip_network(network)[1] for network in node["spec"].get("podCIDRs") or [])
+        }
 
     def is_of_pods(self, address: str) -> bool:
         """Return whether an address is one that pods get."""
-        ranges = [each for node in self._nodes for each in node["spec"].get("podCIDRs") or []]
-        return any(ip_address(address) in ip_network(each) for each in ranges)
+        networks = [network for node in self._nodes for network in node["spec"].get("podCIDRs") or []]
+        return any(ip_address(address) in ip_network(network) for network in networks)
+
+
+def _listed(entries: Iterable[Document] | None, key: str) -> list[str]:
+    return [str(entry[key]) for entry in entries or []]

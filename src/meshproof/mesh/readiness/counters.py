@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
@@ -29,7 +31,7 @@ _ALL_LINES = 1_000_000  # of a log: the kubelet begins a new one long before
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class ConnectionCounts:
     """The connections that a sidecar was asked for from outside of its pod since it began.
 
     Attributes:
@@ -42,11 +44,18 @@ class Connections:
     plaintext: int
     open_plaintext: int
 
-    def __add__(self, other: Connections) -> Connections:
-        return Connections(
+    def __add__(self, other: ConnectionCounts) -> ConnectionCounts:
+        return ConnectionCounts(
             self.mutual_tls + other.mutual_tls,
             self.plaintext + other.plaintext,
             self.open_plaintext + other.open_plaintext,
+        )
+
+    def __sub__(self, other: ConnectionCounts) -> ConnectionCounts:
+        return ConnectionCounts(
+            self.mutual_tls - other.mutual_tls,
+            self.plaintext - other.plaintext,
+            self.open_plaintext - other.open_plaintext,
         )
 
 
@@ -58,14 +67,16 @@ class PlaintextRequest:
         address: Where it came from.
         port: The port there: requests with the same one came on one connection.
         began: When, as Kubernetes writes times.
+        server_port: The port of the server's pod; None if the log does not say it.
     """
 
     address: str
     port: int
     began: str
+    server_port: int | None = None
 
 
-def connections(kube: Kube, pod: Document) -> Connections | None:
+def connections(kube: Kube, pod: Document) -> ConnectionCounts | None:
     """Ask the sidecar of a pod; None if it does not count them (``proxyStatsMatcher`` leaves it out).
 
     Raises:
@@ -75,22 +86,22 @@ def connections(kube: Kube, pod: Document) -> Connections | None:
     return read_counters(istio.pod_request(kube, metadata["namespace"], metadata["name"], _STATS))
 
 
-def read_counters(page: str) -> Connections | None:
+def read_counters(page: str) -> ConnectionCounts | None:
     """Read Envoy's page of counters; see ``connections``."""
-    http, listener = dict.fromkeys(("total", "ssl_total", "active", "ssl_active"), 0), dict[str, int]()
+    http, listener = Counter[str](), Counter[str]()
     for line in page.splitlines():
         name, _, value = line.rpartition(": ")
         if of_http := _OF_HTTP.fullmatch(name):
             http[of_http[1]] += int(value)
         elif of_listener := _OF_LISTENER.fullmatch(name):
-            listener[of_listener[1]] = int(value)
+            listener[of_listener[1]] += int(value)
     if "downstream_cx_total" not in listener:
         return None
-    handshakes = listener.get("ssl.handshake", 0)
+    handshakes = listener["ssl.handshake"]
     others = listener["downstream_cx_total"] - http["total"]
-    others_with_tls = max(handshakes + listener.get("ssl.connection_error", 0) - http["ssl_total"], 0)
+    others_with_tls = max(handshakes + listener["ssl.connection_error"] - http["ssl_total"], 0)
     plaintext = http["total"] - http["ssl_total"] + max(others - others_with_tls, 0)
-    return Connections(handshakes, plaintext, max(http["active"] - http["ssl_active"], 0))
+    return ConnectionCounts(handshakes, plaintext, max(http["active"] - http["ssl_active"], 0))
 
 
 def plaintext_requests(kube: Kube, pod: Document) -> list[PlaintextRequest]:
@@ -107,7 +118,11 @@ def plaintext_requests(kube: Kube, pod: Document) -> list[PlaintextRequest]:
 def read_log(lines: Iterable[str]) -> Iterator[PlaintextRequest]:
     """Read an access log in JSON with Istio's own fields; other lines are left out.
 
-    Source: https://istio.io/latest/docs/tasks/observability/logs/access-log/
+    So are requests with X-Forwarded-For: of these Envoy writes the address that the header names, which the client may
+    have made up. Whose connections they came on is then in no log.
+
+    Source: https://istio.io/latest/docs/tasks/observability/logs/access-log/ and
+    https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-for
     """
     for line in lines:
         try:
@@ -115,6 +130,17 @@ def read_log(lines: Iterable[str]) -> Iterator[PlaintextRequest]:
         except ValueError:
             continue
         inbound = str(entry.get("upstream_cluster") or "").lower().startswith("inbound")
-        if inbound and not entry.get("requested_server_name"):  # mutual TLS of the mesh always asks for a name
-            address, _, port = str(entry["downstream_remote_address"]).rpartition(":")
-            yield PlaintextRequest(address, int(port), str(entry.get("start_time", "")))
+        if not inbound or entry.get("requested_server_name") or entry.get("x_forwarded_for"):
+            continue  # mutual TLS of the mesh always asks for a name
+        if client := _endpoint(entry.get("downstream_remote_address")):
+            server = _endpoint(entry.get("downstream_local_address"))
+            yield PlaintextRequest(*client, str(entry.get("start_time", "")), server[1] if server else None)
+
+
+def _endpoint(text: object) -> tuple[str, int] | None:
+    """Return an address and a port, such as of ``10.0.0.7:80`` or ``[fd00::7]:80``; None if it is something else."""
+    address, _, port = str(text).rpartition(":")
+    try:
+        return str(ip_address(address.strip("[]"))), int(port)
+    except ValueError:
+        return None
