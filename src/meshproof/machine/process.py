@@ -90,7 +90,6 @@ def conversation(
     said: str,
     on_line: Callable[[str], None],
     timeout: float,
-    grace: float = _TERMINATION_GRACE,
 ) -> Iterator[None]:
     """Run a program beside a block; at the block's end its standard input ends, and the program is waited for.
 
@@ -99,7 +98,6 @@ def conversation(
         said: What its standard input begins with.
         on_line: Called in another thread with each line as it is printed, both streams joined.
         timeout: Seconds after which it is ended.
-        grace: Seconds that it has to come to its end by itself.
 
     Raises:
         ToolMissing: The program is not installed.
@@ -108,9 +106,7 @@ def conversation(
     process = _begin(argv, env=None, stdin=True, joined=True)
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        output = pool.submit(
-            _finish, process, timeout=timeout, stdin=said, on_line=on_line, grace=grace, hold=over.wait
-        )
+        output = pool.submit(_finish, process, timeout=timeout, stdin=said, on_line=on_line, hold=over.wait)
         try:
             yield
         except BaseException:

@@ -33,14 +33,12 @@ class Message:
         level: How bad it is.
         text: What it is.
         origin: The object that it is about, such as ``VirtualService default/shop``; empty where it is about none.
-        reference: The file and the line, such as ``shop.yaml:12``; empty of what is on the cluster.
     """
 
     code: str
     level: Level
     text: str
     origin: str
-    reference: str
 
     def __str__(self) -> str:
         return f"{self.level.value} {self.code} ({self.origin}): {self.text}"
@@ -64,10 +62,10 @@ def analyze(istioctl: Path, *files: Path, kubeconfig: Path | None = None) -> lis
     what = ", ".join(map(str, files)) or f"the cluster of {kubeconfig}"
     try:
         printed = process.run([istioctl, "analyze", "--output=json", *where, *files], timeout=TIMEOUTS.program)
-        told = json.loads(printed or "null") or []
+        messages = json.loads(printed or "null") or []
     except (CommandFailed, ValueError) as error:
         raise ClusterError(f"`istioctl analyze` could not look at {what}: {error}") from error
     return [
-        Message(each["code"], Level(each["level"]), each["message"], each.get("origin", ""), each.get("reference", ""))
-        for each in told
+        Message(message["code"], Level(message["level"]), message["message"], message.get("origin", ""))
+        for message in messages
     ]
