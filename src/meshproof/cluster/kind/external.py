@@ -38,14 +38,12 @@ class ExternalServer:
         container: Its id.
         host: The IP address at which pods reach it.
         port: The port there.
-        certificate: What it shows.
     """
 
     docker: Docker
     container: str
     host: str
     port: int
-    certificate: Leaf
 
     def log(self) -> list[dict[str, Any]]:
         """Return what it has written: an object for each request and each handshake that failed, the oldest first.
@@ -123,7 +121,7 @@ class ExternalServers:
             timeout=TIMEOUTS.program,
             hint=lambda: f"`docker logs {name}` ends with: {self._last_words(container)}",
         )
-        return ExternalServer(self._docker, container, host, int(published[0].rpartition(":")[2]), certificate)
+        return ExternalServer(self._docker, container, host, int(published[0].rpartition(":")[2]))
 
     def remove(self) -> None:
         """Remove all servers, those that a killed run left among them, and their network.
