@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh.effects import effects_of
-from meshproof.mesh.effects.effect import GATEWAYS, INGRESS, gateway_of, key_of, of_istio
+from meshproof.mesh.effects.effect import INGRESS, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.hosts import bare, hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH
 from meshproof.mesh.envoy import Proxies
+from meshproof.mesh.gateways import INGRESS_GATEWAY, selected_gateway
 from meshproof.mesh.manifests import is_waited_for
 
 _OF_HOSTS = ("Gateway", "VirtualService", "Secret")  # touch requests for their hosts only
@@ -73,7 +74,7 @@ class Footprint:
 def _hosts(documents: Sequence[Document]) -> Iterator[tuple[int, str]]:
     """Give the hosts of the gateway's servers, each with its port, and those that sidecars route."""
     for gateway in of_istio("Gateway", documents):
-        if gateway_of(gateway) is not GATEWAYS["ingressgateway"]:
+        if selected_gateway(gateway["spec"].get("selector")) != INGRESS_GATEWAY:
             continue  # what comes to another one is led there by the sidecars' routes
         for server in gateway["spec"]["servers"]:
             yield from ((server["port"]["number"], bare(host)) for host in server["hosts"])

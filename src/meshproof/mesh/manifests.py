@@ -39,6 +39,7 @@ from meshproof.cluster.objects import Document, name_of, strings
 from meshproof.errors import ClusterError, MeshproofError
 from meshproof.images import ImageSet, is_reference
 from meshproof.input_files import Node, nearest
+from meshproof.mesh.gateways import EGRESS_GATEWAY, selected_gateway
 from meshproof.project import current_project
 
 CERTIFICATE = "meshproof/certificate"
@@ -160,7 +161,7 @@ def with_servers(documents: Iterable[Document]) -> list[Document]:
 
 def lead_to(entry: Document, host: str, port: int) -> None:
     """Put the address of its server into a ServiceEntry: all of its ports lead there."""
-    ports = {each["name"]: port for each in entry["spec"]["ports"]}
+    ports = {named["name"]: port for named in entry["spec"]["ports"]}
     entry["spec"]["endpoints"] = [{"address": host, "ports": ports}]
 
 
@@ -178,9 +179,13 @@ def lease(documents: Iterable[Document], leased: set[int]) -> dict[str, int]:
     Raises:
         ClusterError: No port is free.
     """
-    gateways = [each for each in documents if each["kind"] == "Gateway" and group_of(each) != GATEWAY_API]
-    gateways = [each for each in gateways if each["spec"].get("selector") != {"istio": "egressgateway"}]
-    servers = [server for each in gateways for server in each["spec"]["servers"]]
+    servers = [
+        server
+        for document in documents
+        if document["kind"] == "Gateway" and group_of(document) != GATEWAY_API
+        if selected_gateway(document["spec"].get("selector")) != EGRESS_GATEWAY
+        for server in document["spec"]["servers"]
+    ]
     ports: dict[str, int] = {}
     for port in (server["port"] for server in servers if "number" not in server["port"]):
         if port["name"] not in ports:

@@ -139,8 +139,8 @@ def test_what_is_no_fault(old: str, new: str, tmp_path: Path) -> None:
         ),
         pytest.param(
             MUTUAL, "{istio: ingressgateway}", "{istio: ingress-gateway}",
-            "line 14: Gateway default/httpbin should select the ingress gateway, by `istio: ingressgateway`, or the "
-            "egress gateway, by `istio: egressgateway`.",
+            "line 14: Gateway default/httpbin should select the ingress gateway or the egress gateway, by "
+            "`istio: ingressgateway` or `istio: egressgateway`.",
             id="a selector of no gateway",
         ),
         pytest.param(

@@ -9,6 +9,7 @@ from meshproof.cluster.gateway_ports import EGRESS_TARGETS, TARGETS
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import Proxies, ProxyConfig
+from meshproof.mesh.gateways import EGRESS_GATEWAY, INGRESS_GATEWAY, selected_gateway
 from meshproof.mesh.manifests import GATEWAY_API, group_of
 
 INGRESS = Proxies(istio.NAMESPACE, (("app", "istio-ingressgateway"),))
@@ -31,16 +32,16 @@ class GatewayPods:
 
 
 GATEWAYS: Mapping[str, GatewayPods] = {
-    "ingressgateway": GatewayPods(INGRESS, TARGETS),
-    "egressgateway": GatewayPods(EGRESS, EGRESS_TARGETS),
+    INGRESS_GATEWAY: GatewayPods(INGRESS, TARGETS),
+    EGRESS_GATEWAY: GatewayPods(EGRESS, EGRESS_TARGETS),
 }
 """Those that can be waited for, by the label ``istio`` that selects them."""
 
 
 def gateway_of(document: Document) -> GatewayPods | None:
     """Return which gateway a Gateway selects; None for any other."""
-    selector = document["spec"].get("selector") or {}
-    return GATEWAYS.get(selector["istio"]) if selector.keys() == {"istio"} else None
+    gateway = selected_gateway(document["spec"].get("selector"))
+    return GATEWAYS[gateway] if gateway else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OF_THE_CLUSTER = ".svc.cluster.local"
+CLUSTER_SUFFIX = ".svc.cluster.local"
 """How the whole name of a Service ends."""
 
 
@@ -23,7 +23,7 @@ def hosts_meet(one: str, other: str) -> bool:
 
 def whole_host(host: str, namespace: str) -> str:
     """Return the whole name of a host: one without a dot is a Service in the namespace of the document."""
-    return host if "." in host or host == "*" else f"{host}.{namespace}{OF_THE_CLUSTER}"
+    return host if "." in host or host == "*" else f"{host}.{namespace}{CLUSTER_SUFFIX}"
 
 
 def is_within(host: str, other: str) -> bool:

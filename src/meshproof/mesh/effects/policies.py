@@ -9,6 +9,7 @@ from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import INGRESS, Documents, Effect, has_labels, key_of, of_istio
 from meshproof.mesh.envoy import Proxies, ProxyConfig
+from meshproof.mesh.gateways import INGRESS_GATEWAY, selected_gateway
 
 
 def effects_of_authorization(document: Document, _: Documents) -> Iterator[Effect]:
@@ -84,7 +85,7 @@ def _selected(document: Document) -> Proxies:
     proxies = Proxies(document["metadata"]["namespace"], _labels(document))
     if proxies.namespace != istio.NAMESPACE:
         return proxies
-    return INGRESS if proxies.labels == (("istio", "ingressgateway"),) else Proxies(labels=proxies.labels)
+    return INGRESS if selected_gateway(dict(proxies.labels)) == INGRESS_GATEWAY else Proxies(labels=proxies.labels)
 
 
 def _labels(document: Document) -> tuple[tuple[str, str], ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from meshproof.cluster.objects import Document, name_of
-from meshproof.mesh.effects.effect import GATEWAYS, Documents, gateway_of, key_of, of_istio
-from meshproof.mesh.effects.hosts import OF_THE_CLUSTER, hosts_meet, whole_host
+from meshproof.mesh.effects.effect import Documents, gateway_of, key_of, of_istio
+from meshproof.mesh.effects.hosts import CLUSTER_SUFFIX, hosts_meet, whole_host
 from meshproof.mesh.effects.routes import MESH, matches_for
+from meshproof.mesh.gateways import SELECTORS
 from meshproof.mesh.manifests import GATEWAY_API, WAIT, group_of, is_waited_for
 
 PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS")
@@ -54,7 +55,7 @@ def _reason(document: Document, together: Documents) -> str | None:
 
 def _gateway(document: Document, _: Documents) -> str | None:
     if gateway_of(document) is None:
-        return f"it selects another gateway than {' or '.join(f'`istio: {gateway}`' for gateway in GATEWAYS)}"
+        return f"it selects another gateway than {SELECTORS}"
     protocols = [server["port"]["protocol"] for server in document["spec"]["servers"]]
     unknown = [protocol for protocol in protocols if protocol.upper() not in PROTOCOLS]
     return f"it has a server for {unknown[0]}, and meshproof waits for {', '.join(PROTOCOLS)}" if unknown else None
@@ -114,7 +115,7 @@ def _destination_rule(document: Document, together: Documents) -> str | None:
 
 
 def _service_entry(document: Document, _: Documents) -> str | None:
-    of_services = [host for host in document["spec"]["hosts"] if host.endswith(OF_THE_CLUSTER)]
+    of_services = [host for host in document["spec"]["hosts"] if host.endswith(CLUSTER_SUFFIX)]
     if of_services:
         return f"{of_services[0]} can be a Service, whose clusters are there without it"
     return None if document["spec"].get("ports") else "it has no `ports`, so that no proxy shows it"

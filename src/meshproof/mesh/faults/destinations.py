@@ -9,7 +9,8 @@ from meshproof.mesh.effects.hosts import hosts_meet
 from meshproof.mesh.faults.document import Written, named
 from meshproof.mesh.faults.parts import at, list_at, need, value_at
 from meshproof.mesh.faults.policies import selects
-from meshproof.mesh.faults.world import GATEWAYS, World, certificate_of, service_of
+from meshproof.mesh.faults.world import World, certificate_of, service_of
+from meshproof.mesh.gateways import GATEWAY_HOSTS
 from meshproof.mesh.manifests import CERTIFICATE, CLIENT_CA
 
 
@@ -94,7 +95,7 @@ def _known(document: Written, world: World, host: Node) -> Iterator[str]:
     others = [each.text() for entry in entries for each in list_at(entry.node, "spec", "hosts")]
     if name and "*" not in name and name not in services:
         yield document.fault(f"is for the Service {host.value}, which no manifest has: {nearest(name, services)}", host)
-    elif not name and host.text() not in GATEWAYS and not any(hosts_meet(host.text(), other) for other in others):
+    elif not name and host.text() not in GATEWAY_HOSTS and not any(hosts_meet(host.text(), other) for other in others):
         yield document.fault(
             f"is for {host.value}, which is no Service of the cluster (NAME.NAMESPACE.svc.cluster.local), and no "
             f"ServiceEntry has it: {nearest(host.text(), others)}",

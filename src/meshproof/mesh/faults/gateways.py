@@ -7,26 +7,25 @@ from collections.abc import Iterator
 from meshproof.cluster.gateway_ports import EGRESS_TARGETS, FIXED
 from meshproof.input_files import Node, nearest
 from meshproof.mesh import istio
-from meshproof.mesh.effects.effect import GATEWAYS
 from meshproof.mesh.effects.refusals import PROTOCOLS
 from meshproof.mesh.faults.document import Written
 from meshproof.mesh.faults.parts import at, need, value_at
 from meshproof.mesh.faults.world import World
+from meshproof.mesh.gateways import EGRESS_GATEWAY, SELECTORS, selected_gateway
 from meshproof.mesh.manifests import CA_SUFFIX, CLIENT_CA, CLIENT_CAS
 
 _MODES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "PASSTHROUGH", "ISTIO_MUTUAL")
-_SELECTORS = [{"istio": label} for label in GATEWAYS]
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
 
 def gateway(document: Written, world: World) -> Iterator[str]:
     """Look at the servers of a Gateway; of one of another gateway, whose test waits itself, nothing is known."""
-    if not document.is_waited_for and value_at(document.node, "spec", "selector") not in _SELECTORS:
+    selected = selected_gateway(value_at(document.node, "spec", "selector"))
+    if not document.is_waited_for and not selected:
         return
-    if (selector := need(document.node, "spec", "selector")).value not in _SELECTORS:
-        words = "should select the ingress gateway, by `istio: ingressgateway`, or the egress gateway, by "
-        yield document.fault(f"{words}`istio: egressgateway`", selector)
-    egress = selector.value == {"istio": "egressgateway"}
+    selector = need(document.node, "spec", "selector")
+    if not selected:
+        yield document.fault(f"should select the ingress gateway or the egress gateway, by {SELECTORS}", selector)
     for server in need(document.node, "spec", "servers").items():
         protocol = need(server, "port", "protocol")
         if protocol.text().upper() not in PROTOCOLS and document.is_waited_for:
@@ -34,7 +33,7 @@ def gateway(document: Written, world: World) -> Iterator[str]:
                 f"has a server for {protocol.value}, and meshproof knows how to wait for {', '.join(PROTOCOLS)}",
                 protocol,
             )
-        yield from _port_inside(document, server) if egress else _port(document, server)
+        yield from _port_inside(document, server) if selected == EGRESS_GATEWAY else _port(document, server)
         for host in need(server, "hosts").items():
             host.text()
         yield from _tls_of_a_server(document, world, server, protocol.text().upper())

@@ -11,14 +11,13 @@ from meshproof.certificates.tree import Certificates
 from meshproof.errors import Unreadable
 from meshproof.input_files import Node, yaml_documents
 from meshproof.mesh import istio
-from meshproof.mesh.effects.hosts import OF_THE_CLUSTER
+from meshproof.mesh.effects.hosts import CLUSTER_SUFFIX
 from meshproof.mesh.faults.document import Written, named, read_document
 from meshproof.mesh.faults.parts import value_at
+from meshproof.mesh.gateways import GATEWAY_HOSTS
 from meshproof.project import as_typed_here
 
 _ALWAYS_THERE = ("default", istio.NAMESPACE)
-GATEWAYS = tuple(f"istio-{which}gateway.{istio.NAMESPACE}{OF_THE_CLUSTER}" for which in ("ingress", "egress"))
-"""The Services of the gateways, which Istio brings."""
 
 
 @dataclass(slots=True)
@@ -98,7 +97,7 @@ def service_of(host: str, namespace: str) -> tuple[str, str]:
         host: The host: a name without a dot, or one of the cluster.
         namespace: Where the document is that names it.
     """
-    name, _, where = host.removesuffix(OF_THE_CLUSTER).partition(".")
-    if host in GATEWAYS or (where and not host.endswith(OF_THE_CLUSTER)):
+    name, _, where = host.removesuffix(CLUSTER_SUFFIX).partition(".")
+    if host in GATEWAY_HOSTS or (where and not host.endswith(CLUSTER_SUFFIX)):
         return "", ""
     return name, where or namespace
