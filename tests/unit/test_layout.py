@@ -50,6 +50,7 @@ OPEN = {
     "certificates.tree",
     "cli.main",
     "cluster.doctor",  # needs no Kubernetes, as those below
+    "cluster.external",
     "cluster.objects",
     "cluster.gateway_ports",
     "docker.capability_runtime",

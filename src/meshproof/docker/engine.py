@@ -53,6 +53,10 @@ class Docker:
                 raise self.gone(f"`docker {args[0]}`") from error
             raise
 
+    def containers(self, condition: str) -> list[str]:
+        """Return the ids of all containers, running or not, that a filter of ``docker ps`` lets through."""
+        return self.run("ps", "--all", "--quiet", "--no-trunc", f"--filter={condition}").split()
+
     def has_image(self, name: str) -> bool:
         """Return whether the daemon has an image of that name."""
         return bool(self.image_id(name))

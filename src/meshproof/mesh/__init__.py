@@ -1,6 +1,7 @@
 """The mesh: Istio, what it is asked for, and what its proxies have made of that.
 
 istio        its installation
+gateways     the gateways that Istio brings
 analysis     what istioctl finds wrong in a cluster, or in files
 envoy        what a proxy has loaded
 effects      what documents do to the proxies, and waiting until they do
@@ -16,7 +17,7 @@ forwarded    whose certificates a request came by, as proxies tell the applicati
 diagnostics  what helps to find out why something failed
 """
 
-from meshproof.cluster.kind import ExternalServer
+from meshproof.cluster.external import ExternalServer
 from meshproof.mesh.access_log import Logged, ProxyEnd, logged
 from meshproof.mesh.forwarded import peers
 from meshproof.mesh.scenario import Scenario

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from meshproof.certificates.tree import Certificates
+from meshproof.cluster.external import ExternalServer
 from meshproof.cluster.gateway_ports import FIXED
-from meshproof.cluster.kind import Cluster, ExternalServer
+from meshproof.cluster.kind import Cluster
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import BadOutput, ClusterError, NotThere

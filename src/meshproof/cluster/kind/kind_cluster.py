@@ -20,11 +20,11 @@ from typing import Any, NoReturn
 import yaml
 from pytest_kind.cluster import KindCluster
 
+from meshproof.cluster.external import ExternalServers
 from meshproof.cluster.kind import mirrors as mirror_files
 from meshproof.cluster.kind.configuration import CONFIGURATION, kind_configuration
-from meshproof.cluster.kind.external import ExternalServers
 from meshproof.cluster.kind.network import Network
-from meshproof.cluster.kind.nodes import containers, remove_nodes
+from meshproof.cluster.kind.nodes import remove_nodes
 from meshproof.cluster.kind.record import Record, RecordFile
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
@@ -191,7 +191,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         return [node for node in self._of_this_name() if node in ours]
 
     def _of_this_name(self) -> list[str]:
-        return containers(self.docker, f"label=io.x-k8s.kind.cluster={self.name}")
+        return self.docker.containers(f"label=io.x-k8s.kind.cluster={self.name}")
 
     def record(self) -> Record | None:
         """Return what we wrote down of the cluster; None if we did not create it.

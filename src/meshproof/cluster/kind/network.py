@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meshproof.cluster.kind.nodes import containers
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed
 
@@ -32,7 +31,7 @@ class Network:
     def containers(self) -> list[str]:
         """Return the ids of the containers on it."""
         network = self.id()
-        return containers(self._docker, f"network={network}") if network else []
+        return self._docker.containers(f"network={network}") if network else []
 
     def make(self) -> None:
         """Make it, or use the one that a killed run left.
@@ -52,7 +51,7 @@ class Network:
 
     def remove(self) -> None:
         """Remove it if it is there, unless a container is on it."""
-        if (network := self.id()) and not containers(self._docker, f"network={network}"):
+        if (network := self.id()) and not self._docker.containers(f"network={network}"):
             self._docker.run("network", "rm", network)
 
     def _mtu(self) -> list[str]:

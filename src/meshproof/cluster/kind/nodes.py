@@ -8,11 +8,6 @@ from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 
 
-def containers(docker: Docker, condition: str) -> list[str]:
-    """Return the ids of all containers that a filter of ``docker ps`` lets through."""
-    return docker.run("ps", "--all", "--quiet", "--no-trunc", f"--filter={condition}").split()
-
-
 def remove_nodes(docker: Docker, cluster: str, nodes: list[str]) -> None:
     """Remove the nodes of a cluster, and wait until they are gone from this machine, not only from Docker's list.
 

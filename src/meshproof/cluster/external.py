@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from meshproof.certificates.leaf import Leaf
-from meshproof.cluster.kind.nodes import containers
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.machine.wait import until
@@ -130,7 +129,7 @@ class ExternalServers:
             ClusterError: Docker could not remove one.
         """
         try:
-            if doomed := containers(self._docker, f"label={self._label}"):
+            if doomed := self._docker.containers(f"label={self._label}"):
                 self._docker.run("rm", "--force", "--volumes", *doomed)
             if network := self._network_id():
                 self._docker.run("network", "rm", network)
