@@ -34,7 +34,7 @@ from meshproof.cluster.kind.network import Network
 from meshproof.cluster.objects import OF_KUBERNETES
 from meshproof.docker import Docker, daemon
 from meshproof.errors import ClusterError, CommandFailed, ExitCode, MeshproofError
-from meshproof.images import golang, roles
+from meshproof.images import golang, in_registry
 from meshproof.images.packages import PackagesProvider
 from meshproof.images.pods import Workshop, workshop
 from meshproof.images.registry import ARCHITECTURE, RegistryProvider
@@ -166,7 +166,7 @@ def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
     """Build all images and push them."""
     docker, cache, versions = registry.docker, provider.cache, provider.versions
     node = f"{registry.host}/node:v{versions.kubernetes}"
-    names = {role: f"{registry.host}/{role}" for role in roles()}
+    names = {role: f"{registry.host}/{role}" for role in in_registry()}
     names |= {name: f"{registry.host}/istio/{name}:{versions.mesh.istio}" for name in ("pilot", "proxyv2")}
     log = cache / "logs" / "registry-e2e.log"
     with BuildProgress(len(missing(provider.steps, cache)) + 1) as progress:
@@ -178,7 +178,7 @@ def fill(registry: LocalRegistry, provider: PackagesProvider) -> None:
                 provider.node.build_bare(shop, node)
             with workshop(docker, cache, output) as shop:
                 _load_another(provider.node.base["pod-base"], shop)
-                for role in roles():
+                for role in in_registry():
                     shop.build(f"{role}/Dockerfile", role)
                 istio, envoy = provider.node.meshes[versions.mesh]
                 shop.pilot(istio, "pilot")
@@ -229,9 +229,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 def versions_file(file: Path, registry: LocalRegistry, archive: str, versions: Versions) -> Catalogue:
     """Write a file of versions whose [registry] is this one, with all digests; return what is in it."""
     packages, _, _ = current_catalogue().file.read_text().partition("\n[registry]\n")
-    names = [f"node:v{versions.kubernetes}", *roles()]
+    names = [f"node:v{versions.kubernetes}", *in_registry()]
     images = "\n".join(f'"{registry.host}/{name}" = ""' for name in names)
-    applications = "\n".join(f'{role} = "{registry.host}/{role}"' for role in roles())
+    applications = "\n".join(f'{role} = "{registry.host}/{role}"' for role in in_registry())
     file.write_text(f"""{packages}
 [registry]
 hub = "{registry.host}/istio"

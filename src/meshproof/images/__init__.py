@@ -18,8 +18,13 @@ TRAFFIC = "traffic"
 """The role of the program that sends and answers traffic; see `images.traffic`."""
 
 
-def roles() -> Mapping[str, str]:
-    """Return the roles that have an image in a registry, each with it; TRAFFIC is another role, which has none."""
+def roles() -> frozenset[str]:
+    """Return all roles: what a container of an application can name as its image."""
+    return frozenset({*in_registry(), TRAFFIC})
+
+
+def in_registry() -> Mapping[str, str]:
+    """Return the roles that have an image in a registry, each with it: the node has, or pulls, these."""
     return current_catalogue().applications
 
 
@@ -97,4 +102,4 @@ class ImageProvider(Protocol):
         """
 
 
-__all__ = ["DISK_NEEDED", "TRAFFIC", "ImageProvider", "ImageSet", "MeshImages", "is_reference", "roles"]
+__all__ = ["DISK_NEEDED", "TRAFFIC", "ImageProvider", "ImageSet", "MeshImages", "in_registry", "is_reference", "roles"]

@@ -17,7 +17,7 @@ from typing import IO
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import BuildFailed, CommandFailed
-from meshproof.images import roles
+from meshproof.images import in_registry
 from meshproof.images.golang import SOURCES
 from meshproof.images.pods import Workshop, workshop
 from meshproof.images.steps import Progress, Step, digest, disk_full, in_turn, is_disk_full
@@ -57,10 +57,10 @@ class NodeImage:
     @property
     def base_name(self) -> str:
         """The name of the image without a mesh; its tag tells the content."""
-        names = sorted({"kubernetes", "coredns", "pause", "node", *roles()})
+        names = sorted({"kubernetes", "coredns", "pause", "node", *in_registry()})
         dockerfiles = [SOURCES / name / "Dockerfile" for name in names]
         steps = [step.digest for step in self.base.values()]
-        return self._named(self.versions.kubernetes, *dockerfiles, SOURCES / "node" / "rootfs", *steps, *roles())
+        return self._named(self.versions.kubernetes, *dockerfiles, SOURCES / "node" / "rootfs", *steps, *in_registry())
 
     @property
     def name(self) -> str:
@@ -130,9 +130,9 @@ class NodeImage:
     def _build_base(self, shop: Workshop) -> None:
         self._build_machine(shop)
         hub = current_catalogue().packages.hub
-        for name in roles():
+        for name in in_registry():
             shop.build(f"{name}/Dockerfile", name)
-        names = self._names_of_kubernetes() | {f"{hub}/{name}:{TAG}": name for name in roles()}
+        names = self._names_of_kubernetes() | {f"{hub}/{name}:{TAG}": name for name in in_registry()}
         self._bake(shop, f"{shop.name}/node", names, self.base_name)
 
     def _build_machine(self, shop: Workshop) -> None:

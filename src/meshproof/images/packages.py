@@ -15,7 +15,7 @@ from pathlib import Path
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import MeshproofError
-from meshproof.images import TRAFFIC, ImageSet, MeshImages, golang, node, programs, roles, traffic
+from meshproof.images import TRAFFIC, ImageSet, MeshImages, golang, in_registry, node, programs, traffic
 from meshproof.images.debian import file_systems, versions_now
 from meshproof.images.node import NodeImage
 from meshproof.images.steps import Progress, Step, build, missing
@@ -69,7 +69,8 @@ class PackagesProvider:
             debian=self._debian,
             own_cni=current_catalogue().packages.own_cni,
             meshes=tuple(self._mesh(mesh) for mesh in self.versions.meshes),
-            applications={role: f"{hub}/{role}:{node.TAG}" for role in roles()} | {TRAFFIC: traffic.image(self.cache)},
+            applications={role: f"{hub}/{role}:{node.TAG}" for role in in_registry()}
+            | {TRAFFIC: traffic.image(self.cache)},
             traffic=self._traffic.directory(self.cache) / TRAFFIC,
             kind=self._kind.directory(self.cache) / "kind",
         )

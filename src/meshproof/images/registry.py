@@ -22,7 +22,7 @@ from filelock import FileLock
 from meshproof.catalogue import Registry, current_catalogue
 from meshproof.docker import Docker
 from meshproof.errors import CommandFailed, MachineError, UnknownVersion
-from meshproof.images import TRAFFIC, ImageSet, MeshImages, roles, traffic
+from meshproof.images import TRAFFIC, ImageSet, MeshImages, in_registry, traffic
 from meshproof.images.golang import tool
 from meshproof.images.steps import Progress, Step, build, missing
 from meshproof.machine.console import console
@@ -102,7 +102,7 @@ class RegistryProvider:
                 )
                 for release, program in istioctl.items()
             ),
-            applications={role: self._pinned(image) for role, image in roles().items()}
+            applications={role: self._pinned(image) for role, image in in_registry().items()}
             | {TRAFFIC: traffic.image(self.cache)},
             traffic=traffic.program(self.cache).directory(self.cache) / TRAFFIC,
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
@@ -165,7 +165,7 @@ class RegistryProvider:
 
     def _registries(self) -> set[str]:
         """Return the hosts that the node pulls from."""
-        return {image.partition("/")[0] for image in (self.registry.hub, *roles().values())}
+        return {image.partition("/")[0] for image in (self.registry.hub, *in_registry().values())}
 
     def _programs(self) -> list[Step]:
         """Return what is compiled here: there is no image of it in a registry."""

@@ -18,7 +18,7 @@ from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.docker import daemon
 from meshproof.errors import MeshproofError
-from meshproof.images import TRAFFIC, ImageSet
+from meshproof.images import ImageSet, in_registry
 from meshproof.images.choice import provider
 from meshproof.machine import cache, process
 from meshproof.machine.cache import in_use
@@ -154,7 +154,7 @@ def _load_images(ours: Cluster, documents: list[Document], images: ImageSet) -> 
     The pods of a Deployment are told which they are: one that was built anew under its old name replaces them.
     """
     named = {image for document in documents for image in manifests.images_of(document)}
-    in_the_node = {image for role, image in images.applications.items() if role != TRAFFIC}
+    in_the_node = {image for role, image in images.applications.items() if role in in_registry()}
     own = {image: ours.docker.image_id(image) for image in sorted(named - in_the_node)}
     there = {image: image_id for image, image_id in own.items() if image_id}
     for image in there:

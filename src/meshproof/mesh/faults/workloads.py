@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from meshproof.certificates.tree import Definition
 from meshproof.errors import ClusterError, NotThere
-from meshproof.images import TRAFFIC, is_reference, roles
+from meshproof.images import is_reference, roles
 from meshproof.input_files import Node
 from meshproof.mesh import istio
 from meshproof.mesh.faults.document import Written, named
@@ -65,7 +65,7 @@ def deployment(document: Written, world: World) -> Iterator[str]:
     for container in [*need(template, "spec", "containers").items(), *list_at(template, "spec", "initContainers")]:
         name, image = need(container, "name").text(), need(container, "image")
         if not is_reference(image.text()) and (name, image.text()) != (istio.PROXY, INJECTED):
-            yield from named(document, image, "image", {*roles(), TRAFFIC})
+            yield from named(document, image, "image", roles())
     account = at(template, "spec", "serviceAccountName")
     accounts = {"default", *world.of("ServiceAccount", document.namespace)}
     yield from named(document, account, "ServiceAccount", accounts)
