@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,8 @@ from meshproof.settings import TIMEOUTS
 _OWNER = "meshproof.external"
 """The label of what is ours; its value is the directory of the cluster."""
 _PORT = 8443
+_NO_TLS = "tls: first record does not look like a TLS handshake"
+"""What the server writes of octets that are neither TLS nor HTTP."""
 _FILES = "/certificate"  # where the container has its certificate, its key and the authority of its clients
 
 
@@ -50,8 +54,29 @@ class ExternalServer:
         A request has ``path``, ``headers``, ``protocol`` and ``tls`` (``version``, ``server_name`` and ``peer``, the
         client's certificate, with ``serial``, a decimal number in a string, and ``names``); a handshake that failed has
         ``handshake_failed``, the reason.
+
+        What was answered or refused before this call is in it: Docker has a line a moment after the client has its
+        answer, so something is sent that is no TLS, and its line, which is not returned, is waited for.
+
+        Raises:
+            NotSettled: That line did not come.
         """
-        return [line for line in _lines(self.docker, self.container) if "listening" not in line]
+        before = self._lines_of_no_tls()
+        with suppress(OSError), socket.create_connection((self.host, self.port), TIMEOUTS.program) as connection:
+            connection.sendall(b"this is no TLS\n")
+            connection.recv(1)
+        until(
+            self._lines_of_no_tls,
+            f"more than {before}",
+            lambda number: number > before,
+            what="The number of lines on what is no TLS in the log of the server outside of the mesh",
+            timeout=TIMEOUTS.program,
+        )
+        lines = _lines(self.docker, self.container)
+        return [line for line in lines if "listening" not in line and line.get("handshake_failed") != _NO_TLS]
+
+    def _lines_of_no_tls(self) -> int:
+        return sum(line.get("handshake_failed") == _NO_TLS for line in _lines(self.docker, self.container))
 
     def requests(self, path: str) -> list[dict[str, Any]]:
         """Return the requests for a path, the oldest first."""
