@@ -14,13 +14,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from meshproof.certificates.authority import Authority
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError
+from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import until
 from meshproof.mesh import istio
@@ -141,11 +142,12 @@ class PluggedAuthority:
         """Have the kubelet look now at the files of the pods with some labels, as it does whenever a pod changes."""
         for pod in self._kube.labelled(selector, {"Pod": ("v1",)}):
             metadata = pod["metadata"]
-            if any(map(_is_of_the_authority, pod["spec"].get("volumes", []))) and "deletionTimestamp" not in metadata:
+            if any(map(_is_of_the_authority, pod["spec"].get("volumes") or [])) and "deletionTimestamp" not in metadata:
                 names = {"name": metadata["name"], "namespace": metadata["namespace"]}
                 for annotations in ({_REFRESHED: ""}, {}):
                     document = {"apiVersion": "v1", "kind": "Pod", "metadata": {**names, "annotations": annotations}}
-                    self._kube.apply([document])
+                    with suppress(ClusterError):  # it is gone meanwhile
+                        self._kube.apply([document])
 
     def _restart(self, annotations: dict[str, str]) -> None:
         """Have istiod's pods with some annotations and no other of ours, and wait until every proxy has called them."""
@@ -161,6 +163,18 @@ class PluggedAuthority:
             what="The list of proxies that have no connection to istiod",
             timeout=TIMEOUTS.rollout,
         )
+
+
+def restore_left(kube: Kube) -> None:
+    """Give the mesh its own root back where a killed run left another one.
+
+    Raises:
+        NotSettled: istiod, or a proxy, did not take it.
+    """
+    secret = kube.get("v1", "Secret", _CACERTS, istio.NAMESPACE)
+    if secret is not None and _PLUGGED_IN in secret["metadata"].get("labels", {}):
+        with stage("gave the mesh its own root back"):
+            PluggedAuthority(kube).restore()
 
 
 @contextmanager

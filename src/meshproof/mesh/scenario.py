@@ -19,6 +19,7 @@ from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
 from meshproof.machine.wait import Patience
 from meshproof.mesh import effects, manifests
+from meshproof.mesh.plugged_authority import restore_left
 from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
 from meshproof.tls import Address
@@ -213,6 +214,8 @@ def on_the_cluster(kube: Kube) -> dict[str, list[Document]]:
 def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
     """Remove what a cluster has of scenarios, and wait until the proxies have forgotten it; forget its certificates.
 
+    A root of the mesh that a killed run has left makes way for the mesh's own.
+
     Certificates are new in every run, so a run begins with that: what is in force has old ones.
 
     Returns:
@@ -223,6 +226,7 @@ def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
     """
     cluster.forget_applied()
     cluster.external.remove()
+    restore_left(kube)
     scenarios = on_the_cluster(kube)
     documents = [document for of_one in scenarios.values() for document in of_one]
     if documents:
