@@ -14,6 +14,7 @@ import yaml
 from meshproof.certificates.tree import read
 from meshproof.errors import FaultyManifests
 from meshproof.machine import process
+from meshproof.machine.undoing import afterwards
 from meshproof.mesh import faults, manifests
 from meshproof.project import current_project
 from meshproof.testing import (
@@ -144,10 +145,10 @@ def seed_commands(scenario: Scenario, testbed: Testbed, tmp_path: Path) -> Itera
     (directory / "index.txt").touch()
     (directory / "serial.txt").write_text("01\n")
     commands = SeedCommands(testbed, directory)
-    try:
+    if not testbed.cluster.created:  # a killed run may have left what has no label of a scenario
+        commands.run(CLEAN_UP_0 + CLEAN_UP_1, "--ignore-not-found")
+    with afterwards(commands.clean_up):
         yield commands
-    finally:
-        commands.clean_up()
 
 
 def clean_up_leaves_nothing(commands: SeedCommands, before: Snapshot, eventually: Eventually) -> None:
