@@ -309,3 +309,29 @@ def test_a_stream_above_the_last_one_of_goaway_is_named(tmp_path: Path) -> None:
         result = flown(flow, tmp_path, enough=12)
     assert {each.outcome for each in result.failures} == {Ending.NOT_PROCESSED}
     assert len(result.failures) >= len(result.records) // 3
+
+
+def test_waiting_for_requests(tmp_path: Path) -> None:
+    """So many of all flows together, of each, of some by their names, or since a moment; none is waited for in vain."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        url = f"http://{listening['http']}/"
+        flows = [Flow("often", url, rate=200), Flow("seldom", url, rate=SELDOM)]
+        with record(*flows, name="a wait", program=traffic_program(), directory=tmp_path, seconds=20) as recording:
+            recording.wait_for(20, "often")
+            assert len(recording.flows["often"].records) >= 20
+            recording.wait_for(3, each=True)
+            assert len(recording.flows["seldom"].records) >= 3
+            moment = recording.mark("from now on")
+            recording.wait_for(30, "often", since_ns=moment)
+            assert sum(entry.sent_ns > moment for entry in recording.flows["often"].records) >= 30
+            recording.wait_for(recording.requests + 10)
+
+
+def test_after_the_end_nothing_changes(tmp_path: Path) -> None:
+    """While it goes on each look at the flows is a new one; once a recording has ended all see the same."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        with recorded(to(listening["http"]), directory=tmp_path) as recording:
+            assert recording.flows["it"] is not recording.flows["it"]
+        assert recording.flows["it"] is recording.flows["it"]
+        assert recording.flows["it"].requests == recording.requests
+        assert recording.mark("looked back on", 1) == 1
