@@ -75,15 +75,15 @@ def test_each_hop_is_by_mutual_tls(chain: Chain, certificates: Certificates, mea
     client, ingress = peers(chain.workload["headers"])
     (workload,) = peers(chain.outside["headers"])
     outside = chain.outside["tls"]
-    seen = [
+    hops = [
         ("client", "ingress gateway", client["Hash"]),
         ("ingress gateway", "sidecar", f"{ingress['URI']} by {ingress['By']}"),
         ("sidecar", "egress gateway", f"{workload['URI']} by {workload['By']}"),
         ("egress gateway", "server outside", outside["peer"]["serial"]),
     ]
-    for sender, receiver, certificate in seen:
+    for sender, receiver, certificate in hops:
         measured.note([("From", sender), ("To", receiver)], "Certificate that was seen", certificate)
-    assert [certificate for *_, certificate in seen] == [
+    assert [certificate for *_, certificate in hops] == [
         certificates["test.client"].fingerprint,
         f"{INGRESS} by {WORKLOAD}",
         f"{WORKLOAD} by {EGRESS}",

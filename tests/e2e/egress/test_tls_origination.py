@@ -101,7 +101,7 @@ def test_the_application_sends_plain_http(
 
 
 @pytest.mark.parametrize(
-    ("host", "end", "said"),
+    ("host", "end", "refusal"),
     [
         pytest.param(
             "wrong-ca.example",
@@ -121,7 +121,7 @@ def test_the_application_sends_plain_http(
 def test_what_the_gateway_refuses(
     host: str,
     end: ProxyEnd,
-    said: str,
+    refusal: str,
     meshed: Workload,
     partner: ExternalServer,
     testbed: Testbed,
@@ -145,7 +145,7 @@ def test_what_the_gateway_refuses(
     assert line
     assert (line.status, line.flags >= {"UF"}) == (503, True)
     assert partner.requests(path) == []
-    assert said in partner.refusals()
+    assert refusal in partner.refusals()
 
 
 def test_other_ways_out_are_open(meshed: Workload, partner: ExternalServer, eventually: Eventually) -> None:

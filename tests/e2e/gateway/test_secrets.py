@@ -53,9 +53,9 @@ def check(case: Case, scenario: Scenario, certificates: Certificates, eventually
     def knock(client: str | None) -> tls.Observation:
         return handshake(case.server, client, scenario, certificates)
 
-    seen = eventually(lambda: knock(case.client), lambda seen: seen.outcome, Outcome.ESTABLISHED)
-    assert seen.peer
-    assert certificates.name_of(seen.peer.serial) == case.shown
+    observation = eventually(lambda: knock(case.client), lambda observation: observation.outcome, Outcome.ESTABLISHED)
+    assert observation.peer
+    assert certificates.name_of(observation.peer.serial) == case.shown
     if case.client:
         expected = [Outcome.CLIENT_CERT_UNKNOWN_CA, Outcome.CLIENT_CERT_REQUIRED, Outcome.ESTABLISHED]
         assert [knock(client).outcome for client in (case.others, None, case.client)] == expected

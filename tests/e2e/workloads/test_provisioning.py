@@ -49,16 +49,16 @@ CASES = [
 def certificates_of(testbed: Testbed, case: Case) -> list[WorkloadCertificate]:
     """Return the certificate of each ready pod of a workload."""
     pods = testbed.kube.pods.ready(case.namespace, case.app)
-    seen = [WorkloadCertificate.of(testbed.kube, case.namespace, pod) for pod in pods]
-    return [certificate for certificate in seen if certificate]
+    certificates = [WorkloadCertificate.of(testbed.kube, case.namespace, pod) for pod in pods]
+    return [certificate for certificate in certificates if certificate]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_identity(case: Case, scenario: Scenario, testbed: Testbed) -> None:
     """A workload's certificate has one name, that of its ServiceAccount, and the mesh's root has signed it."""
-    (seen, *_) = certificates_of(testbed, case)
-    assert seen.names == (f"spiffe://cluster.local/ns/{case.namespace}/sa/{case.account}",)
-    assert seen.is_signed_by(mesh_roots(testbed.kube, case.namespace))
+    (certificate, *_) = certificates_of(testbed, case)
+    assert certificate.names == (f"spiffe://cluster.local/ns/{case.namespace}/sa/{case.account}",)
+    assert certificate.is_signed_by(mesh_roots(testbed.kube, case.namespace))
 
 
 def test_pods_of_one_account(scenario: Scenario, testbed: Testbed) -> None:

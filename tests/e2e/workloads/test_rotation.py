@@ -77,7 +77,7 @@ def rotations(scenario: Scenario, testbed: Testbed, traffic: Traffic) -> Rotatio
             if not there or there[-1].certificate.serial != trust.certificate.serial:
                 there.append(Shown(trust.certificate, before, time.monotonic_ns()))
         before = looked
-        return min(len(each) - 1 for each in shown.values())
+        return min(len(certificates) - 1 for certificates in shown.values())
 
     look()
     with traffic.recording(
@@ -116,8 +116,8 @@ def test_a_certificate_changes_in_time(proxy: str, rotations: Rotations, measure
     """Each has a serial number of its own, and the same name; it is replaced when half of its life is over."""
     shown = rotations.shown[proxy]
     name = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{proxy}"
-    assert {each.certificate.names for each in shown} == {(name,)}
-    assert len({each.certificate.serial for each in shown}) == len(shown)
+    assert {entry.certificate.names for entry in shown} == {(name,)}
+    assert len({entry.certificate.serial for entry in shown}) == len(shown)
     intervals = [
         ((later.after_ns - earlier.by_ns) / S, (later.by_ns - earlier.after_ns) / S)
         for earlier, later in pairwise(shown[1:])
@@ -132,10 +132,11 @@ def test_new_connections_show_the_new_certificate(rotations: Rotations) -> None:
     """The receiver sees the sender's certificates in their order, each from the time on that its proxy has it."""
     answered = sorted(rotations.recording.flows[ANEW].answered, key=lambda record: record.sent_ns)
     hashes = [(hash_of_peer(record), record) for record in answered]
-    seen = list(dict.fromkeys(fingerprint for fingerprint, _ in hashes))
+    arrived = list(dict.fromkeys(fingerprint for fingerprint, _ in hashes))
     shown = rotations.shown["sender"]
-    assert seen == [each.certificate.fingerprint for each in shown if each.certificate.fingerprint in seen]
-    assert len(seen) >= CHANGES
+    fingerprints = [entry.certificate.fingerprint for entry in shown]
+    assert arrived == [fingerprint for fingerprint in fingerprints if fingerprint in arrived]
+    assert len(arrived) >= CHANGES
     late = [
         f"{later.by_ns / S:.2f} s: still the one before at {record.sent_ns / S:.2f} s"
         for earlier, later in pairwise(shown)

@@ -68,8 +68,8 @@ class Connection:
 
     def page(self, path: str, **query: str | int) -> str:
         """Return what the API server has under a path, as text."""
-        asked = [(name, str(value)) for name, value in query.items()]
-        text: str = self.dynamic.request("get", path, query_params=asked, serialize=False).data.decode()
+        parameters = [(name, str(value)) for name, value in query.items()]
+        text: str = self.dynamic.request("get", path, query_params=parameters, serialize=False).data.decode()
         return text
 
     def command(self, path: str, *query: tuple[str, str]) -> Any:  # noqa: ANN401
