@@ -14,10 +14,10 @@ class Came(Enum):
     """What came, by the names of the second table of docs/boundaries.md, whose texts these are."""
 
     IDENTITY = (
-        "An answer; the application was told by X-Forwarded-Client-Cert who the client is, so that both sidecars have "
-        "spoken mutual TLS"
+        "An answer; X-Forwarded-Client-Cert told the application who the client is, so that both sidecars have spoken "
+        "mutual TLS"
     )
-    ANSWERED = "An answer, and the application was told of nobody"
+    ANSWERED = "An answer, and nothing told the application who the client is"
     BROKEN = "503 of the client's sidecar: it could not speak TLS to the server"
     RESET = "The connection was reset by the sidecar of the server"
     SILENCE = "Not a word within a second from a server that speaks first"
