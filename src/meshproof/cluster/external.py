@@ -173,8 +173,8 @@ class ExternalServers:
 
     def _host(self) -> str:
         """Return this machine's IPv4 address in the network of the cluster."""
-        asked = "--format={{json .IPAM.Config}}"
-        pools = json.loads(self._docker.run("network", "inspect", asked, self._cluster_network))
+        pools_only = "--format={{json .IPAM.Config}}"
+        pools = json.loads(self._docker.run("network", "inspect", pools_only, self._cluster_network))
         for pool in pools:
             if "." in (gateway := pool.get("Gateway", "")):
                 return str(gateway)
