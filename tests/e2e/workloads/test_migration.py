@@ -91,9 +91,9 @@ class Migration:
     recording: Recording
     joined: Recording
     before: Flown
-    quiet: readiness.Connections
-    plaintext: readiness.Connections
-    mutual_tls: readiness.Connections
+    quiet: readiness.ConnectionCounts
+    plaintext: readiness.ConnectionCounts
+    mutual_tls: readiness.ConnectionCounts
     mixed: readiness.Readiness
     fleet: readiness.Readiness
     mesh: readiness.Readiness
@@ -138,8 +138,8 @@ class Procedure:
                 fleet = readiness.readiness_of(self._kube, ["fleet"])
                 mesh = readiness.readiness_of(self._kube)
                 migration = Migration(
-                    recording, joined, before, quiet, _less(after_plaintext, quiet),
-                    _less(after_mutual_tls, after_plaintext), mixed, fleet, mesh, pairs,
+                    recording, joined, before, quiet, after_plaintext - quiet,
+                    after_mutual_tls - after_plaintext, mixed, fleet, mesh, pairs,
                 )  # fmt: skip
                 steps = [SIDECARS]
                 for step, name in ((IN_FLEET, "the namespace"), (IN_MESH, "the mesh")):
@@ -204,7 +204,7 @@ class Procedure:
             recording.wait_for(3, each=True)
         return recording.flows
 
-    def _counted(self) -> readiness.Connections:
+    def _counted(self) -> readiness.ConnectionCounts:
         """Return what the sidecars of the first server have counted."""
         pods = self._kube.pods.of("fleet", "orders")
         answers = [readiness.connections(self._kube, pod) for pod in pods]
@@ -219,14 +219,6 @@ def _status(client: Workload, url: str) -> int | None:
 
 def _end(client: Workload, url: str) -> CurlEnd:
     return client.curl(url).end
-
-
-def _less(later: readiness.Connections, earlier: readiness.Connections) -> readiness.Connections:
-    return readiness.Connections(
-        later.mutual_tls - earlier.mutual_tls,
-        later.plaintext - earlier.plaintext,
-        later.open_plaintext - earlier.open_plaintext,
-    )
 
 
 def _after(flown: Flown, moment: int) -> list[Record]:
@@ -261,7 +253,7 @@ def migration(
 
 def test_probes_are_not_counted(migration: Migration) -> None:
     """Sidecars that the kubelet probes every second, and nobody else calls, have counted no connection at all."""
-    assert migration.quiet == readiness.Connections(0, 0, 0)
+    assert migration.quiet == readiness.ConnectionCounts(0, 0, 0)
 
 
 def test_plaintext_is_counted(migration: Migration) -> None:

@@ -20,13 +20,10 @@ from meshproof.mesh.readiness.callers import ANY_SERVER
 from meshproof.mesh.readiness.counters import ConnectionCounts, connections
 from meshproof.mesh.readiness.inquiry import readiness_of
 
-Connections = ConnectionCounts
-
 __all__ = [
     "ANY_SERVER",
     "Client",
     "ConnectionCounts",
-    "Connections",
     "Note",
     "Readiness",
     "Server",
