@@ -102,6 +102,7 @@ BESIDE_TESTING = {
         "certificates.tree",
         "errors",
         "machine",
+        "machine.undoing",
         "mesh",
         "project",
     },
