@@ -25,7 +25,10 @@ from meshproof.project import current_project
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
-_WITH_PODS = ("Deployment", "Namespace")  # kinds that are gone when their pods are
+_WITH_PODS = ("Deployment", "Namespace")
+"""Kinds that are gone when their pods are, in the order in which that is quickest: whether a namespace that had pods is
+empty Kubernetes looks again only after 5 s.
+"""
 _SLASH = ".."  # a slash in the value of a label, which can have none
 
 
@@ -242,7 +245,8 @@ def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
 def _delete(kube: Kube, documents: list[Document]) -> None:
     """Delete objects, and wait until the pods of those that have some are gone."""
     kube.delete([document for document in documents if document["kind"] not in _WITH_PODS])
-    kube.remove([document for document in documents if document["kind"] in _WITH_PODS])
+    for kind in _WITH_PODS:
+        kube.remove([document for document in documents if document["kind"] == kind])
 
 
 def write_certificates(certificates: Certificates, cluster: Cluster) -> Path:

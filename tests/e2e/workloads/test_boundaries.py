@@ -51,8 +51,8 @@ def ask(testbed: Testbed, row: Boundary) -> Came | str:
 
 
 def listen(client: Workload, url: str) -> Came | str:
-    """Wait a second for the greeting of a server that speaks first."""
-    answer = client.curl(url, "--max-time", "1")
+    """Wait half a second for the greeting of a server that speaks first: where it comes, it is there in some ms."""
+    answer = client.curl(url, "--max-time", "0.5")
     if GREETING in answer.body:
         return Came.ANSWERED
     return Came.SILENCE if answer.end is CurlEnd.TIMED_OUT else str(answer.end)

@@ -65,6 +65,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         self.kubeconfig_path = directory / "kubeconfig"
         self.kubectl_path = Path("kubectl")
         self.created = False
+        self._loaded: set[str] = set()
         self._network = Network(name, docker, directory)
         self.external = ExternalServers(name, self._network.name, docker, directory)
         self._record = RecordFile(directory, name, image)
@@ -252,8 +253,10 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         return self.docker.run("exec", f"{self.name}-control-plane", "kubectl", admin, *args)
 
     def load_docker_image(self, docker_image: str) -> None:
-        """Copy an image from the Docker daemon into the node."""
-        self._kind("load", "docker-image", f"--name={self.name}", docker_image)
+        """Copy an image from the Docker daemon into the node, once: kind would do so each time."""
+        if (image := self.docker.image_id(docker_image)) not in self._loaded:
+            self._kind("load", "docker-image", f"--name={self.name}", docker_image)
+            self._loaded.add(image)
 
     def port_forward(self, service_or_pod_name: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401
         """Refuse: a forward ends with its pod and hides how a connection ended.
