@@ -30,6 +30,8 @@ TARGETS = {
     "server first, TCP": "telnet://server.boundaries:9000",
     "server first, no protocol": "telnet://server.boundaries:9001",
 }
+SPEAKS = TARGETS["server first, TCP"]
+CONTROL = "The server speaks to nobody: the silence says nothing of the mesh."
 ROWS = boundaries()
 
 
@@ -74,11 +76,18 @@ def expected(testbed: Testbed, row: Boundary, came: Came) -> Came:
 @pytest.mark.step("permissive")
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_permissive(
-    row: Boundary, scenario: Scenario, testbed: Testbed, eventually: Eventually, measured: Measured
+    row: Boundary,
+    scenario: Scenario,
+    testbed: Testbed,
+    meshed: Workload,
+    eventually: Eventually,
+    measured: Measured,
 ) -> None:
     """Where the server takes both, what is sent by mutual TLS has the client's identity, and the rest has none."""
     came = eventually(lambda: ask(testbed, row), lambda came: came, expected(testbed, row, row.permissive))
     measured.note([("From", row.client), ("To", row.target)], "PERMISSIVE", came)
+    if came is Came.SILENCE:
+        assert listen(meshed, SPEAKS) is Came.ANSWERED, CONTROL
 
 
 @pytest.mark.step("strict")
@@ -103,3 +112,5 @@ def test_strict(
     else:
         eventually(note, lambda came: came, expectation)
     measured.note([("From", row.client), ("To", row.target)], "STRICT", came[-1])
+    if expectation is Came.SILENCE:
+        assert listen(meshed, SPEAKS) is Came.ANSWERED, CONTROL
