@@ -134,11 +134,9 @@ class Pods:
             with ThreadPoolExecutor(1) as pool:
                 status = pool.submit(_listen, channel, on_line, time.monotonic() + timeout)
                 try:
-                    channel.write_stdin(said)
+                    _say(channel, said)
                     yield
-                    channel.write_stdin("\n")
-                except (WebSocketException, OSError):  # it has ended: the status tells how
-                    pass
+                    _say(channel, "\n")
                 except BaseException:
                     channel.sock.shutdown()
                     raise
@@ -243,6 +241,12 @@ class Pods:
 
     def _pods(self, namespace: str, **where: str) -> list[Document]:
         return self._connection.listed("v1", "Pod", namespace=namespace, **where)
+
+
+def _say(channel: Any, text: str) -> None:  # noqa: ANN401 - as above
+    """Write to a command's standard input. Where it has ended its status tells how."""
+    with suppress(WebSocketException, OSError):
+        channel.write_stdin(text)
 
 
 def _listen(channel: Any, on_line: Callable[[str], None], until: float) -> Document:  # noqa: ANN401 - as above
