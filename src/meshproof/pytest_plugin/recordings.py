@@ -15,7 +15,7 @@ from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
 from meshproof.pytest_plugin.scenarios import in_one_sentence
-from meshproof.traffic import LONGEST, MANIFEST, Calibration, Flow, Recording, calibrate, record
+from meshproof.traffic import MANIFEST, Calibration, Flow, Recording, calibrate, record
 
 CALIBRATIONS = pytest.StashKey[list[Calibration]]()
 """What each source saw of the losses that were made on purpose in this run."""
@@ -34,7 +34,7 @@ class Traffic:
         self._directory = directory
 
     @contextmanager
-    def recording(self, *flows: Flow, name: str, seconds: float = LONGEST) -> Iterator[Recording]:
+    def recording(self, *flows: Flow, name: str, seconds: float | None = None) -> Iterator[Recording]:
         """Send flows side by side for as long as the block lasts; what came of them is in the recording's ``flows``.
 
         Their records and a picture are left as NAME.jsonl and NAME.svg in ``traffic`` of the artifacts.
@@ -42,7 +42,8 @@ class Traffic:
         Args:
             flows: What to send; all have begun when the block does.
             name: What the recording is called.
-            seconds: After which no more is sent, even if the block goes on.
+            seconds: After which no more is sent, even if the block goes on. Without it, a block of more than
+                five minutes is an error.
         """
         with (
             in_one_sentence(),

@@ -19,7 +19,7 @@ from meshproof.traffic.records import Flown
 from meshproof.traffic.senders import Sender
 
 LONGEST = 300.0
-"""Seconds after which a recording ends by itself."""
+"""Seconds after which nothing more is sent; a block that goes on longer is an error, if it does not say how long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,9 @@ class Recording:
 
 
 @contextmanager
-def record(*flows: Flow, name: str, program: Path, directory: Path, seconds: float = LONGEST) -> Iterator[Recording]:
+def record(
+    *flows: Flow, name: str, program: Path, directory: Path, seconds: float | None = None
+) -> Iterator[Recording]:
     """Send flows side by side for as long as the block lasts, and leave NAME.jsonl and NAME.svg.
 
     Args:
@@ -123,10 +125,11 @@ def record(*flows: Flow, name: str, program: Path, directory: Path, seconds: flo
         name: What the recording is called.
         program: The one that sends from this machine.
         directory: Where its files go.
-        seconds: After which no more is sent, even if the block goes on.
+        seconds: After which no more is sent, even if the block goes on. Without it the block may take ``LONGEST``.
 
     Raises:
-        TrafficUnknown: A sender did not tell of all its requests: nothing is known of what is missing.
+        TrafficUnknown: A sender did not tell of all its requests, or the block took too long: nothing is known of what
+            is missing.
         ClusterError: A sender could not be run in its pod.
         BadTarget: Two flows have one name, or there is none.
     """
@@ -140,7 +143,9 @@ def record(*flows: Flow, name: str, program: Path, directory: Path, seconds: flo
     try:
         with ExitStack() as stack:
             for sender in recording.senders:
-                stack.enter_context(sender.sending(program, seconds))
+                stack.enter_context(
+                    sender.sending(program, LONGEST if seconds is None else seconds, to_the_end=seconds is None)
+                )
             yield recording
     finally:
         recording.end(directory)

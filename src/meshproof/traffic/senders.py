@@ -42,13 +42,23 @@ class Sender:
             return f"{self._source.namespace}/{self._source.app}"
         return "this machine"
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has said that it sends no more."""
+        return self._counts is not None
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(repr(flow.name) for flow in self.flows)
+
     @contextmanager
-    def sending(self, program: Path, seconds: float) -> Iterator[None]:
+    def sending(self, program: Path, seconds: float, *, to_the_end: bool) -> Iterator[None]:
         """Send until the block ends, or for so many seconds.
 
         Args:
             program: The one to run on this machine.
             seconds: After which it ends by itself.
+            to_the_end: Whether it is an error that the block goes on after that.
 
         Raises:
             TrafficUnknown: The program did not begin, or ended before it was told to, or its lines are not all there.
@@ -61,10 +71,16 @@ class Sender:
                 if not self._began.wait(TIMEOUTS.program):
                     raise self._unknown("did not begin")
                 yield
+                stopped = self.stopped
         except CommandFailed as error:
             self._said = self._said or error.last
             raise self._unknown("ended with an error") from error
         self._check()
+        if stopped and to_the_end:
+            raise TrafficUnknown(
+                f"The sender on {self.place} had stopped when the recording ended: what became of {self._names} is not "
+                f"known to its end. A recording of more than {seconds:g} seconds has to say so (`seconds`)."
+            )
 
     def flown(self) -> list[Flown]:
         """Return what has become of the flows by now."""
@@ -119,6 +135,6 @@ class Sender:
     def _unknown(self, what: str) -> TrafficUnknown:
         said = f" It said: {self._said}." if self._said else ""
         return TrafficUnknown(
-            f"The sender on {self.place} {what}: what became of {', '.join(repr(flow.name) for flow in self.flows)} "
-            f"is not known.{said} Was its pod replaced, or its machine short of memory?"
+            f"The sender on {self.place} {what}: what became of {self._names} is not known.{said} "
+            "Was its pod replaced, or its machine short of memory?"
         )

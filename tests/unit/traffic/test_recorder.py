@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import BadTarget, TrafficUnknown
+from meshproof.machine.wait import until
 from meshproof.tls import Address
-from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record
+from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record, recorder
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
 from tests.support.servers import Behaviour, server_context, serving
 from tests.support.traffic import traffic_program, traffic_server
@@ -232,6 +233,28 @@ def test_a_sender_that_dies_is_not_taken_for_one_that_lost_nothing(tmp_path: Pat
         record(flow, name="a test", program=program, directory=tmp_path),
     ):
         pass
+
+
+def test_a_block_that_outlasts_its_recording_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that stops before the block ends has not seen all of it, unless the test had said how long to send."""
+    monkeypatch.setattr(recorder, "LONGEST", 0.2)
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        flow, program = to(listening["http"]), traffic_program()
+        with (
+            pytest.raises(
+                TrafficUnknown, match=r"had stopped when the recording ended: .* of 'it' .* than 0\.2 seconds"
+            ),
+            record(flow, name="without", program=program, directory=tmp_path) as recording,
+        ):
+            until_it_stops(recording)
+        with record(flow, name="with", program=program, directory=tmp_path, seconds=0.2) as recording:
+            until_it_stops(recording)
+
+
+def until_it_stops(recording: Recording) -> None:
+    """Wait until its only sender sends no more."""
+    (sender,) = recording.senders
+    until(lambda: sender.stopped, "that it has stopped", bool, what="The sender", timeout=10)
 
 
 def test_a_record_that_is_missing_is_missed(tmp_path: Path) -> None:
