@@ -29,7 +29,7 @@ class Ending(Enum):
     STREAM_RESET = "HTTP/2 stream reset"
     PROTOCOL_ERROR = "the answer is not HTTP"
     ANNOUNCED_DRAIN = "long stream ended by an announced drain"
-    """The server had sent GOAWAY before. HTTP/1.1 can't announce the end of an answer that has begun."""
+    """The server had sent GOAWAY with NO_ERROR before. HTTP/1.1 can't announce the end of an answer that has begun."""
     STREAM_ENDED = "long stream ended in order"
     OWN_FAULT = "not sent, by a fault of the sender's machine"
 
@@ -38,4 +38,4 @@ class Ending(Enum):
 
 
 ENDS_OF_STREAMS = frozenset({Ending.ANNOUNCED_DRAIN, Ending.STREAM_ENDED})
-"""Ends that a long stream has to expect: they are counted apart, and are no losses."""
+"""Ends that a stream with the expected status has to expect: they are counted apart, and are no losses."""

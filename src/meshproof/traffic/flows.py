@@ -61,7 +61,7 @@ class Flow:
         headers: Those to send beside the usual ones; a ``Host`` is sent in place of the URL's.
         trust: The authorities to trust, in PEM; only they are trusted.
         client: The certificate to show when asked.
-        status: The status code that is expected.
+        status: The status code that is expected; an answer with another one is no stream.
         refusals: Endings that are expected, too: a request that ends so is a refusal, and no failure.
         body: Whether records have the body of the answer.
         instead: Paths for single requests, by their sequence number.
@@ -123,6 +123,7 @@ class Flow:
             "rate": self.rate,
             "timeout": self.timeout,
             "requests": math.ceil(per_second * seconds),
+            "status": self.status,
             "body": self.body,
             "instead": {str(sequence): path for sequence, path in self.instead.items()},
         }

@@ -80,7 +80,7 @@ def _lane(flown: Flown, top: float, first: int, across: Any, wide: float) -> dic
         "name": flown.flow.name,
         "numbers": f"{flown.requests} requests, {len(flown.failures)} lost"
         + (f", {len(flown.refused)} refused" if flown.refused else "")
-        + (f", {flown.drained} drained" if flown.drained else "")
+        + "".join(f", {number} {ending}" for ending, number in sorted(flown.ends.items()))
         + ("" if gap is None else f", longest gap {gap:.0f} ms"),
         "top": top,
         "foot": foot,

@@ -101,7 +101,7 @@ class Flown:
     @property
     def requests(self) -> int:
         """How many there were, but for the ends of streams."""
-        return sum(record.outcome not in ENDS_OF_STREAMS for record in self.records)
+        return len(self.records) - self.ends.total()
 
     @cached_property
     def answered(self) -> list[Record]:
@@ -116,13 +116,17 @@ class Flown:
     @cached_property
     def failures(self) -> list[Record]:
         """Those that were neither answered with the expected status nor refused as they may be."""
-        fine = {*self.flow.refusals, *ENDS_OF_STREAMS}
-        return [record for record in self.records if not self._as_expected(record) and record.outcome not in fine]
+        fine = self.flow.refusals
+        return [
+            record
+            for record in self.records
+            if not self._as_expected(record) and record.outcome not in fine and not self._is_end(record)
+        ]
 
-    @property
-    def drained(self) -> int:
-        """How many streams were ended by an announced drain."""
-        return sum(record.outcome is Ending.ANNOUNCED_DRAIN for record in self.records)
+    @cached_property
+    def ends(self) -> Counter[str]:
+        """The ends that long streams have to expect, by their names; they are neither requests nor failures."""
+        return Counter(record.outcome.name for record in self.records if self._is_end(record))
 
     @property
     def losses(self) -> Counter[str]:
@@ -155,6 +159,9 @@ class Flown:
     def _as_expected(self, record: Record) -> bool:
         return record.outcome is Ending.ANSWERED and record.status == self.flow.status
 
+    def _is_end(self, record: Record) -> bool:
+        return record.outcome in ENDS_OF_STREAMS and record.status == self.flow.status
+
     def summary(self) -> dict[str, Any]:
         """Return the numbers for a report."""
         return {
@@ -162,7 +169,7 @@ class Flown:
             "requests": self.requests,
             "failures": dict(self.losses),
             "refused": len(self.refused),
-            "drained": self.drained,
+            "ends": dict(self.ends),
             "longest_gap_ms": self.longest_gap_ms,
             "p50_ms": self.p50_ms,
             "p99_ms": self.p99_ms,

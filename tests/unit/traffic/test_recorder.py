@@ -199,10 +199,19 @@ def test_a_long_stream_is_recorded_line_by_line(tmp_path: Path) -> None:
         flow = to(listening["http"], "/stream?every=10ms&for=200ms", connections=STREAM)
         result = flown(flow, tmp_path)
     assert (result.losses, result.lag_p99_ms) == ({}, None)
-    assert Ending.STREAM_ENDED in {each.outcome for each in result.records}
-    assert result.requests < len(result.records)
+    assert set(result.ends) == {"STREAM_ENDED"}
+    assert result.requests + result.ends.total() == len(result.records)
     assert result.p50_ms is not None
     assert 5 < result.p50_ms < 50
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_an_answer_with_another_status_is_no_stream(http2: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """Where a stream is refused, that is a loss by its status, and not the end of a stream."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        result = flown(to(listening["http"], "/status/503", connections=STREAM, http2=http2), tmp_path, enough=3)
+    assert (set(result.losses), result.ends) == ({"ANSWERED 503"}, {})
+    assert result.requests == len(result.failures) == len(result.records)
 
 
 def test_the_files_of_a_recording(tmp_path: Path) -> None:
@@ -358,3 +367,39 @@ def test_after_the_end_nothing_changes(tmp_path: Path) -> None:
         assert recording.flows["it"] is recording.flows["it"]
         assert recording.flows["it"].requests == recording.requests
         assert recording.mark("looked back on", 1) == 1
+
+
+NO_ERROR, INTERNAL_ERROR = 0, 2
+
+
+def ending(code: int, *, whole: bool) -> Behaviour:
+    """Answer the first stream of a connection, to its end or not, and say by GOAWAY with a code that it ends."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(SETTINGS)
+        heard = b""
+        while 1 not in [kind for kind, _, _ in frames(heard.removeprefix(PREFACE))]:
+            if not (more := connection.recv(65536)):
+                return
+            heard += more
+        answer = bytes([0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88]) + bytes([0, 0, 2, 0, int(whole), 0, 0, 0, 1]) + b"0\n"
+        connection.sendall(answer + bytes([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, code]))
+        if not whole:
+            connection.shutdown(socket.SHUT_WR)
+        connection.recv(65536)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(NO_ERROR, "announced"), (INTERNAL_ERROR, "ended with an error")], ids=["in order", "by an error"]
+)
+def test_only_an_end_in_order_is_announced(code: int, why: str, tmp_path: Path) -> None:
+    """GOAWAY with an error is no announced end, of a stream or between two requests."""
+    with serving(ending(code, whole=True)) as address:
+        kept = flown(Flow("it", f"http://{address}/", http2=True, count=1, rate=SELDOM), tmp_path, enough=4)
+    with serving(ending(code, whole=False)) as address:
+        stream = flown(to(address, connections=STREAM, http2=True), tmp_path, enough=4)
+    assert {each.replaces for each in kept.records} == {"", why}
+    assert set(stream.ends) == ({"ANNOUNCED_DRAIN"} if code == NO_ERROR else set())
+    assert set(stream.losses) == (set() if code == NO_ERROR else {"TRUNCATED 200"})

@@ -58,6 +58,7 @@ type flow struct {
 	Rate        float64           `json:"rate"`    // requests a second
 	Timeout     float64           `json:"timeout"` // seconds
 	Requests    int               `json:"requests"`
+	Status      int               `json:"status"`  // of the answer that a stream is
 	Body        bool              `json:"body"`    // whether answers are told
 	Instead     map[int]string    `json:"instead"` // paths for single requests, by sequence number
 
@@ -428,6 +429,7 @@ type conn struct {
 
 	h2    *http2.ClientConn // HTTP/2
 	heard *heard
+	fault atomic.Bool    // the server ended it, or a stream, with an error
 	under sync.WaitGroup // requests on it
 }
 
@@ -485,6 +487,11 @@ func (f *flow) dial() (*conn, *failure) {
 	}
 	if f.HTTP2 {
 		transport := &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true}
+		transport.CountError = func(kind string) { // called before ClientConn knows; not for NO_ERROR
+			if strings.HasPrefix(kind, "recv_goaway_") || kind == "recv_rststream_PROTOCOL_ERROR" {
+				c.fault.Store(true)
+			}
+		}
 		c.heard = &heard{Conn: c.stream, first: make(chan struct{})}
 		if c.h2, err = transport.NewClientConn(c.heard); err != nil {
 			_ = raw.Close()
@@ -516,8 +523,11 @@ func (c *conn) ended() string {
 		if c.h2.ReserveNewRequest() {
 			return ""
 		}
-		if c.h2.State().Closing {
+		switch {
+		case c.announced():
 			return "announced"
+		case c.fault.Load():
+			return "ended with an error"
 		}
 		return "closed while idle"
 	}
@@ -528,6 +538,11 @@ func (c *conn) ended() string {
 		return ""
 	}
 }
+
+// announced tells whether the server has said by GOAWAY that it ends a connection of HTTP/2, and not because of an error.
+//
+// ClientConn takes no more requests after RST_STREAM with PROTOCOL_ERROR either. Source: RFC 9113, 6.8 and 7.
+func (c *conn) announced() bool { return c.h2 != nil && c.h2.State().Closing && !c.fault.Load() }
 
 // leave closes a connection when its last request has been answered.
 func (c *conn) leave() {
@@ -765,6 +780,11 @@ func (s *sender) lines(f *flow, sequence *int, note func(record)) {
 	if err == nil {
 		template.Status, template.Protocol = response.StatusCode, response.Proto
 		defer response.Body.Close()
+		if response.StatusCode != f.Status {
+			template.Ended, template.Outcome = clock(), endedAnswered
+			note(template)
+			return
+		}
 		lines := bufio.NewReader(response.Body)
 		go func() { // what waits for a line is woken
 			select {
@@ -805,7 +825,7 @@ func (s *sender) lines(f *flow, sequence *int, note func(record)) {
 	switch {
 	case limited.Err() != nil || !silence.Stop():
 		template.Outcome, template.Detail = endedTimedOut, fmt.Sprintf("no line within %g s", f.Timeout)
-	case c.h2 != nil && (c.h2.State().Closing || isGoAway(err)):
+	case response != nil && c.announced():
 		template.Outcome, template.Detail = endedAnnouncedDrain, err.Error()
 	case errors.Is(err, io.EOF) && response != nil:
 		template.Outcome = endedStreamEnded
