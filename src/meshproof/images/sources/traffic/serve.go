@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -82,6 +83,7 @@ func serve(arguments []string) error {
 	key := flags.String("key", "", "file of its key")
 	authority := flags.String("client-authority", "", "file of the authorities whose clients are let in; all are without it")
 	greet := flags.String("greet", "", "where to listen for TCP and speak first")
+	input := flags.Bool("input", false, "end when standard input does, too")
 	logged := flags.Bool("log", false, "write a line of JSON once it listens, for each request, and for each handshake that fails")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -132,6 +134,7 @@ func serve(arguments []string) error {
 	case err := <-ended:
 		return err
 	case <-stopped():
+	case <-endOf(os.Stdin, *input):
 	}
 	grace, cancel := context.WithTimeout(context.Background(), graceTime)
 	defer cancel()
@@ -143,13 +146,25 @@ func serve(arguments []string) error {
 	return nil
 }
 
+// endOf returns a channel that is closed at the end of a file, if it is asked for; else it stays as it is.
+func endOf(file *os.File, asked bool) <-chan struct{} {
+	over := make(chan struct{})
+	if asked {
+		go func() {
+			_, _ = io.Copy(io.Discard, file)
+			close(over)
+		}()
+	}
+	return over
+}
+
 func newServer(lines *journal) *http.Server {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           &handler{lines},
+		Handler:           &handler{lines: lines},
 		Protocols:         protocols,
 		ReadHeaderTimeout: graceTime,
 		ErrorLog:          log.New(&handshakes{lines}, "", 0),
@@ -187,22 +202,45 @@ func (h *handshakes) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-type handler struct{ lines *journal }
+// handler answers, and loses what it is asked to lose. With once=NAME it does so the first time that it hears the name,
+// and answers as usual from then on: a client that asks again, without a word, sees no loss.
+type handler struct {
+	lines *journal
+	lost  sync.Map
+}
 
 func (h *handler) ServeHTTP(response http.ResponseWriter, request *http.Request) {
 	account := accountOf(request)
 	defer func() { h.lines.write(account) }()
 	query := request.URL.Query()
 	word, argument, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/"), "/")
+	if name := query.Get("once"); name != "" {
+		if _, again := h.lost.LoadOrStore(name, true); again {
+			word = ""
+		}
+	}
 	switch word {
 	case "reset":
-		reset(response)
+		end(response, true)
+	case "shut":
+		end(response, false)
+	case "close":
+		response.Header().Set("Connection", "close") // of HTTP/2 net/http makes GOAWAY
+		answer(response, http.StatusOK, account)
 	case "truncate":
 		truncate(response)
 	case "hang":
 		<-request.Context().Done()
 	case "stream":
-		stream(response, request, duration(query.Get("every"), 50*time.Millisecond), duration(query.Get("for"), time.Minute))
+		lines, err := strconv.Atoi(query.Get("lines"))
+		if err != nil {
+			lines = math.MaxInt
+		}
+		every, whole := duration(query.Get("every"), 50*time.Millisecond), duration(query.Get("for"), time.Minute)
+		stream(response, request, every, whole, lines)
+		if query.Has("cut") {
+			panic(http.ErrAbortHandler)
+		}
 	case "forward":
 		forwarded, err := forward(request, query.Get("url"))
 		if err != nil {
@@ -278,8 +316,8 @@ func answer(response http.ResponseWriter, status int, account *Account) {
 	_, _ = response.Write(body)
 }
 
-// reset ends the connection with a TCP reset, or an HTTP/2 stream with RST_STREAM.
-func reset(response http.ResponseWriter) {
+// end ends the connection by a TCP reset or by FIN, or an HTTP/2 stream by RST_STREAM.
+func end(response http.ResponseWriter, reset bool) {
 	connection, _, err := http.NewResponseController(response).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -288,7 +326,7 @@ func reset(response http.ResponseWriter) {
 	if encrypted, ok := connection.(*tls.Conn); ok {
 		underneath = encrypted.NetConn()
 	}
-	if plain, ok := underneath.(*net.TCPConn); ok {
+	if plain, ok := underneath.(*net.TCPConn); ok && reset {
 		_ = plain.SetLinger(0)
 	}
 	_ = underneath.Close()
@@ -303,12 +341,12 @@ func truncate(response http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// stream sends a line now and then, until its time is up or the client goes.
-func stream(response http.ResponseWriter, request *http.Request, every, whole time.Duration) {
+// stream sends a line now and then, until its time is up, it has sent enough, or the client goes.
+func stream(response http.ResponseWriter, request *http.Request, every, whole time.Duration, lines int) {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	end := time.After(whole)
-	for number := 0; ; number++ {
+	for number := range lines {
 		if _, err := fmt.Fprintf(response, "%d\n", number); err != nil {
 			return
 		}
