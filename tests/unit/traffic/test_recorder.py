@@ -403,3 +403,26 @@ def test_only_an_end_in_order_is_announced(code: int, why: str, tmp_path: Path) 
     assert {each.replaces for each in kept.records} == {"", why}
     assert set(stream.ends) == ({"ANNOUNCED_DRAIN"} if code == NO_ERROR else set())
     assert set(stream.losses) == (set() if code == NO_ERROR else {"TRUNCATED 200"})
+
+
+def resetting_a_stream(connection: socket.socket) -> None:
+    """Answer the first stream of a connection, and end the connection by a reset once there is a second one."""
+    connection.sendall(SETTINGS)
+    heard, answered = b"", False
+    while more := connection.recv(65536):
+        heard += more
+        streams = {stream for kind, _, stream in frames(heard.removeprefix(PREFACE)) if kind == 1}
+        if 1 in streams and not answered:
+            connection.sendall(bytes([0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88]))
+            answered = True
+        if 3 in streams:
+            reset(connection)
+            return
+
+
+def test_a_request_of_http2_is_sent_once(tmp_path: Path) -> None:
+    """A request that had been written when its connection was reset is lost, and not sent again on another one."""
+    with serving(resetting_a_stream) as address:
+        result = flown(Flow("it", f"http://{address}/", http2=True, count=1, rate=20), tmp_path)
+    assert set(result.losses) == {"RESET"}
+    assert {each.sequence % 2 for each in result.failures} == {1}

@@ -379,19 +379,22 @@ func (s *slot) send(each record) record {
 			failure.into(&each)
 			return each
 		}
-		if !c.exchange(s.flow, &each) {
+		again := c.exchange(s.flow, &each)
+		c.under.Done()
+		if !again {
 			return each
 		}
 	}
 }
 
-// open returns the slot's connection, or a new one where it takes no more requests.
+// open returns the slot's connection, or a new one where it takes no more requests, and counts one more on it.
 func (s *slot) open(each *record) (*conn, *failure) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if s.conn != nil {
 		ended := s.conn.ended()
 		if ended == "" {
+			s.conn.under.Add(1)
 			return s.conn, nil
 		}
 		each.Replaces = ended
@@ -400,6 +403,7 @@ func (s *slot) open(each *record) (*conn, *failure) {
 	}
 	c, failure := s.flow.dial()
 	if failure == nil {
+		c.under.Add(1)
 		s.conn = c
 	}
 	return c, failure
@@ -430,7 +434,7 @@ type conn struct {
 	h2    *http2.ClientConn // HTTP/2
 	heard *heard
 	fault atomic.Bool    // the server ended it, or a stream, with an error
-	under sync.WaitGroup // requests on it
+	under sync.WaitGroup // requests of a slot that are on it
 }
 
 // heard keeps how the reading from a connection ended, which ClientConn tells only the requests of that moment.
@@ -624,7 +628,12 @@ func (c *conn) exchange1(f *flow, asked *http.Request) (*http.Response, []byte, 
 					return nil, nil, alert
 				}
 			}
-			return nil, nil, &failure{outcome: endedClosed, detail: c.why, unwritten: written != nil, unread: written == nil}
+			lost := &failure{outcome: endedClosed, detail: c.why, unwritten: written != nil}
+			if errors.Is(c.broken, syscall.ECONNRESET) {
+				lost.outcome = endedReset
+			}
+			lost.unread = errors.Is(c.broken, io.EOF) && c.unread()
+			return nil, nil, lost
 		default:
 			<-sent.done
 		}
@@ -656,8 +665,7 @@ func (c *conn) read() {
 			if errors.Is(err, syscall.ECONNRESET) {
 				c.why = "reset while idle"
 			}
-			_ = c.socket.Close()
-			close(c.over)
+			close(c.over) // who takes the connection up next closes it: it may have written meanwhile
 			return
 		}
 		if sent.begun, sent.err = err == nil, err; err == nil {
@@ -716,8 +724,6 @@ func (c *conn) unread() bool {
 
 // exchange2 is exchange with HTTP/2. Its connection does not send a request again; only http2.Transport would.
 func (c *conn) exchange2(f *flow, asked *http.Request) (*http.Response, []byte, *failure) {
-	c.under.Add(1)
-	defer c.under.Done()
 	limited, cancel := context.WithTimeout(context.Background(), f.timeout())
 	defer cancel()
 	response, err := c.h2.RoundTrip(asked.WithContext(limited))
@@ -925,12 +931,13 @@ func (c *conn) failed2(err error, when string) *failure {
 		return &failure{outcome: endedNotProcessed, detail: text}
 	case errors.As(err, &stream):
 		return &failure{outcome: endedStreamReset, detail: strings.TrimSpace(text + " " + when)}
-	case strings.HasPrefix(text, "http2: client conn"): // it had ended before this request was written
+	case strings.HasPrefix(text, "http2: client conn"): // it had ended
 		lost := failed(io.EOF, when)
 		if end := c.heard.end.Load(); end != nil {
 			lost = failed(*end, when)
 		}
-		lost.unwritten = true
+		// The other texts, as that of a connection that is lost, can come of a request that had been written.
+		lost.unwritten = text == "http2: client conn not usable" || text == "http2: client conn could not be established"
 		return lost
 	case isGoAway(err):
 		lost := failed(io.EOF, when)
