@@ -100,7 +100,7 @@ class Recording:
         """Leave the flows as they are from now on; write the records, a line of JSON each, and the picture."""
         self._at_the_end = self.flows
         directory.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^\w.-]+", "-", self.name).strip("-")
+        stem = _stem(self.name)
         flows = self.flows
         with (directory / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
             for flown in flows.values():
@@ -112,6 +112,11 @@ class Recording:
                     print(json.dumps(asdict(record) | {"outcome": record.outcome.name}), file=file)
         drawing = picture.draw(self.name, list(flows.values()), [(mark.text, mark.at_ns) for mark in self.marks])
         (directory / f"{stem}.svg").write_text(drawing, encoding="utf-8")
+
+
+def _stem(name: str) -> str:
+    """Return what the files of a recording are called."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
 
 @contextmanager
@@ -131,10 +136,12 @@ def record(
         TrafficUnknown: A sender did not tell of all its requests, or the block took too long: nothing is known of what
             is missing.
         ClusterError: A sender could not be run in its pod.
-        BadTarget: Two flows have one name, or there is none.
+        BadTarget: Two flows have one name, or there is none, or the recording has the name of another one.
     """
     if len({flow.name for flow in flows}) != len(flows) or not flows:
         raise BadTarget(f"The recording {name!r} needs flows, each with a name of its own.")
+    if (directory / f"{_stem(name)}.jsonl").exists():
+        raise BadTarget(f"There is a recording {name!r} in {directory} already: give each one of a run its own name.")
     sources: dict[Outside | tuple[str, str, str], list[Flow]] = {}
     for flow in flows:
         at = flow.source

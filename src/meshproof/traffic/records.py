@@ -88,10 +88,12 @@ class Flown:
     Attributes:
         flow: What was asked for.
         records: By sequence number; after a recording, all there are.
+        unsent: How many more were due, and not sent before the recording ended: no kept connection was free for them.
     """
 
     flow: Flow
     records: Sequence[Record]
+    unsent: int = 0
 
     def __str__(self) -> str:
         lost = ", ".join(f"{number} {ending}" for ending, number in sorted(self.losses.items()))
@@ -167,6 +169,7 @@ class Flown:
         return {
             "flow": self.flow.name,
             "requests": self.requests,
+            "unsent": self.unsent,
             "failures": dict(self.losses),
             "refused": len(self.refused),
             "ends": dict(self.ends),

@@ -17,6 +17,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.traffic.flows import Flow, Outside
 from meshproof.traffic.records import Flown, Record
 
+_UNSENT = "UNSENT"
 _IN_THE_POD = (f"/{TRAFFIC}", "send")
 
 
@@ -31,6 +32,7 @@ class Sender:
         self.flows = flows
         self._source = source
         self._records: list[list[Record]] = [[] for _ in flows]
+        self._unsent = [0 for _ in flows]
         self._began = threading.Event()
         self._counts: list[int] | None = None
         self._said = ""
@@ -85,8 +87,8 @@ class Sender:
     def flown(self) -> list[Flown]:
         """Return what has become of the flows by now."""
         return [
-            Flown(flow, sorted(records, key=lambda record: record.sequence))
-            for flow, records in zip(self.flows, self._records, strict=True)
+            Flown(flow, sorted(records, key=lambda record: record.sequence), unsent)
+            for flow, records, unsent in zip(self.flows, self._records, self._unsent, strict=True)
         ]
 
     def records(self) -> dict[str, Sequence[Record]]:
@@ -117,7 +119,10 @@ class Sender:
             self._counts = content["requests"]
         else:
             number = content["flow"]
-            self._records[number].append(Record.of(self.flows[number], content))
+            if content["outcome"] == _UNSENT:
+                self._unsent[number] += 1
+            else:
+                self._records[number].append(Record.of(self.flows[number], content))
 
     def _check(self) -> None:
         """Hold the lines against the numbers that the program gave last: what was not told is not known.
@@ -127,10 +132,10 @@ class Sender:
         """
         if self._counts is None:
             raise self._unknown("ended before it was told to")
-        for flow, records, count in zip(self.flows, self._records, self._counts, strict=True):
-            missing = set(range(count)) - {record.sequence for record in records}
-            if missing or len(records) != count:
-                raise self._unknown(f"told of {len(records)} of {count} requests of {flow.name!r}")
+        for flow, records, unsent, count in zip(self.flows, self._records, self._unsent, self._counts, strict=True):
+            told = len(records) + unsent
+            if told != count or len({record.sequence for record in records}) != len(records):
+                raise self._unknown(f"told of {told} of {count} requests of {flow.name!r}")
 
     def _unknown(self, what: str) -> TrafficUnknown:
         said = f" It said: {self._said}." if self._said else ""

@@ -278,6 +278,23 @@ def test_a_record_that_is_missing_is_missed(tmp_path: Path) -> None:
         pass
 
 
+def test_what_waits_at_the_end_is_not_sent(tmp_path: Path) -> None:
+    """Requests that wait for a kept connection in an outage are not sent once the recording has ended, and counted."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        result = flown(to(listening["http"], "/hang", count=1), tmp_path, enough=2)
+    assert set(result.losses) == {"TIMED_OUT"}
+    assert len(result.records) <= 4
+    assert result.unsent > 100
+
+
+def test_a_name_is_one_recording(tmp_path: Path) -> None:
+    """A second recording of the same name would take the place of the first: it is refused before anything is sent."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        flown(to(listening["http"]), tmp_path, enough=1)
+        with pytest.raises(BadTarget, match="There is a recording 'a test' in"):
+            flown(to(listening["http"]), tmp_path, enough=1)
+
+
 def test_a_flow_that_can_not_be_sent_is_refused() -> None:
     """Before anything is sent a sentence says what is wrong."""
     with pytest.raises(BadTarget, match="begins with http://"):
@@ -399,7 +416,7 @@ def test_only_an_end_in_order_is_announced(code: int, why: str, tmp_path: Path) 
     with serving(ending(code, whole=True)) as address:
         kept = flown(Flow("it", f"http://{address}/", http2=True, count=1, rate=SELDOM), tmp_path, enough=4)
     with serving(ending(code, whole=False)) as address:
-        stream = flown(to(address, connections=STREAM, http2=True), tmp_path, enough=4)
+        stream = flown(to(address, connections=STREAM, http2=True), tmp_path / "stream", enough=4)
     assert {each.replaces for each in kept.records} == {"", why}
     assert set(stream.ends) == ({"ANNOUNCED_DRAIN"} if code == NO_ERROR else set())
     assert set(stream.losses) == (set() if code == NO_ERROR else {"TRUNCATED 200"})

@@ -107,6 +107,7 @@ const (
 	endedAnnouncedDrain = "ANNOUNCED_DRAIN"
 	endedStreamEnded    = "STREAM_ENDED"
 	endedOwnFault       = "OWN_FAULT"
+	endedUnsent         = "UNSENT" // no record: it was due, and flows ended before a connection was free for it
 )
 
 var (
@@ -303,11 +304,16 @@ func (s *sender) until(due time.Time) bool {
 		return false
 	case <-timer.C:
 	}
+	return !s.over() && due.Before(s.last) // both may be there
+}
+
+// over tells whether nothing more is to be sent.
+func (s *sender) over() bool {
 	select {
-	case <-s.ended: // both may be there
-		return false
+	case <-s.ended:
+		return true
 	default:
-		return due.Before(s.last)
+		return !time.Now().Before(s.last)
 	}
 }
 
@@ -353,7 +359,12 @@ func (s *sender) keptConnections(f *flow, under *sync.WaitGroup) (hand func(reco
 		under.Go(func() {
 			mine := &slot{flow: f}
 			for each := range waiting {
-				s.end(mine.send(each))
+				if s.over() {
+					each.Outcome = endedUnsent
+					s.end(each)
+				} else {
+					s.end(mine.send(each))
+				}
 			}
 			mine.close()
 		})
