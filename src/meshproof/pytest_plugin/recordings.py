@@ -14,7 +14,7 @@ from meshproof.machine.wait import Patience
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
-from meshproof.pytest_plugin.scenarios import in_one_sentence
+from meshproof.pytest_plugin.scenarios import in_one_sentence, is_row
 from meshproof.traffic import MANIFEST, Calibration, Flow, Recording, calibrate, record
 
 CALIBRATIONS = pytest.StashKey[list[Calibration]]()
@@ -22,14 +22,9 @@ CALIBRATIONS = pytest.StashKey[list[Calibration]]()
 
 
 class Traffic:
-    """The fixture `traffic`.
+    """The fixture `traffic`."""
 
-    Attributes:
-        calibrations: What each of its sources saw in this run.
-    """
-
-    def __init__(self, program: Path, directory: Path, calibrations: list[Calibration]) -> None:
-        self.calibrations = calibrations
+    def __init__(self, program: Path, directory: Path) -> None:
         self._program = program
         self._directory = directory
 
@@ -55,7 +50,7 @@ class Traffic:
 @pytest.fixture(scope="session")
 def traffic_calibration(testbed: Testbed, mesh_patience: Patience, request: pytest.FixtureRequest) -> list[Calibration]:
     """What the sources of traffic saw of losses that were made on purpose, and where there were none."""
-    directory = current_project().artifacts / "traffic"
+    directory = _directory()
     with in_one_sentence(), in_force(MANIFEST, testbed, mesh_patience) as mine:
         trust = testbed.certificates.authority("meshproof").pem
         results = calibrate(mine, testbed.kube, trust, testbed.images.traffic, directory)
@@ -78,7 +73,24 @@ def traffic(testbed: Testbed, traffic_calibration: list[Calibration]) -> Traffic
                 f"The traffic recorder can't be believed in this run: {wrong}. Look into its records and its "
                 "picture, traffic/calibration.jsonl and .svg in the artifacts, for what was lost and when."
             )
-    return Traffic(testbed.images.traffic, current_project().artifacts / "traffic", traffic_calibration)
+    return Traffic(testbed.images.traffic, _directory())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Forget the recordings of the last run, if this one has rows: nobody is to mix them up."""
+    if session.config.option.collectonly or not any(map(is_row, session.items)):
+        return
+    for file in (file for kind in ("*.jsonl", "*.svg", "calibration.json") for file in _directory().glob(kind)):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(
+                f"{file}, a recording of the last run, can't be removed: {error.strerror}."
+            ) from error
+
+
+def _directory() -> Path:
+    return current_project().artifacts / "traffic"
 
 
 @pytest.hookimpl(tryfirst=True)
