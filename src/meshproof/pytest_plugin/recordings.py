@@ -13,18 +13,25 @@ from meshproof.errors import TrafficUnknown
 from meshproof.machine.wait import Patience
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
-from meshproof.project import current_project
+from meshproof.project import as_typed_here, current_project
 from meshproof.pytest_plugin.scenarios import in_one_sentence, is_row
 from meshproof.traffic import MANIFEST, Calibration, Flow, Recording, calibrate, record
 
 CALIBRATIONS = pytest.StashKey[list[Calibration]]()
 """What each source saw of the losses that were made on purpose in this run."""
+RECORDINGS = pytest.StashKey[list[Recording]]()
+"""What was recorded in this run."""
 
 
 class Traffic:
-    """The fixture `traffic`."""
+    """The fixture `traffic`.
+
+    Attributes:
+        recordings: All that were begun, in their order.
+    """
 
     def __init__(self, program: Path, directory: Path) -> None:
+        self.recordings: list[Recording] = []
         self._program = program
         self._directory = directory
 
@@ -44,6 +51,7 @@ class Traffic:
             in_one_sentence(),
             record(*flows, name=name, program=self._program, directory=self._directory, seconds=seconds) as recording,
         ):
+            self.recordings.append(recording)
             yield recording
 
 
@@ -61,7 +69,7 @@ def traffic_calibration(testbed: Testbed, mesh_patience: Patience, request: pyte
 
 
 @pytest.fixture(scope="session")
-def traffic(testbed: Testbed, traffic_calibration: list[Calibration]) -> Traffic:
+def traffic(testbed: Testbed, traffic_calibration: list[Calibration], request: pytest.FixtureRequest) -> Traffic:
     """Records requests, one by one, while a test does something: `with traffic.recording(Flow(…), name=…)`.
 
     Where it did not see what it measures, nothing that it would say counts, and the rows that use it fail.
@@ -73,7 +81,9 @@ def traffic(testbed: Testbed, traffic_calibration: list[Calibration]) -> Traffic
                 f"The traffic recorder can't be believed in this run: {wrong}. Look into its records and its "
                 "picture, traffic/calibration.jsonl and .svg in the artifacts, for what was lost and when."
             )
-    return Traffic(testbed.images.traffic, _directory())
+    recorder = Traffic(testbed.images.traffic, _directory())
+    request.config.stash[RECORDINGS] = recorder.recordings
+    return recorder
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -95,8 +105,12 @@ def _directory() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say of each source of traffic what it saw of the losses that were made on purpose."""
+    """Say of each source of traffic what it saw of losses made on purpose, and of each recording what was lost."""
     if results := config.stash.get(CALIBRATIONS, []):
         terminalreporter.write_line("\nThe traffic recorder in this run:")
         for result in results:
             terminalreporter.write_line(f"  {result}")
+    if recordings := config.stash.get(RECORDINGS, []):
+        terminalreporter.write_line(f"\nRecorded, each with a picture in {as_typed_here(_directory())}:")
+        for recording in recordings:
+            terminalreporter.write_line(f"  {recording}")

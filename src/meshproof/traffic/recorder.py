@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -43,6 +44,14 @@ class Recording:
         self.marks: list[Mark] = []
         self.senders = senders
         self._at_the_end: Mapping[str, Flown] | None = None
+
+    def __str__(self) -> str:
+        results = self.flows.values()
+        losses = sum((result.losses for result in results), Counter[str]())
+        lost = ", ".join(f"{number} {ending}" for ending, number in sorted(losses.items())) or "none"
+        gap = max((result.longest_gap_ms or 0 for result in results), default=0)
+        requests = f"{self.requests:,} requests of {len(results)} flows"
+        return f"{self.name}: {requests}, {lost} lost, at most {gap:.0f} ms between two answers of a flow"
 
     @property
     def flows(self) -> Mapping[str, Flown]:
