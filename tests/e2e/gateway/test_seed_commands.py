@@ -103,7 +103,7 @@ class SeedCommands:
 
     def run(self, commands: str, *options: str) -> None:
         """Run commands one after the other: openssl on this machine, kubectl on the node with the same files."""
-        for line in commands.strip().splitlines():
+        for line in filter(None, commands.splitlines()):
             program, *words = shlex.split(line)
             if program == "openssl":
                 answers = YES if words[0] == "ca" else DEFAULTS
