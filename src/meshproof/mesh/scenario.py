@@ -17,18 +17,15 @@ from meshproof.images import TRAFFIC
 from meshproof.input_files import nearest
 from meshproof.machine.console import stage
 from meshproof.machine.undoing import afterwards
-from meshproof.machine.wait import Patience
+from meshproof.machine.wait import Patience, until
 from meshproof.mesh import effects, manifests
 from meshproof.mesh.plugged_authority import restore_left
 from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
+from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
 
 LABEL = "meshproof/scenario"  # all that a scenario applies has it, with the scenario's name
-_WITH_PODS = ("Deployment", "Namespace")
-"""Kinds that are gone when their pods are, in the order in which that is quickest: whether a namespace that had pods is
-empty Kubernetes looks again only after 5 s.
-"""
 _SLASH = ".."  # a slash in the value of a label, which can have none
 
 
@@ -165,6 +162,7 @@ class Scenario:
         self._in_force = [*documents, *gone]  # what can't be deleted now has to be later
         _delete(self._kube, gone)
         new = [document for document in documents if document not in old]
+        _ended(self._kube, _namespaces(new))
         self._kube.apply(new)
         for document in new:
             if document["kind"] == "Deployment" and manifests.is_waited_for(document):
@@ -238,15 +236,39 @@ def clear(cluster: Cluster, kube: Kube, patience: Patience) -> bool:
             with suppress(ClusterError):  # what can't be waited for is removed all the same
                 old = effects.effects_of(documents)
             _delete(kube, documents)
+            _ended(kube, _namespaces(documents))
             effects.wait_for(kube, [], old, patience)
     return bool(documents)
 
 
 def _delete(kube: Kube, documents: list[Document]) -> None:
-    """Delete objects, and wait until the pods of those that have some are gone."""
-    kube.delete([document for document in documents if document["kind"] not in _WITH_PODS])
-    for kind in _WITH_PODS:
-        kube.remove([document for document in documents if document["kind"] == kind])
+    """Delete objects, and wait until the pods of Deployments are gone.
+
+    A namespace is not waited for: Kubernetes empties it 5 s later, whatever is in it, and by then nothing is.
+    """
+    kube.delete([document for document in documents if document["kind"] not in ("Deployment", "Namespace")])
+    kube.remove([document for document in documents if document["kind"] == "Deployment"])
+    kube.delete(_namespaces(documents))
+
+
+def _namespaces(documents: Iterable[Document]) -> list[Document]:
+    return [document for document in documents if document["kind"] == "Namespace"]
+
+
+def _ended(kube: Kube, namespaces: list[Document]) -> None:
+    """Wait until Kubernetes is not about to delete namespaces of these names, which an earlier scenario had.
+
+    Raises:
+        NotSettled: Which one it still deletes.
+    """
+    names = [namespace["metadata"]["name"] for namespace in namespaces]
+
+    def ending() -> list[str]:
+        there = ((name, kube.get("v1", "Namespace", name)) for name in names)
+        return [name for name, namespace in there if namespace and "deletionTimestamp" in namespace["metadata"]]
+
+    if names:
+        until(ending, [], what="The list of namespaces that are being deleted", timeout=TIMEOUTS.rollout)
 
 
 def write_certificates(certificates: Certificates, cluster: Cluster) -> Path:

@@ -1,8 +1,8 @@
 """All objects of a cluster at one moment, to tell what something has left behind or changed.
 
 What the cluster itself writes is not in it: the status of an object and the like, events, leases, the endpoints of
-Services, and objects that belong to another one, as pods belong to their Deployment, as long as that is there. What is
-in a Secret is known by its hash only.
+Services, and objects that belong to another one, as pods belong to their Deployment, as long as that is there. What
+Kubernetes deletes together with a namespace is not in it either. What is in a Secret is known by its hash only.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ and
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/ (owners)
@@ -56,7 +56,13 @@ class Snapshot:
             listed = pool.map(lambda path_and_kind: _listed(connection, *path_and_kind), lists)
             everything = [document for documents in listed for document in documents]
         uids = {document["metadata"]["uid"] for document in everything}
-        return cls({name_of(document): _lasting(document) for document in everything if not _is_owned(document, uids)})
+        ending = {
+            document["metadata"]["name"]
+            for document in everything
+            if document["kind"] == "Namespace" and "deletionTimestamp" in document["metadata"]
+        }
+        lasting = (document for document in everything if not _is_owned(document, uids) and not _ends(document, ending))
+        return cls({name_of(document): _lasting(document) for document in lasting})
 
     def differences(self, later: Snapshot) -> list[str]:
         """Return a sentence for each object that is in a later snapshot and not in this one, or gone, or changed."""
@@ -88,6 +94,12 @@ def _listed(connection: Connection, path: str, kind: str) -> list[Document]:
 def _is_owned(document: Document, uids: set[str]) -> bool:
     """Return whether an object belongs to one that is there: it comes and goes with that."""
     return any(owner["uid"] in uids for owner in document["metadata"].get("ownerReferences", []))
+
+
+def _ends(document: Document, ending: set[str]) -> bool:
+    """Return whether an object is a namespace that Kubernetes deletes, or is in one."""
+    metadata = document["metadata"]
+    return metadata.get("namespace") in ending or (document["kind"] == "Namespace" and metadata["name"] in ending)
 
 
 def _lasting(document: Document) -> Document:
