@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,23 @@ def command(*, name: str, namespaces: tuple[str, ...], json_file: Path | None) -
     with daemon(directory) as docker, kept_cluster(name, directory, docker) as cluster:
         answer = readiness_of(Kube(cluster.kubeconfig_path), namespaces)
     if not printed:
-        report.print(picture(answer))
+        show(answer, cluster.kubeconfig_path)
     if json_file:
-        write(json_file, json.dumps(document(answer), indent=1) + "\n")
+        write(json_file, json.dumps(document(answer, cluster.kubeconfig_path), indent=1) + "\n")
     code = exit_code(deviates=answer.verdict is Verdict.NOT_READY, unknown=answer.verdict is Verdict.UNKNOWN)
     if code:
         raise click.exceptions.Exit(code)
+
+
+def show(answer: Readiness, kubeconfig: Path) -> None:
+    """Print the answer, below the command that has kubectl go to the cluster that it is about: the remedies name none.
+
+    Args:
+        answer: The answer.
+        kubeconfig: That of the cluster.
+    """
+    report.print(Text(f"export KUBECONFIG={shlex.quote(str(kubeconfig))}"), soft_wrap=True)
+    report.print(picture(answer))
 
 
 def picture(answer: Readiness) -> RenderableType:
@@ -113,10 +125,11 @@ def _counted(connections: ConnectionCounts | None) -> str:
     )
 
 
-def document(answer: Readiness) -> dict[str, Any]:
-    """Return the answer as JSON has it."""
+def document(answer: Readiness, kubeconfig: Path) -> dict[str, Any]:
+    """Return the answer, and the kubeconfig of the cluster that it is about, as JSON has them."""
     return {
         "verdict": str(answer.verdict),
+        "kubeconfig": str(kubeconfig),
         "namespaces": [*answer.namespaces],
         "clients": [
             {
