@@ -17,7 +17,7 @@ from meshproof.cli.output import STANDARD_OUTPUT, check, exit_code, report, writ
 from meshproof.cluster.kind import kept_cluster
 from meshproof.cluster.kube import Kube
 from meshproof.docker import daemon
-from meshproof.mesh.readiness import ConnectionCounts, Note, Readiness, Verdict, readiness_of
+from meshproof.mesh.readiness import Client, ConnectionCounts, Note, Readiness, Verdict, readiness_of
 from meshproof.report.columns import TwoColumns
 from meshproof.settings import cache_directory
 
@@ -33,8 +33,15 @@ _STYLES = {Verdict.READY: "green", Verdict.NOT_READY: "bold red", Verdict.UNKNOW
     multiple=True,
     help="Where STRICT would be switched on; several may be. By default the whole mesh.",
 )
+@click.option(
+    "--accept",
+    "accepted",
+    metavar="NAMESPACE/WORKLOAD",
+    multiple=True,
+    help="A client that may be refused: it does not count for the verdict; several may be.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=FILE, help="Save the answer; - prints it.")
-def command(*, name: str, namespaces: tuple[str, ...], json_file: Path | None) -> None:
+def command(*, name: str, namespaces: tuple[str, ...], accepted: tuple[str, ...], json_file: Path | None) -> None:
     """Tell who would lose connectivity if STRICT were switched on now, and why.
 
     It looks at a kept cluster and changes nothing. What the configuration says and what the proxies have seen are kept
@@ -46,7 +53,7 @@ def command(*, name: str, namespaces: tuple[str, ...], json_file: Path | None) -
     printed = STANDARD_OUTPUT in check((json_file,))
     directory = cache_directory()
     with daemon(directory) as docker, kept_cluster(name, directory, docker) as cluster:
-        answer = readiness_of(Kube(cluster.kubeconfig_path), namespaces)
+        answer = readiness_of(Kube(cluster.kubeconfig_path), namespaces, accepted)
     if not printed:
         show(answer, cluster.kubeconfig_path)
     if json_file:
@@ -70,7 +77,9 @@ def show(answer: Readiness, kubeconfig: Path) -> None:
 def picture(answer: Readiness) -> RenderableType:
     """Return the answer as tables."""
     where = ", ".join(answer.namespaces) or "the whole mesh"
-    parts: list[RenderableType] = [Text(f"STRICT for {where}: {answer.verdict}", _STYLES[answer.verdict])]
+    accepted = ", ".join(dict.fromkeys(client.name for client in answer.accepted))
+    but_for = f" ({accepted} may be refused)" if accepted else ""
+    parts: list[RenderableType] = [Text(f"STRICT for {where}: {answer.verdict}{but_for}", _STYLES[answer.verdict])]
     if not answer.servers:
         parts.append(Text("No workload there takes plaintext now that STRICT would refuse."))
     for head, rows in _tables(answer):
@@ -88,9 +97,9 @@ def _tables(answer: Readiness) -> Iterator[tuple[tuple[str, str], Sequence[tuple
                 client.name,
                 "\n".join(
                     (
-                        client.cause.reason,
-                        f"Refused by {', '.join(client.refused_by)}; {_seen(client.seen)}.",
+                        *_why_refused(client),
                         f"Do: {client.cause.remedy}",
+                        *_comes_with_us(answer, client.name, f"; `--accept {client.name}` leaves it out"),
                     )
                 ),
             )
@@ -98,8 +107,27 @@ def _tables(answer: Readiness) -> Iterator[tuple[tuple[str, str], Sequence[tuple
         ],
     )
     yield (
+        ("Accepted: client that may be refused", "Why it would be"),
+        [
+            *((client.name, "\n".join(_why_refused(client))) for client in answer.accepted),
+            *((name, "It is not known to be refused: there is nothing to accept.") for name in answer.not_refused),
+        ],
+    )
+    yield (
         ("Server that would refuse plaintext", "What its proxies have seen"),
-        [(server.name, f"{server.verdict}: {server.why}\n{_counted(server.connections)}") for server in answer.servers],
+        [
+            (
+                server.name,
+                "\n".join(
+                    (
+                        f"{server.verdict}: {server.why}",
+                        _counted(server.connections),
+                        *_comes_with_us(answer, server.name),
+                    )
+                ),
+            )
+            for server in answer.servers
+        ],
     )
     yield ("Unknown", "Why"), _notes(answer.unknown)
     yield ("Stays open to plaintext", "Why"), _notes(answer.stays_open)
@@ -108,6 +136,16 @@ def _tables(answer: Readiness) -> Iterator[tuple[tuple[str, str], Sequence[tuple
 
 def _notes(notes: Iterable[Note]) -> list[tuple[str, str]]:
     return [(note.subject, note.text) for note in notes]
+
+
+def _why_refused(client: Client) -> Iterator[str]:
+    yield client.cause.reason
+    yield f"Refused by {', '.join(client.refused_by)}; {_seen(client.seen)}."
+
+
+def _comes_with_us(answer: Readiness, name: str, more: str = "") -> Iterator[str]:
+    if name in answer.applications:
+        yield f"It comes with meshproof's clusters{more}."
 
 
 def _seen(requests: dict[str, int]) -> str:
@@ -131,18 +169,9 @@ def document(answer: Readiness, kubeconfig: Path) -> dict[str, Any]:
         "verdict": str(answer.verdict),
         "kubeconfig": str(kubeconfig),
         "namespaces": [*answer.namespaces],
-        "clients": [
-            {
-                "client": client.name,
-                "pods": [*client.pods],
-                "refused_by": client.refused_by,
-                "reason": client.cause.reason,
-                "remedy": client.cause.remedy,
-                "evidence": sorted(map(str, client.evidence)),
-                "seen": client.seen,
-            }
-            for client in answer.clients
-        ],
+        "clients": [_client(client, answer) for client in answer.clients],
+        "accepted": [_client(client, answer) for client in answer.accepted],
+        "accepted_but_not_refused": [*answer.not_refused],
         "servers": [
             {
                 "server": server.name,
@@ -157,10 +186,24 @@ def document(answer: Readiness, kubeconfig: Path) -> dict[str, Any]:
                     "open_plaintext": server.connections.open_plaintext,
                 },
                 "from_pods_that_are_gone": server.gone,
+                "comes_with_cluster": server.name in answer.applications,
             }
             for server in answer.servers
         ],
         "unknown": [{"subject": note.subject, "reason": note.text} for note in answer.unknown],
         "stays_open": [{"subject": note.subject, "reason": note.text} for note in answer.stays_open],
         "strict_already": [*answer.strict_already],
+    }
+
+
+def _client(client: Client, answer: Readiness) -> dict[str, Any]:
+    return {
+        "client": client.name,
+        "pods": [*client.pods],
+        "refused_by": client.refused_by,
+        "reason": client.cause.reason,
+        "remedy": client.cause.remedy,
+        "evidence": sorted(map(str, client.evidence)),
+        "seen": client.seen,
+        "comes_with_cluster": client.name in answer.applications,
     }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
+from meshproof.errors import ExitCode, NotThere
 from meshproof.mesh.readiness.answer import Client, Evidence, Note, Readiness, Server, Verdict
 from meshproof.mesh.readiness.callers import ANY_SERVER, Callers
 from meshproof.mesh.readiness.capture import Capture
 from meshproof.mesh.readiness.clients import Cause, Plain, read_clusters, why_without_sidecar
 from meshproof.mesh.readiness.counters import ConnectionCounts, PlaintextRequest, read_counters, read_log
 from meshproof.mesh.readiness.exposure import Exposure, exposure_of
+from meshproof.mesh.readiness.inquiry import answer_for
 from meshproof.mesh.readiness.modes import modes_of, strict
 from meshproof.mesh.readiness.pods import has_proxy_alone, has_sidecar, is_there, owners_of
 from meshproof.mesh.readiness.services import Entrance, Port, is_behind, ports_of
@@ -305,6 +309,7 @@ def test_the_verdict_of_all() -> None:
     assert Readiness([], [], [ready, unknown], [], [], []).verdict is Verdict.UNKNOWN
     assert Readiness([], [], [ready], [], [], [Note("a/p", "no answer")]).verdict is Verdict.UNKNOWN
     assert Readiness([], [client], [ready, unknown], [], [], []).verdict is Verdict.NOT_READY
+    assert Readiness([], [], [ready], [], [], [], accepted=[client]).verdict is Verdict.READY
 
 
 INIT = {"name": "istio-init", "args": ["istio-iptables", "-b", "*", "-i", "*"]}
@@ -454,3 +459,67 @@ def test_counters_of_a_server_with_open_ports() -> None:
     server = Server("shop/cart", [], [80], ConnectionCounts(5, 2, 1))
     conclude(server, {}, 2, stays_open=True)
     assert server.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("counts", "others", "verdict"),
+    [
+        pytest.param(ConnectionCounts(5, 2, 0), {}, Verdict.READY, id="all of it is of an accepted client"),
+        pytest.param(ConnectionCounts(5, 2, 0), {"shop/cart": 1}, Verdict.NOT_READY, id="another client too"),
+        pytest.param(ConnectionCounts(5, 3, 0), {}, Verdict.UNKNOWN, id="one more that no log names"),
+        pytest.param(ConnectionCounts(5, 2, 1), {}, Verdict.UNKNOWN, id="one is open"),
+        pytest.param(ConnectionCounts(0, 2, 0), {}, Verdict.UNKNOWN, id="no mutual TLS"),
+    ],
+)
+def test_what_an_accepted_client_sent(counts: ConnectionCounts, others: dict[str, int], verdict: Verdict) -> None:
+    """Its plaintext does not count against a server, and nothing else is excused by it."""
+    server = Server("shop/orders", [], [80], counts)
+    conclude(server, others, 2, accepted={"legacy/client": 2})
+    assert server.verdict is verdict
+    assert ("legacy/client (2)" in server.why) is (not others and counts.mutual_tls > 0 and counts.plaintext == 2)
+
+
+def deployment(name: str, **labels: str) -> Document:
+    """Return the object of a Deployment of the namespace shop."""
+    ours = {label.replace("__", "/"): value for label, value in labels.items()}
+    return {"kind": "Deployment", "metadata": {"name": name, "namespace": "shop", "labels": ours}}
+
+
+def shop() -> World:
+    """Return a server with a sidecar and two clients without, one of which comes with the cluster; none runs yet."""
+    pods = [{**made, "status": {}} for made in (meshed(), bare("till", address=""), bare("meter", address=""))]
+    deployments = [deployment("till", meshproof__application=""), deployment("meter")]
+    return World([namespace(), service(), *NODES, *deployments, *pods])
+
+
+@pytest.fixture(name="kube")
+def api_that_nobody_serves(tmp_path: Path) -> Kube:
+    """The API of a cluster that is not there: where no pod runs, no proxy is asked by it."""
+    context: Document = {"name": "c", "context": {"cluster": "c", "user": "c"}}
+    clusters = [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}]
+    config = {"current-context": "c", "contexts": [context], "clusters": clusters, "users": [{"name": "c", "user": {}}]}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    return Kube(tmp_path / "kubeconfig")
+
+
+def test_a_client_that_may_be_refused(kube: Kube) -> None:
+    """It is listed apart, and so is what is accepted in vain; the others count as before."""
+    plain, one, both = (
+        answer_for(kube, shop(), [], accepted)
+        for accepted in ([], ["shop/till", "shop/cart"], ["shop/till", "shop/meter"])
+    )
+    assert [client.name for client in plain.clients] == ["shop/meter", "shop/till"]
+    assert (plain.accepted, plain.not_refused, plain.applications) == ([], [], {"shop/till"})
+    assert [client.name for client in one.clients] == ["shop/meter"]
+    assert [client.name for client in one.accepted] == ["shop/till"]
+    assert one.not_refused == ["shop/cart"]
+    assert (one.verdict, both.verdict) == (Verdict.NOT_READY, Verdict.UNKNOWN)
+    assert both.clients == []
+
+
+@pytest.mark.parametrize("name", ["shop/tills", "till", "street/till"])
+def test_a_client_that_is_not_there(name: str, kube: Kube) -> None:
+    """Who accepts a workload that there is none of is told, with the one that could be meant."""
+    with pytest.raises(NotThere, match=f"There is no workload {name} .*the nearest is 'shop/till'") as error:
+        answer_for(kube, shop(), [], [name])
+    assert error.value.exit_code is ExitCode.BAD_INPUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -101,6 +101,9 @@ class Readiness:
         stays_open: What would take plaintext all the same.
         strict_already: The workloads that take none now.
         unknown: What could not be found out.
+        accepted: Who would be refused and may be: it does not count for the verdict.
+        not_refused: Who may be refused, and is not known to be.
+        applications: The workloads that meshproof puts into its clusters.
     """
 
     namespaces: Sequence[str]
@@ -109,6 +112,9 @@ class Readiness:
     stays_open: Sequence[Note]
     strict_already: Sequence[str]
     unknown: Sequence[Note]
+    accepted: Sequence[Client] = ()
+    not_refused: Sequence[str] = ()
+    applications: Collection[str] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -32,31 +32,46 @@ from meshproof.mesh.readiness.verdicts import conclude
 from meshproof.mesh.readiness.world import KINDS_NEEDED, World
 
 
-def readiness_of(kube: Kube, namespaces: Sequence[str] = ()) -> Readiness:
+def readiness_of(kube: Kube, namespaces: Sequence[str] = (), accepted: Sequence[str] = ()) -> Readiness:
     """Tell who would lose connectivity if STRICT were switched on now; nothing is changed.
 
     Args:
         kube: The cluster.
         namespaces: Where STRICT would be switched on; none is the whole mesh, and so is that of istiod.
+        accepted: The clients that may be refused, as NAMESPACE/WORKLOAD.
 
     Raises:
-        NotThere: There is no such namespace.
+        NotThere: There is no such namespace, or no such workload.
         ClusterError: The API did not answer.
     """
-    world = World(kube.labelled("", KINDS_NEEDED))
+    return answer_for(kube, World(kube.labelled("", KINDS_NEEDED)), namespaces, accepted)
+
+
+def answer_for(kube: Kube, world: World, namespaces: Sequence[str] = (), accepted: Sequence[str] = ()) -> Readiness:
+    """Answer for the objects of a cluster; its API is asked for what the proxies of running pods know.
+
+    Raises:
+        NotThere: As ``readiness_of`` does.
+    """
     for namespace in namespaces:
         if namespace not in world.namespaces:
             raise NotThere(f"There is no namespace {namespace}: {nearest(namespace, world.namespaces)}.")
-    return _Inquiry(kube, world, namespaces).answer()
+    for name in accepted:
+        if name not in world.workloads:
+            raise NotThere(
+                f"There is no workload {name} (NAMESPACE/WORKLOAD) that has pods: {nearest(name, world.workloads)}."
+            )
+    return _Inquiry(kube, world, namespaces, accepted).answer()
 
 
 class _Inquiry:
     """One answer in the making."""
 
-    def __init__(self, kube: Kube, world: World, namespaces: Sequence[str]) -> None:
+    def __init__(self, kube: Kube, world: World, namespaces: Sequence[str], accepted: Sequence[str]) -> None:
         self._kube = kube
         self._world = world
         self._namespaces = namespaces
+        self._accepted = sorted(set(accepted))
         self._callers = Callers(world)
         self._unknown: list[Note] = []
 
@@ -81,13 +96,18 @@ class _Inquiry:
             lambda kube, pod: requests_of(kube, pod, plaintext[full_name(pod)]),
         )
         judged = [self._judge(exposure, counts, requests) for exposure in servers]
+        clients = self._callers.all()
+        refused = {client.name for client in clients}
         return Readiness(
             self._namespaces,
-            self._callers.all(),
+            [client for client in clients if client.name not in self._accepted],
             judged,
             _notes_on_open_ports(exposures),
             [str(exposure.server) for exposure in exposures if exposure.strict and not exposure.ports],
             list(dict.fromkeys(self._unknown)),  # a proxy that does not answer is asked twice
+            [client for client in clients if client.name in self._accepted],
+            [name for name in self._accepted if name not in refused],
+            self._world.applications,
         )
 
     def _exposures(self) -> list[Exposure]:
@@ -149,19 +169,20 @@ class _Inquiry:
                 "Make it PERMISSIVE first."
             )
             return server
-        by_client, named = dict[str, int](), 0
+        by_client, of_accepted, named = dict[str, int](), dict[str, int](), 0
         for requests in (logs.get(pod, []) for pod in running):
             named += len({(request.address, request.port) for request in requests})
             for request in requests:
                 if not exposure.counts(request.server_port):
                     continue
                 if client := self._callers.client_of(request, name):
-                    by_client[client.name] = by_client.get(client.name, 0) + 1
+                    counted = of_accepted if client.name in self._accepted else by_client
+                    counted[client.name] = counted.get(client.name, 0) + 1
                     client.seen[name] = client.seen.get(name, 0) + 1
                     client.evidence.add(Evidence.TRAFFIC)
                 else:
                     server.gone += 1
-        conclude(server, by_client, named, stays_open=bool(exposure.open_at_proxy))
+        conclude(server, by_client, named, accepted=of_accepted, stays_open=bool(exposure.open_at_proxy))
         if server.verdict is Verdict.UNKNOWN and len(answered) == len(running) > len(known):
             server.why = "Its proxy does not count its connections: proxyStatsMatcher leaves these counters out."
         return server

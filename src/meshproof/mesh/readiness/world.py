@@ -8,11 +8,13 @@ from ipaddress import ip_address, ip_network
 from meshproof.cluster.objects import Document
 from meshproof.mesh.manifests import KINDS
 from meshproof.mesh.readiness.counters import PlaintextRequest
-from meshproof.mesh.readiness.pods import is_there
+from meshproof.mesh.readiness.pods import full_name, is_there, labels_of, owners_of
 from meshproof.mesh.readiness.services import is_behind
+from meshproof.mesh.testbed import LABEL
 
 KINDS_NEEDED = {
     **{kind: KINDS.get(kind, ("v1",)) for kind in ("Namespace", "Node", "Pod", "Service", "PeerAuthentication")},
+    "Deployment": KINDS["Deployment"],
     "CronJob": ("batch/v1",),
 }
 """The kinds, each with its API versions."""
@@ -30,7 +32,13 @@ class World:
         self.services = of_kind["Service"]
         self.policies = of_kind["PeerAuthentication"]
         self.cron_jobs = [job for job in of_kind["CronJob"] if not job["spec"].get("suspend")]
+        self.applications = {full_name(document) for document in of_kind["Deployment"] if LABEL in labels_of(document)}
         self._nodes = of_kind["Node"]
+
+    @property
+    def workloads(self) -> set[str]:
+        """The names of what has pods, or makes some at its time."""
+        return {*map(str, owners_of(self.pods)), *map(full_name, self.cron_jobs)}
 
     def services_of(self, pod: Document) -> list[Document]:
         """Return the Services that lead to a pod."""
