@@ -98,12 +98,16 @@ class Calibration:
         return self.seen == self.made and not self.false and self.drained > 0
 
     def __str__(self) -> str:
+        seen = "all" if self.seen == self.made else f"{self.seen} of"
+        losses = f"saw {seen} {self.made} losses that were made on purpose"
+        if not self.false and not self.drained:
+            return f"{self.source}: {losses}, and no answer once its server ended connections"
+        if not self.false:
+            return f"{self.source}: {losses}, and none that was not there ({self.drained} requests)"
         more = f" and {len(self.false) - _SHOWN} more" if len(self.false) > _SHOWN else ""
-        wrong = f" ({', '.join(self.false[:_SHOWN])}{more})" if self.false else ""
-        return (
-            f"{self.source}: {self.seen} of {self.made} losses seen that were made, and {len(self.false)} that were not"
-            f"{wrong}, in {self.drained} requests while its server drained"
-        )
+        wrong = f"{', '.join(self.false[:_SHOWN])}{more}"
+        number = "1 that was" if len(self.false) == 1 else f"{len(self.false)} that were"
+        return f"{self.source}: {losses}, and {number} not there: {wrong}"
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers for a report."""

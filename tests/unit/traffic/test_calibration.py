@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from meshproof.traffic.calibration import Calibration, calibrate_straight
 from tests.support.traffic import traffic_program, traffic_server
 
@@ -48,3 +50,20 @@ def test_a_sender_that_is_blind_to_announced_ends_is_not_believed(tmp_path: Path
     """One that does not see how a kept connection was to end has not been drained, whatever else it saw."""
     results = calibrated_with(tmp_path, """line.replace('"replaces":"announced",', '')""")
     assert {result.source: result.drained for result in results if "kept" in result.source and result.drained} == {}
+
+
+@pytest.mark.parametrize(
+    ("seen", "false", "drained", "sentence"),
+    [
+        (4, 0, 419, "all 4 losses that were made on purpose, and none that was not there (419 requests)"),
+        (3, 0, 419, "3 of 4 losses that were made on purpose, and none that was not there (419 requests)"),
+        (3, 1, 9, "3 of 4 losses that were made on purpose, and 1 that was not there: END 0"),
+        (4, 5, 9, "all 4 losses that were made on purpose, and 5 that were not there: END 0, END 1, END 2 and 2 more"),
+        (4, 0, 0, "all 4 losses that were made on purpose, and no answer once its server ended connections"),
+    ],
+    ids=["good", "one not seen", "one that was not there", "many that were not there", "nothing answered at the end"],
+)
+def test_what_a_source_saw_is_one_sentence(seen: int, false: int, drained: int, sentence: str) -> None:
+    """It says how many losses were made, how many of them were seen, and which ones nobody made."""
+    result = Calibration("it", 4, seen, tuple(f"END {number}" for number in range(false)), drained)
+    assert str(result) == f"it: saw {sentence}"
