@@ -106,12 +106,17 @@ class Recording:
         return mark.at_ns
 
     def end(self, directory: Path) -> None:
-        """Leave the flows as they are from now on; write the records, a line of JSON each, and the picture."""
+        """Leave the flows as they are from now on; write the records, a line of JSON each, and the picture.
+
+        The first line has one moment by two clocks, CLOCK_MONOTONIC and the time since 1970, which logs of pods have.
+        """
         self._at_the_end = self.flows
         directory.mkdir(parents=True, exist_ok=True)
         stem = _stem(self.name)
         flows = self.flows
+        clock = {"monotonic_ns": time.monotonic_ns(), "unix_ns": time.time_ns()}
         with (directory / f"{stem}.jsonl").open("w", encoding="utf-8") as file:
+            print(json.dumps({"clock": clock}), file=file)
             for flown in flows.values():
                 print(json.dumps({"summary": flown.summary()}), file=file)
             for mark in self.marks:

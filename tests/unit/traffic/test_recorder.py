@@ -19,7 +19,7 @@ from meshproof.tls import Address
 from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record, recorder
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
 from tests.support.servers import Behaviour, server_context, serving
-from tests.support.traffic import traffic_program, traffic_server
+from tests.support.traffic import logged, traffic_program, traffic_server
 
 NEW, KEPT, STREAM = Connections.NEW, Connections.KEPT, Connections.STREAM
 LOST = {10: "/reset", 20: "/truncate", 30: "/status/503", 40: "/hang"}
@@ -215,14 +215,17 @@ def test_an_answer_with_another_status_is_no_stream(http2: bool, tmp_path: Path)
 
 
 def test_the_files_of_a_recording(tmp_path: Path) -> None:
-    """Records, numbers and marks are in a file of JSON lines and in a picture, and no key is in either."""
+    """Records, numbers and marks are in a file of JSON lines and in a picture; both clocks match them to a log."""
     with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
         flow = to(listening["http"], instead=LOST, refusals={Ending.RESET})
         with recorded(flow, directory=tmp_path) as recording:
             recording.mark("a <change>")
     result = recording.flows["it"]
     assert (len(result.refused), len(result.failures)) == (1, 3)
-    lines = [json.loads(line) for line in (tmp_path / "a-test.jsonl").read_text().splitlines()]
+    first, *lines = [json.loads(line) for line in (tmp_path / "a-test.jsonl").read_text().splitlines()]
+    at_the_server = logged(tmp_path / "log", 1)[0]["time"]
+    by_its_clock = (first["clock"]["unix_ns"] + result.records[0].sent_ns - first["clock"]["monotonic_ns"]) / 1e9
+    assert 0 <= at_the_server - by_its_clock < 1
     assert lines[0]["summary"]["failures"] == {"TRUNCATED 200": 1, "ANSWERED 503": 1, "TIMED_OUT": 1}
     assert lines[1]["mark"] == "a <change>"
     assert [line["sequence"] for line in lines[2:]] == list(range(len(result.records)))
