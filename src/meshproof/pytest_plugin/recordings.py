@@ -114,3 +114,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"\nRecorded, each with a picture in {as_typed_here(_directory())}:")
         for recording in recordings:
             terminalreporter.write_line(f"  {recording}")
+            for flown in (flown for flown in recording.flows.values() if flown.lateness):
+                terminalreporter.write_line(
+                    f"    {flown.flow.name}: {flown.lateness} for the rates, and gaps are partly its own"
+                )

@@ -42,7 +42,7 @@ def draw(name: str, flows: Sequence[Flown], marks: Sequence[tuple[str, int]]) ->
     top = 44.0
     for flown in flows:
         lanes.append(_lane(flown, top, first, across, _WIDTH * _BUCKET / span))
-        top += 2 * _LINE + _LANE + 10 + (_LINE if flown.failures else 0)
+        top = lanes[-1]["foot"] + 10 + (_LINE if flown.failures else 0)
     return _template().render(
         name=name,
         lanes=lanes,
@@ -60,7 +60,7 @@ def draw(name: str, flows: Sequence[Flown], marks: Sequence[tuple[str, int]]) ->
 
 def _lane(flown: Flown, top: float, first: int, across: Any, wide: float) -> dict[str, Any]:  # noqa: ANN401 - a function
     """Return what the template draws of one flow."""
-    foot = top + 2 * _LINE + _LANE
+    foot = top + (3 if flown.lateness else 2) * _LINE + _LANE
 
     def counted(records: Sequence[Record]) -> Counter[int]:
         return Counter((record.ended_ns - first) // _BUCKET for record in records)
@@ -82,6 +82,7 @@ def _lane(flown: Flown, top: float, first: int, across: Any, wide: float) -> dic
         + (f", {len(flown.refused)} refused" if flown.refused else "")
         + "".join(f", {number} {ending}" for ending, number in sorted(flown.ends.items()))
         + ("" if gap is None else f", longest gap {gap:.0f} ms"),
+        "late": flown.lateness,
         "top": top,
         "foot": foot,
         "height": _LANE,

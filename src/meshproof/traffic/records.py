@@ -12,6 +12,8 @@ from typing import Any
 from meshproof.traffic.endings import ENDS_OF_STREAMS, Ending
 from meshproof.traffic.flows import Connections, Flow
 
+LATE = 100.0
+"""ms; where the sender was later than that, gaps between answers are partly its own."""
 _MS = 1e6  # ns
 
 
@@ -157,6 +159,12 @@ class Flown:
         if self.flow.connections is Connections.STREAM:
             return None
         return _share([record.woken_ns - record.due_ns for record in self.records], 0.99)
+
+    @property
+    def lateness(self) -> str:
+        """A clause on how late the sender was, if its ``lag_p99_ms`` is above ``LATE``; else it is empty."""
+        lag = self.lag_p99_ms or 0.0
+        return f"the sender itself was late by {lag:.0f} ms (p99): the machine was too busy" if lag > LATE else ""
 
     def _as_expected(self, record: Record) -> bool:
         return record.outcome is Ending.ANSWERED and record.status == self.flow.status

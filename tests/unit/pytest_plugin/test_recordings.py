@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from meshproof.project import current_project
+from tests.support.traffic import traffic_program, traffic_server
 from tests.unit.pytest_plugin.test_promises import MODULE, WORKS, ran
 
 pytest_plugins = ["pytester"]
@@ -27,3 +30,60 @@ def test_the_recordings_of_the_last_run_are_forgotten(
     ran(pytester, MODULE.format(works=WORKS, holds=True, skips=False), *options)
     left = {file.name for file in directory.iterdir()}
     assert (left == {"notes.txt"}) is forgotten
+
+
+RECORDS = """
+"Rows: one that records, and one that does not."
+from pathlib import Path
+from types import SimpleNamespace
+import pytest
+from meshproof.testing import Flow
+
+@pytest.fixture(scope="session")
+def testbed(): return SimpleNamespace(images=SimpleNamespace(traffic=Path({program!r})))
+
+@pytest.fixture(scope="session")
+def traffic_calibration(): return []
+
+@pytest.fixture(autouse=True)
+def scenario(testbed): pass
+
+def test_it(traffic):
+    flow = Flow("kept connections", "http://{address}/", rate=100, instead={{5: "{path}"}})
+    other = Flow("others", "http://{address}/", rate=20)
+    with traffic.recording(flow, other, name="a rollout") as recording:
+        recording.wait_for(100, flow.name)
+    assert recording.flows[flow.name].losses == {{}}
+"""
+PAUSED = """#!/bin/sh
+(sleep 0.3; kill -STOP $$; sleep 0.5; kill -CONT $$) >/dev/null &
+exec {program} "$@"
+"""
+
+
+def recorded(pytester: pytest.Pytester, path: str, program: Path) -> str:
+    """Run rows that record requests to a real server, one of them for a path; return what the run prints."""
+    with traffic_server(pytester.path / "log", "--http=127.0.0.1:0") as listening:
+        module = RECORDS.format(program=str(program), address=listening["http"], path=path)
+        return str(ran(pytester, module).stdout)
+
+
+def test_a_sender_that_was_late_is_told(pytester: pytest.Pytester) -> None:
+    """Where the sender itself did not run for a while the end of the run says so, and so does the picture."""
+    program = pytester.path / "paused"
+    program.write_text(PAUSED.format(program=traffic_program()))
+    program.chmod(0o700)
+    printed = recorded(pytester, "/", program)
+    assert "1 passed" in printed
+    (line,) = [line for line in printed.splitlines() if "    kept connections: " in line]
+    assert "the sender itself was late by " in line
+    assert " ms (p99): the machine was too busy for the rates, and gaps are partly its own" in line
+    drawing = (current_project().artifacts / "traffic" / "a-rollout.svg").read_text()
+    assert " ms (p99): the machine was too busy</text>" in drawing
+
+
+def test_a_sender_in_time_is_not_blamed(pytester: pytest.Pytester) -> None:
+    """A run whose sender was in time says nothing of the sort."""
+    printed = recorded(pytester, "/", traffic_program())
+    assert "1 passed" in printed
+    assert "too busy" not in printed
