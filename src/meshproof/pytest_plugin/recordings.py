@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,8 @@ CALIBRATIONS = pytest.StashKey[list[Calibration]]()
 """What each source saw of the losses that were made on purpose in this run."""
 RECORDINGS = pytest.StashKey[list[Recording]]()
 """What was recorded in this run."""
+_MODULES = pytest.StashKey[dict[str, Path]]()
+"""In which module each of them was made."""
 
 
 class Traffic:
@@ -97,6 +99,28 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise pytest.UsageError(
                 f"{file}, a recording of the last run, can't be removed: {error.strerror}."
             ) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the pictures of a failure's module, and the flows that lost something or whose sender was late."""
+    report = yield
+    recordings = item.config.stash.get(RECORDINGS, [])
+    modules = item.config.stash.setdefault(_MODULES, {})
+    for recording in recordings:  # a fixture of the module may have made it for other rows
+        modules.setdefault(recording.name, item.path)
+    mine = [recording for recording in recordings if modules[recording.name] == item.path]
+    if report.failed and mine:
+        report.sections.append(("recordings", "\n".join(line for recording in mine for line in _account(recording))))
+    return report
+
+
+def _account(recording: Recording) -> Iterator[str]:
+    """Tell where the picture of a recording is, and what is to be seen on it."""
+    yield f"{as_typed_here(_directory() / recording.picture)}: {recording}"
+    for flown in recording.flows.values():
+        if flown.losses or flown.lateness:
+            yield f"  {flown}{', ' * bool(flown.lateness)}{flown.lateness}"
 
 
 def _directory() -> Path:

@@ -53,6 +53,14 @@ class Recording:
         requests = f"{self.requests:,} requests of {len(results)} flows"
         return f"{self.name}: {requests}, {lost} lost, at most {gap:.0f} ms between two answers of a flow"
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    @property
+    def picture(self) -> str:
+        """The name of the file of its picture."""
+        return f"{_stem(self.name)}.svg"
+
     @property
     def flows(self) -> Mapping[str, Flown]:
         """The flows by their names, with the records that there are by now; after the recording, with all.
@@ -125,7 +133,7 @@ class Recording:
                 for record in flown.records:
                     print(json.dumps(asdict(record) | {"outcome": record.outcome.name}), file=file)
         drawing = picture.draw(self.name, list(flows.values()), [(mark.text, mark.at_ns) for mark in self.marks])
-        (directory / f"{stem}.svg").write_text(drawing, encoding="utf-8")
+        (directory / self.picture).write_text(drawing, encoding="utf-8")
 
 
 def _stem(name: str) -> str:

@@ -83,7 +83,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Flown:
     """A flow and its records.
 
@@ -101,6 +101,11 @@ class Flown:
         lost = ", ".join(f"{number} {ending}" for ending, number in sorted(self.losses.items()))
         gap = "" if self.longest_gap_ms is None else f", longest gap {self.longest_gap_ms:.0f} ms"
         return f"{self.flow.name}: {self.requests} requests, {lost or 'none'} lost{gap}"
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self}>"  # pytest shows it of an assertion that fails, and thousands of records would hide what failed
+        )
 
     @property
     def requests(self) -> int:

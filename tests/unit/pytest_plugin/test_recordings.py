@@ -53,7 +53,8 @@ def test_it(traffic):
     other = Flow("others", "http://{address}/", rate=20)
     with traffic.recording(flow, other, name="a rollout") as recording:
         recording.wait_for(100, flow.name)
-    assert recording.flows[flow.name].losses == {{}}
+    result = recording.flows[flow.name]
+    assert not result.losses
 """
 PAUSED = """#!/bin/sh
 (sleep 0.3; kill -STOP $$; sleep 0.5; kill -CONT $$) >/dev/null &
@@ -66,6 +67,17 @@ def recorded(pytester: pytest.Pytester, path: str, program: Path) -> str:
     with traffic_server(pytester.path / "log", "--http=127.0.0.1:0") as listening:
         module = RECORDS.format(program=str(program), address=listening["http"], path=path)
         return str(ran(pytester, module).stdout)
+
+
+def test_a_failure_says_which_flow_lost_what_and_where_the_picture_is(pytester: pytest.Pytester) -> None:
+    """The reader of a red row need not look for the recording, nor for the flow."""
+    printed = recorded(pytester, "/reset", traffic_program())
+    assert "where Counter({'RESET': 1}) = <kept connections: " in printed
+    _, _, section = printed.partition("-- recordings --")
+    assert "\nartifacts/traffic/a-rollout.svg: a rollout: " in section
+    assert "\n  kept connections: " in section
+    assert "\n  others: " not in section
+    assert " requests, 1 RESET lost, " in section
 
 
 def test_a_sender_that_was_late_is_told(pytester: pytest.Pytester) -> None:
@@ -83,7 +95,8 @@ def test_a_sender_that_was_late_is_told(pytester: pytest.Pytester) -> None:
 
 
 def test_a_sender_in_time_is_not_blamed(pytester: pytest.Pytester) -> None:
-    """A run whose sender was in time says nothing of the sort."""
+    """A run whose sender was in time says nothing of the sort, and a row that is kept names no picture of its own."""
     printed = recorded(pytester, "/", traffic_program())
     assert "1 passed" in printed
     assert "too busy" not in printed
+    assert "recordings --" not in printed
