@@ -14,7 +14,7 @@ from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
 from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address
-from tests.support.shown import write_buyers
+from tests.support.shown import write_buyers, write_rollout
 
 
 @pytest.fixture
@@ -43,6 +43,16 @@ def test_the_rows_that_are_shown_are_kept(programs: Path, shop: Path, kept_clust
     write_buyers(shop)
     command = [str(programs / "pytest"), "tests/test_buyers.py", f"--cluster-name={kept_cluster}"]
     run(command, cwd=shop, timeout=TIMEOUTS.mesh_install)
+
+
+def test_traffic_that_is_recorded_loses_nothing(programs: Path, shop: Path, kept_cluster: str) -> None:
+    """A rollout under traffic, as docs/traffic.md shows it, leaves a picture of flows that lost nothing."""
+    write_rollout(shop)
+    command = [str(programs / "pytest"), "tests/test_rollout.py", f"--cluster-name={kept_cluster}"]
+    lines: list[str] = []
+    run(command, cwd=shop, timeout=TIMEOUTS.image_build, on_line=lines.append)
+    assert any(line.startswith("  rollout: ") and " of 5 flows, none lost, " in line for line in lines)
+    assert (shop / "artifacts" / "traffic" / "rollout.svg").exists()
 
 
 def test_a_broken_promise_is_noticed(programs: Path, shop: Path, kept_cluster: str) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a shop that docs/own-repository.md shows, put into a project that `meshproof init` has made."""
+"""The examples of docs/own-repository.md and docs/traffic.md, put into a project that `meshproof init` has made."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ def example(language: str, begin: str) -> str:
     (block,) = re.findall(rf"^```{language}\n({re.escape(begin)}.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert isinstance(block, str)
     return block
+
+
+def shown(document: str, name: str) -> str:
+    """Return the content of a file that a document shows after its name."""
+    block = re.search(rf"^`{re.escape(name)}`:\n\n```\w+\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    assert block, f"{name} is not shown"
+    return block[1]
+
+
+def write_rollout(project: Path) -> None:
+    """Write the module and the manifest that docs/traffic.md shows."""
+    for name in ("manifests/scenarios/rollout.yaml", "tests/test_rollout.py"):
+        (project / name).write_text(shown((ROOT / "docs" / "traffic.md").read_text(), name))
 
 
 def write_buyers(project: Path) -> None:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from meshproof.machine.process import run
 from meshproof.project import COMPONENTS, PLACES
 from meshproof.settings import TIMEOUTS
 from tests.support.checkout import APPLICATIONS, ROOT
-from tests.support.shown import example, write_buyers
+from tests.support.shown import example, shown, write_buyers, write_rollout
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 DOCUMENTS = {
@@ -35,13 +36,6 @@ COMMANDS = [
         r"^(?:\$ )?((?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?(?:make|meshproof|pytest)\b[^#\n]*)", block, re.MULTILINE
     )
 ]
-
-
-def shown(document: str, name: str) -> str:
-    """Return the content of a file that a document shows after its name."""
-    found = re.search(rf"^`{re.escape(name)}`:\n\n```\w+\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
-    assert found, f"{name} is not shown"
-    return found[1]
 
 
 def test_the_scenario_of_contributing_is_whole(tmp_path: Path) -> None:
@@ -83,8 +77,8 @@ def test_the_scenarios_of_readme_are_those_that_there_are() -> None:
         number = f"{rows[path]}{', slow' * slow}"
         manifest = f"[{name}.yaml](manifests/scenarios/{area}/{name}.yaml)"
         expected.append(f"| {promise} | {number} | [{module.name}]({path}) | {manifest} |")
-    shown = re.findall(r"^\| .* \| \d+(?:, slow)? \| .*$", DOCUMENTS["README.md"], re.MULTILINE)
-    assert sorted(shown) == sorted(expected)
+    rows_shown = re.findall(r"^\| .* \| \d+(?:, slow)? \| .*$", DOCUMENTS["README.md"], re.MULTILINE)
+    assert sorted(rows_shown) == sorted(expected)
     assert f" {quick} passed, {rows.total() - quick} deselected in " in DOCUMENTS["README.md"]
 
 
@@ -146,11 +140,12 @@ def test_the_certificates_that_are_shown_can_be_had(tmp_path: Path) -> None:
     assert certificates["late buyer"].not_after < certificates["buyer"].not_after
 
 
-def test_the_rows_of_a_shop_that_is_shown_are_whole(tmp_path: Path) -> None:
-    """With the manifest of `init`, changed as the text says, and the certificates that it shows, all are collected."""
+@pytest.mark.parametrize(("write", "rows"), [(write_buyers, 4), (write_rollout, 1)], ids=["buyers", "rollout"])
+def test_an_example_that_is_shown_is_whole(write: Callable[[Path], None], rows: int, tmp_path: Path) -> None:
+    """In a project that `init` has made its manifest is without fault, and its rows are collected."""
     run([sys.executable, "-m", "meshproof", "init"], cwd=tmp_path, timeout=TIMEOUTS.program)
-    write_buyers(tmp_path)
+    write(tmp_path)
     (tmp_path / "tests" / "test_shop.py").unlink()
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     printed = run(command, cwd=tmp_path, timeout=TIMEOUTS.program).splitlines()
-    assert len([line for line in printed if "::" in line]) == 4
+    assert len([line for line in printed if "::" in line]) == rows
