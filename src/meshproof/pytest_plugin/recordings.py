@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.errors import TrafficUnknown
+from meshproof.machine.console import stage
 from meshproof.machine.wait import Patience
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
@@ -61,7 +62,13 @@ class Traffic:
 def traffic_calibration(testbed: Testbed, mesh_patience: Patience, request: pytest.FixtureRequest) -> list[Calibration]:
     """What the sources of traffic saw of losses that were made on purpose, and where there were none."""
     directory = _directory()
-    with in_one_sentence(), in_force(MANIFEST, testbed, mesh_patience) as mine:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with (
+        in_one_sentence(),
+        capture.global_and_fixture_disabled(),  # it takes its time: let people see what goes on
+        stage("traffic recorder calibrated"),
+        in_force(MANIFEST, testbed, mesh_patience) as mine,
+    ):
         trust = testbed.certificates.authority("meshproof").pem
         results = calibrate(mine, testbed.kube, trust, testbed.images.traffic, directory)
     request.config.stash[CALIBRATIONS] = results
