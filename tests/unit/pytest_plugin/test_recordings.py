@@ -57,7 +57,9 @@ def test_it(traffic):
     assert not result.losses
 """
 PAUSED = """#!/bin/sh
-(sleep 0.3; kill -STOP $$; sleep 0.5; kill -CONT $$) >/dev/null &
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  sleep 0.3; kill -STOP $$ || exit; sleep 0.2; kill -CONT $$
+done >/dev/null 2>&1 &
 exec {program} "$@"
 """
 
@@ -75,9 +77,8 @@ def test_a_failure_says_which_flow_lost_what_and_where_the_picture_is(pytester: 
     assert "where Counter({'RESET': 1}) = <kept connections: " in printed
     _, _, section = printed.partition("-- recordings --")
     assert "\nartifacts/traffic/a-rollout.svg: a rollout: " in section
-    assert "\n  kept connections: " in section
-    assert "\n  others: " not in section
-    assert " requests, 1 RESET lost, " in section
+    lost = [line for line in section.splitlines() if line.startswith("  ") and " requests, 1 RESET lost, " in line]
+    assert [line.partition(":")[0] for line in lost] == ["  kept connections"]
 
 
 def test_a_sender_that_was_late_is_told(pytester: pytest.Pytester) -> None:
@@ -92,11 +93,3 @@ def test_a_sender_that_was_late_is_told(pytester: pytest.Pytester) -> None:
     assert " ms (p99): the machine was too busy for the rates, and gaps are partly its own" in line
     drawing = (current_project().artifacts / "traffic" / "a-rollout.svg").read_text()
     assert " ms (p99): the machine was too busy</text>" in drawing
-
-
-def test_a_sender_in_time_is_not_blamed(pytester: pytest.Pytester) -> None:
-    """A run whose sender was in time says nothing of the sort, and a row that is kept names no picture of its own."""
-    printed = recorded(pytester, "/", traffic_program())
-    assert "1 passed" in printed
-    assert "too busy" not in printed
-    assert "recordings --" not in printed

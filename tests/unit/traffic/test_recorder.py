@@ -16,7 +16,7 @@ import pytest
 from meshproof.errors import BadTarget, TrafficUnknown
 from meshproof.machine.wait import until
 from meshproof.tls import Address
-from meshproof.traffic import Connections, Ending, Flow, Flown, Recording, record, recorder
+from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
 from tests.support.servers import Behaviour, server_context, serving
 from tests.support.traffic import logged, traffic_program, traffic_server
@@ -212,6 +212,18 @@ def test_an_answer_with_another_status_is_no_stream(http2: bool, tmp_path: Path)
         result = flown(to(listening["http"], "/status/503", connections=STREAM, http2=http2), tmp_path, enough=3)
     assert (set(result.losses), result.ends) == ({"ANSWERED 503"}, {})
     assert result.requests == len(result.failures) == len(result.records)
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "sentence"),
+    [(100, ""), (101, "the sender itself was late by 101 ms (p99): the machine was too busy")],
+    ids=["in time", "late"],
+)
+def test_a_sender_that_is_late_is_told_from_one_in_time(late_ms: int, sentence: str) -> None:
+    """More than 100 ms are late, of 99 in a hundred requests."""
+    woken = late_ms * 1_000_000
+    records = [Record("it", number, 0, woken, woken, woken, Ending.ANSWERED, 200) for number in range(100)]
+    assert Flown(Flow("it", "http://127.0.0.1/"), records).lateness == sentence
 
 
 def test_the_files_of_a_recording(tmp_path: Path) -> None:
