@@ -11,6 +11,7 @@ from operator import add
 import pytest
 
 from meshproof.testing import (
+    TIMEOUTS,
     Connections,
     CurlEnd,
     Ending,
@@ -27,6 +28,7 @@ from meshproof.testing import (
     held,
     peers,
     readiness,
+    until,
 )
 
 pytestmark = [
@@ -120,11 +122,9 @@ class Procedure:
     def run(self, meshed: Workload, unmeshed: Workload) -> Migration:
         """Go all the way; what is in force at the end is gone with the scenario."""
         quiet = self._counted()
-        for _ in range(3):
-            unmeshed.curl(ORDERS)
+        self._answered(3, unmeshed)
         after_plaintext = self._counted()
-        for _ in range(3):
-            meshed.curl(ORDERS)
+        self._answered(3, meshed)
         after_mutual_tls = self._counted()
         with self._traffic.recording(*self._flows(), name="migration") as recording:
             before = self._before_joining()
@@ -154,6 +154,16 @@ class Procedure:
                     migration.refusals[url] = between(status, end)
                 recording.wait_for(NEEDED - joined.requests, *MESHED)
         return migration
+
+    def _answered(self, requests: int, client: Workload) -> None:
+        """Have so many requests answered: one that kube-proxy, which is a second late, leads nowhere is none."""
+        statuses: list[int | None] = []
+
+        def answers() -> int:
+            statuses.append(client.curl(ORDERS).status)
+            return statuses.count(200)
+
+        until(answers, requests, what="The number of requests that were answered", timeout=TIMEOUTS.behaviour)
 
     def _client(self, namespace: str, app: str) -> Workload:
         return Workload(self._kube, namespace, app, container="traffic")
