@@ -6,7 +6,6 @@ images, of one mesh or of several. So another release of Istio costs its own pro
 
 from __future__ import annotations
 
-import errno
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,11 @@ from typing import IO
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
-from meshproof.errors import BuildFailed, CommandFailed
+from meshproof.errors import CommandFailed
 from meshproof.images import in_registry
 from meshproof.images.golang import SOURCES
-from meshproof.images.pods import Workshop, workshop
-from meshproof.images.steps import Progress, Step, digest, disk_full, in_turn, is_disk_full
+from meshproof.images.pods import Workshop, building, workshop
+from meshproof.images.steps import Progress, Step, digest
 from meshproof.machine import process
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
@@ -97,21 +96,10 @@ class NodeImage:
     def _build(self, names: Sequence[str], docker: Docker, progress: Progress) -> None:
         if not names:
             return
-        log = self.cache / "logs" / "node-image.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with in_turn(self.cache / "node-image.lock", progress), log.open("w", buffering=1) as output:
-            try:
-                for name in names:
-                    if not docker.has_image(name):  # who was waited for has built it
-                        self._build_one(name, docker, output, progress)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise disk_full("the node image", self.cache) from error
-                raise
-            except CommandFailed as error:
-                if is_disk_full(error):
-                    raise disk_full("the node image", self.cache) from error
-                raise BuildFailed("the node image", error.tail, log) from error
+        with building("the node image", self.cache, "node-image", progress) as output:
+            for name in names:
+                if not docker.has_image(name):  # who was waited for has built it
+                    self._build_one(name, docker, output, progress)
 
     def _build_one(self, name: str, docker: Docker, output: IO[str], progress: Progress) -> None:
         is_base = name == self.base_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 import tempfile
@@ -13,9 +14,9 @@ from typing import IO
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
-from meshproof.errors import CommandFailed, MachineError
+from meshproof.errors import BuildFailed, CommandFailed, MachineError
 from meshproof.images.golang import SOURCES
-from meshproof.images.steps import Step
+from meshproof.images.steps import Progress, Step, disk_full, in_turn, is_disk_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,35 @@ class Workshop:
         """Build the image of the proxies."""
         parts = [istio.directory(self.cache) / part for part in ("pilot-agent", "envoy_bootstrap.json")]
         self.build("istio/Dockerfile.proxyv2", name, *parts, envoy.directory(self.cache) / "envoy")
+
+
+@contextmanager
+def building(what: str, cache: Path, log: str, progress: Progress) -> Iterator[IO[str]]:
+    """Let nobody else build an image meanwhile, and give the log; what goes wrong is told as any build tells it.
+
+    Args:
+        what: What is built, as a sentence has it.
+        cache: Where the lock and the logs are.
+        log: The name of the log.
+        progress: Who is told that another run builds.
+
+    Raises:
+        BuildFailed: With Docker's last lines.
+        MachineError: No space left on the disk.
+    """
+    file = cache / "logs" / f"{log}.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with in_turn(cache / "node-image.lock", progress), file.open("w", buffering=1) as output:
+        try:
+            yield output
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise disk_full(what, cache) from error
+            raise
+        except CommandFailed as error:
+            if is_disk_full(error):
+                raise disk_full(what, cache) from error
+            raise BuildFailed(what, error.tail, file) from error
 
 
 @contextmanager

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from meshproof.catalogue import current_catalogue
 from meshproof.docker import Docker
-from meshproof.errors import BuildFailed, CommandFailed
 from meshproof.images import TRAFFIC, golang
 from meshproof.images.golang import SOURCES
-from meshproof.images.pods import workshop
-from meshproof.images.steps import Progress, Step, digest, disk_full, in_turn, is_disk_full
+from meshproof.images.pods import building, workshop
+from meshproof.images.steps import Progress, Step, digest
 
 _TAGS = "http2legacy"
 """From Go 1.27 on golang.org/x/net/http2 is that of net/http unless told otherwise; the sender needs its own."""
@@ -48,14 +47,8 @@ def build_image(docker: Docker, cache: Path, progress: Progress) -> None:
     name = image(cache)
     if docker.has_image(name):
         return
-    log = cache / "logs" / "traffic-image.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with in_turn(cache / "node-image.lock", progress), log.open("w", buffering=1) as output:
-        try:
+    with building("the image of the traffic program", cache, "traffic-image", progress) as output:
+        if not docker.has_image(name):  # who was waited for has built it
             with workshop(docker, cache, output) as shop:
                 shop.build("traffic/Dockerfile", TRAFFIC, program(cache).directory(cache) / TRAFFIC)
                 docker.run("tag", f"{shop.name}/{TRAFFIC}", name)
-        except CommandFailed as error:
-            if is_disk_full(error):
-                raise disk_full("the image of the traffic program", cache) from error
-            raise BuildFailed("the image of the traffic program", error.tail, log) from error
