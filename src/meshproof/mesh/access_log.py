@@ -6,7 +6,8 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -76,13 +77,17 @@ def logged(kube: Kube, namespace: str, app: str) -> list[Logged]:
 
 def entries(log: str) -> Iterator[dict[str, Any]]:
     """Yield the fields of each request in the log of a proxy; lines that are about no request are passed over."""
-    for line in log.splitlines():
-        try:
-            fields = json.loads(line) if line.startswith("{") else {}
-        except ValueError:  # it was cut short, or only begins like one
-            continue
+    for fields in objects_in(log.splitlines()):
         if "response_flags" in fields:
             yield fields
+
+
+def objects_in(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of JSON among the lines of a log; other lines are passed over."""
+    for line in lines:
+        with suppress(ValueError):  # it was cut short, or only begins like one
+            if line.startswith("{"):
+                yield json.loads(line)
 
 
 def _end(fields: dict[str, Any], flags: frozenset[str]) -> ProxyEnd:

@@ -10,7 +10,6 @@ https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from ipaddress import ip_address
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
+from meshproof.mesh.access_log import objects_in
 
 _STATS = (
     "stats?filter=^(http[.][iI]nbound.*[.]downstream_cx_(ssl_)?(total|active)"
@@ -27,7 +27,6 @@ _STATS = (
 )
 _OF_HTTP = re.compile(r"http\..*\.downstream_cx_((?:ssl_)?(?:total|active))")
 _OF_LISTENER = re.compile(r"listener\..*_15006\.(downstream_cx_total|ssl\.handshake|ssl\.connection_error)")
-_ALL_LINES = 1_000_000  # of a log: the kubelet begins a new one long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def plaintext_requests(kube: Kube, pod: Document) -> list[PlaintextRequest]:
         ClusterError: It has no log.
     """
     metadata = pod["metadata"]
-    log = kube.pods.log(metadata["namespace"], metadata["name"], istio.PROXY, _ALL_LINES)
+    log = kube.pods.log(metadata["namespace"], metadata["name"], istio.PROXY, lines=None)
     return list(read_log(log.splitlines()))
 
 
@@ -124,11 +123,7 @@ def read_log(lines: Iterable[str]) -> Iterator[PlaintextRequest]:
     Source: https://istio.io/latest/docs/tasks/observability/logs/access-log/ and
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-for
     """
-    for line in lines:
-        try:
-            entry = json.loads(line) if line.startswith("{") else {}
-        except ValueError:
-            continue
+    for entry in objects_in(lines):
         inbound = str(entry.get("upstream_cluster") or "").lower().startswith("inbound")
         if not inbound or entry.get("requested_server_name") or entry.get("x_forwarded_for"):
             continue  # mutual TLS of the mesh always asks for a name
