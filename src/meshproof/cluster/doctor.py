@@ -86,7 +86,8 @@ def _disk() -> Finding:
     directory = cache_directory()
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    remedy = "building all images from packages takes 10 GB: free some, or set MESHPROOF_CACHE to another disk"
+    needed = f"{DISK_NEEDED / 1e9:.0f} GB"
+    remedy = f"building all images from packages takes {needed}: free some, or set MESHPROOF_CACHE to another disk"
     return Finding(f"{free / 1e9:.0f} GB are free at {directory}", free > DISK_NEEDED, remedy, required=False)
 
 
