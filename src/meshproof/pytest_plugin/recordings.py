@@ -67,10 +67,10 @@ def traffic_calibration(testbed: Testbed, mesh_patience: Patience, request: pyte
         in_one_sentence(),
         capture.global_and_fixture_disabled(),  # it takes its time: let people see what goes on
         stage("traffic recorder calibrated"),
-        in_force(MANIFEST, testbed, mesh_patience) as mine,
+        in_force(MANIFEST, testbed, mesh_patience) as scenario,
     ):
         trust = testbed.certificates.authority("meshproof").pem
-        results = calibrate(mine, testbed.kube, trust, testbed.images.traffic, directory)
+        results = calibrate(scenario, testbed.kube, trust, testbed.images.traffic, directory)
     request.config.stash[CALIBRATIONS] = results
     text = json.dumps([result.summary() for result in results], indent=2)
     (directory / "calibration.json").write_text(f"{text}\n", encoding="utf-8")
@@ -116,9 +116,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     modules = item.config.stash.setdefault(_MODULES, {})
     for recording in recordings:  # a fixture of the module may have made it for other rows
         modules.setdefault(recording.name, item.path)
-    mine = [recording for recording in recordings if modules[recording.name] == item.path]
-    if report.failed and mine:
-        report.sections.append(("recordings", "\n".join(line for recording in mine for line in _account(recording))))
+    of_module = [recording for recording in recordings if modules[recording.name] == item.path]
+    if report.failed and of_module:
+        lines = [line for recording in of_module for line in _account(recording)]
+        report.sections.append(("recordings", "\n".join(lines)))
     return report
 
 

@@ -133,9 +133,9 @@ class Sender:
         if self._counts is None:
             raise self._unknown("ended before it was told to")
         for flow, records, unsent, count in zip(self.flows, self._records, self._unsent, self._counts, strict=True):
-            told = len(records) + unsent
-            if told != count or len({record.sequence for record in records}) != len(records):
-                raise self._unknown(f"told of {told} of {count} requests of {flow.name!r}")
+            lines = len(records) + unsent
+            if lines != count or len({record.sequence for record in records}) != len(records):
+                raise self._unknown(f"told of {lines} of {count} requests of {flow.name!r}")
 
     def _unknown(self, what: str) -> TrafficUnknown:
         said = f" It said: {self._said}." if self._said else ""
