@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshproof.cluster.kube.snapshot import Snapshot, _is_owned, _lasting
+from meshproof.cluster.kube.snapshot import Snapshot, _is_in_every_namespace, _is_owned, _lasting
 from meshproof.cluster.objects import Document
 
 
@@ -63,3 +63,21 @@ def test_a_pod_counts_once_its_owner_is_gone() -> None:
     pod = {"metadata": {"name": "shop-1", "ownerReferences": [{"uid": "1"}]}}
     assert _is_owned(pod, {"1", "2"})
     assert not _is_owned(pod, {"2"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "in_every_namespace"),
+    [
+        pytest.param("ServiceAccount", {"name": "default"}, True, id="the ServiceAccount"),
+        pytest.param("ServiceAccount", {"name": "shop"}, False, id="a ServiceAccount of the user's"),
+        pytest.param("ConfigMap", {"name": "kube-root-ca.crt"}, True, id="the authority of Kubernetes"),
+        pytest.param("ConfigMap", {"name": "istio-ca-crl", "labels": {"istio.io/config": "true"}}, True, id="istiod's"),
+        pytest.param("ConfigMap", {"name": "istio-ca-crl"}, False, id="a name like istiod's"),
+        pytest.param("Secret", {"name": "key", "labels": {"istio.io/config": "true"}}, False, id="a Secret"),
+    ],
+)
+def test_what_controllers_write_into_every_namespace(
+    kind: str, metadata: dict[str, Any], *, in_every_namespace: bool
+) -> None:
+    """It comes some time after the namespace: a look in between would call it new."""
+    assert _is_in_every_namespace({"kind": kind, "metadata": metadata}) is in_every_namespace

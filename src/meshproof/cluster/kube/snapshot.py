@@ -1,11 +1,14 @@
 """All objects of a cluster at one moment, to tell what something has left behind or changed.
 
 What the cluster itself writes is not in it: the status of an object and the like, events, leases, the endpoints of
-Services, and objects that belong to another one, as pods belong to their Deployment, as long as that is there. What
-Kubernetes deletes together with a namespace is not in it either. What is in a Secret is known by its hash only.
+Services, objects that belong to another one, as pods belong to their Deployment, as long as that is there, and what
+controllers write into every namespace some time after it was made. What Kubernetes deletes together with a namespace is
+not in it either. What is in a Secret is known by its hash only.
 
-Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ and
-https://kubernetes.io/docs/concepts/architecture/garbage-collection/ (owners)
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/,
+https://kubernetes.io/docs/concepts/architecture/garbage-collection/ (owners),
+https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ (what is in every namespace) and
+https://istio.io/latest/docs/reference/config/labels/ (istio.io/config is istiod's own label)
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ _WRITTEN_BY_THE_CLUSTER = {
     "Lease",
 }
 """Kinds that nobody but the cluster writes."""
+_IN_EVERY_NAMESPACE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+_WRITTEN_BY_ISTIOD = ("istio.io/config", "true")
+"""The label of the ConfigMaps that istiod writes into every namespace: its roots and what it has revoked."""
 _METADATA = ("annotations", "finalizers", "labels", "name", "namespace")
 _ANNOTATIONS = {
     "control-plane.alpha.kubernetes.io/leader",  # the time at which somebody has said that he leads
@@ -61,7 +67,11 @@ class Snapshot:
             for document in everything
             if document["kind"] == "Namespace" and "deletionTimestamp" in document["metadata"]
         }
-        lasting = (document for document in everything if not _is_owned(document, uids) and not _ends(document, ending))
+        lasting = (
+            document
+            for document in everything
+            if not _is_owned(document, uids) and not _ends(document, ending) and not _is_in_every_namespace(document)
+        )
         return cls({name_of(document): _lasting(document) for document in lasting})
 
     def differences(self, later: Snapshot) -> list[str]:
@@ -100,6 +110,13 @@ def _ends(document: Document, ending: set[str]) -> bool:
     """Return whether an object is a namespace that Kubernetes deletes, or is in one."""
     metadata = document["metadata"]
     return metadata.get("namespace") in ending or (document["kind"] == "Namespace" and metadata["name"] in ending)
+
+
+def _is_in_every_namespace(document: Document) -> bool:
+    """Return whether an object is one that a controller writes into every namespace, sooner or later."""
+    metadata = document["metadata"]
+    by_istiod = document["kind"] == "ConfigMap" and _WRITTEN_BY_ISTIOD in metadata.get("labels", {}).items()
+    return by_istiod or (document["kind"], metadata["name"]) in _IN_EVERY_NAMESPACE
 
 
 def _lasting(document: Document) -> Document:
