@@ -171,9 +171,9 @@ class Procedure:
     def _flows(self) -> Iterator[Flow]:
         new, kept = Connections.NEW, Connections.KEPT
         orders_kept, orders_new, stock_kept, stock_new, kiosk = MESHED
-        yield Flow(orders_kept, ORDERS, self._shop, connections=kept, rate=40)
+        yield Flow(orders_kept, ORDERS, self._shop, connections=kept, rate=80)
         yield Flow(orders_new, ORDERS, self._shop, connections=new, rate=20)
-        yield Flow(stock_kept, STOCK, self._shop, connections=kept, rate=30)
+        yield Flow(stock_kept, STOCK, self._shop, connections=kept, rate=60)
         yield Flow(stock_new, STOCK, self._shop, connections=new, rate=20)
         yield Flow(kiosk, KIOSK, self._shop, connections=new, rate=10)
         sources = [self._passer_by, self._meter, self._passer_by, self._passer_by]

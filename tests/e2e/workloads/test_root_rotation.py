@@ -88,7 +88,7 @@ def root_rotation(scenario: Scenario, testbed: Testbed, traffic: Traffic, certif
     trust = certificates.authority("meshproof").pem
     gateway = scenario.address(443)
     with traffic.recording(
-        Flow(KEPT, f"http://receiver.{NAMESPACE}:8080/", source=sender, rate=80),
+        Flow(KEPT, f"http://receiver.{NAMESPACE}:8080/", source=sender, rate=160),
         Flow(ANEW, f"http://receiver-anew.{NAMESPACE}:8080/", source=sender, rate=40, body=True),
         Flow(GATEWAY, f"https://{HOST}/", address=gateway, trust=trust, rate=40, count=4, body=True),
         name="rotation of the root",

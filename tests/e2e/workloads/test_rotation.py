@@ -28,7 +28,7 @@ from meshproof.testing import (
 pytestmark = [pytest.mark.slow, pytest.mark.seed(number=3)]
 
 NAMESPACE = "rotation"
-LIFETIME = 14.0  # seconds: SECRET_TTL in the manifest
+LIFETIME = 12.0  # seconds: SECRET_TTL in the manifest
 # An agent asks when half of the lifetime is left, give or take 1% of the lifetime. The time of a certificate is in
 # whole seconds, and a key of 2,048 bits, its certificate and our look at it take their time as well.
 # Source: rotateTime in Istio's security/pkg/nodeagent/cache/secretcache.go
