@@ -53,6 +53,14 @@ class ExitCode(IntEnum):
     CLUSTER = 13
     UNKNOWN = 14
     """Something could not be found out, and nothing worse is known."""
+    FAIL_OPEN = 21
+    """During an upgrade, something that must be refused was let through."""
+    DID_NOT_FINISH = 22
+    """An upgrade could not be done, or not to its end."""
+    DISRUPTION = 23
+    """An upgrade lost more requests, or had longer gaps, than its budget allows."""
+    CHANGED = 24
+    """After an upgrade the mesh does something otherwise, and nobody has acknowledged that."""
     INTERRUPTED = 130
     """Ctrl-C, SIGTERM or a closed terminal ended a command: what a shell makes of SIGINT."""
     READER_LEFT = 141

@@ -35,7 +35,9 @@ LAYERS = [
     {"cluster"},
     {"mesh"},
     {"traffic"},  # requests that are recorded one by one
-    {"cli", "pytest_plugin"},
+    {"pytest_plugin"},
+    {"upgrade"},  # states, what is seen in them, the verdict
+    {"cli"},
     {"testing"},
     {"__main__"},
 ]

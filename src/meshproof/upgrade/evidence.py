@@ -1,0 +1,252 @@
+"""What an upgrade has left to be judged by: plain values, all of which the report saves.
+
+Times are ns of CLOCK_MONOTONIC of this machine, as ``time.monotonic_ns()``; containers on it have the same clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from meshproof.traffic import Flown
+
+
+class Strategy(Enum):
+    """How a control plane is replaced.
+
+    Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/
+    """
+
+    CANARY = "canary"
+    IN_PLACE = "in-place"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of the upgrade, in which the mesh rests while it is looked at.
+
+    Attributes:
+        key: Its short name, such as ``S3``.
+        title: What it is, such as ``mixed sidecars``.
+    """
+
+    key: str
+    title: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened meanwhile.
+
+    Attributes:
+        at_ns: When.
+        kind: Of what kind: ``step``, ``state``, ``pod ready``, ``pod gone``.
+        text: What, as a person reads it.
+    """
+
+    at_ns: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One time that the mesh was in a state, with what was seen of it.
+
+    Attributes:
+        state: Which one; on the way back a state is visited again.
+        began_ns: When the steps that lead to it began: what is lost from then on is lost on the way to it.
+        reached_ns: When they were done; None where they were not.
+        ended_ns: When it was looked at, or given up.
+        rows: What became of each scenario's row, by its name in pytest: ``kept``, ``broken``, ``not tried``,
+            ``skipped`` or ``known broken``. Empty where they were not run.
+        facts: What was seen of the mesh, each fact by its name; see ``differences``.
+    """
+
+    state: State
+    began_ns: int
+    reached_ns: int | None
+    ended_ns: int
+    rows: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something of the mesh that is otherwise than it was before.
+
+    Attributes:
+        name: The fact, such as ``posture a.example:443: TLSv1.2 cipher suites``.
+        before: What it was in the first state; empty where there was nothing.
+        after: What it is; empty where there is nothing any more.
+        state: The first state in which it was so.
+        acknowledged: The reason that the user's file gives for it; empty where there is none.
+        expected: Why the upgrade itself brings it, such as the new version's number; empty where nothing explains it.
+    """
+
+    name: str
+    before: str
+    after: str
+    state: State
+    acknowledged: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One request of a fail-open probe that was let through.
+
+    Attributes:
+        at_ns: When its answer was there.
+        state: In which state, or on the way to it.
+        what: What it got, such as ``ANSWERED 418``.
+    """
+
+    at_ns: int
+    state: State
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What became of requests that must all be refused.
+
+    Attributes:
+        name: What is tried, such as ``no client certificate``.
+        tries: How many there were.
+        refusals: How many were refused as they should be, by the mesh's own word.
+        unknown: How many ended otherwise, by their class: they are no proof of either.
+        let_through: Each that got in.
+        longest_ms: The longest time between two refusals; None without two.
+        control: The requests on the same path that must get in, and how many of them did not.
+        sees: Whether it was shown in this run that it sees a request that is let through.
+    """
+
+    name: str
+    tries: int
+    refusals: int
+    unknown: Mapping[str, int]
+    let_through: Sequence[Try]
+    longest_ms: float | None
+    control: Flown
+    sees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How busy the machine was at a moment.
+
+    Attributes:
+        at_ns: When.
+        cpu: The share of the last ten seconds in which some task waited for a processor, in percent.
+        memory: The same for memory.
+        io: The same for input and output.
+
+    Source: https://docs.kernel.org/accounting/psi.html
+    """
+
+    at_ns: int
+    cpu: float
+    memory: float
+    io: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the upgrade did not come to its end.
+
+    Attributes:
+        state: The state that it was on its way to.
+        what: What was tried, and what was seen, in a sentence.
+        to_do: What a person does now.
+        interrupted: Whether a person ended it.
+    """
+
+    state: State
+    what: str
+    to_do: str
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The mesh before, or after.
+
+    Attributes:
+        name: What was asked for, such as ``1.31.0`` or ``1.31.0/envoy-1.40.0``.
+        istio: The release of Istio.
+        envoy: The release of Envoy; empty where it is the one that comes with Istio's images.
+        kubernetes: The release of Kubernetes.
+        overlays: The files that were given for it.
+    """
+
+    name: str
+    istio: str
+    envoy: str
+    kubernetes: str
+    overlays: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an upgrade may cost.
+
+    Attributes:
+        failures: How many requests of a flow may fail.
+        longest_ms: The longest gap between two answers of a flow.
+    """
+
+    failures: int = 0
+    longest_ms: float = 5000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of it.
+
+    Attributes:
+        before: The mesh before.
+        after: The mesh after.
+        strategy: How the one was made the other.
+        rollback: Whether it was rolled back.
+        began: When, in seconds since 1970.
+        began_ns: The same moment by the clock of all other times.
+        ended_ns: When nothing more was looked at.
+        visits: The states, in their order.
+        events: What happened, in its order.
+        flows: The traffic that was to be answered.
+        controls: The traffic that does not cross the mesh.
+        probes: What had to be refused.
+        differences: What is otherwise than in the first state.
+        pressure: The machine's.
+        budget: What was allowed.
+        calibration: A sentence for each source of traffic: what it saw of losses that were made on purpose.
+        stop: Why it ended early; None if it did not.
+    """
+
+    before: Side
+    after: Side
+    strategy: Strategy
+    rollback: bool
+    began: float
+    began_ns: int
+    ended_ns: int
+    visits: Sequence[Visit]
+    events: Sequence[Event]
+    flows: Sequence[Flown]
+    controls: Sequence[Flown]
+    probes: Sequence[ProbeResult]
+    differences: Sequence[Difference]
+    pressure: Sequence[Pressure]
+    budget: Budget = field(default_factory=Budget)
+    calibration: Sequence[str] = ()
+    stop: Stop | None = None
+
+    def state_at(self, at_ns: int) -> State:
+        """Return the state that the mesh was in at a moment, or on its way to."""
+        reached = [visit.state for visit in self.visits if visit.began_ns <= at_ns]
+        return reached[-1] if reached else self.visits[0].state
