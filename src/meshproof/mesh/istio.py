@@ -6,8 +6,10 @@ Source of the installation's options: https://istio.io/latest/docs/reference/con
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +17,7 @@ import yaml
 
 from meshproof.cluster.gateway_ports import PORTS
 from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import MeshImages
 from meshproof.machine import process
@@ -31,27 +34,80 @@ _ADMIN_PORT, _DEBUGGING_PORT = 15000, 15014  # of a proxy, and of istiod
 _ANSWER = 15.0  # seconds; a proxy or an istiod that hangs never does
 
 
-def install(mesh: MeshImages, kubeconfig: Path) -> None:
-    """Install the control plane and both gateways, and wait until they are ready.
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A mesh as it is asked for.
+
+    Attributes:
+        images: What it is made of.
+        overlays: Documents of the kind IstioOperator, in YAML, that are added to ours, the last one last.
+        revision: What its control plane is called; empty for the one that has no name.
+        gateways: Whether it brings its gateways.
+    """
+
+    images: MeshImages
+    overlays: tuple[str, ...] = ()
+    revision: str = ""
+    gateways: bool = True
+
+
+def install(installation: Installation, kubeconfig: Path) -> None:
+    """Install the control plane and the gateways, and wait until they are ready.
 
     Raises:
         ClusterError: istioctl failed; with its last words.
     """
-    command: list[str | Path] = [mesh.istioctl, "install", "--skip-confirmation", f"--kubeconfig={kubeconfig}"]
-    command += [f"--set=hub={mesh.hub}", f"--set=tag={mesh.tag}"]
-    command += [f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s"]
+    with _options(installation) as options:
+        istioctl(
+            installation.images,
+            kubeconfig,
+            "install",
+            "--skip-confirmation",
+            f"--readiness-timeout={TIMEOUTS.mesh_install:.0f}s",
+            *options,
+        )
+
+
+def generated(installation: Installation, kubeconfig: Path) -> list[Document]:
+    """Return all documents of an installation, and install nothing.
+
+    Raises:
+        ClusterError: istioctl failed; with its last words.
+    """
+    with _options(installation) as options:
+        printed = istioctl(installation.images, kubeconfig, "manifest", "generate", *options)
+    return [document for document in yaml.safe_load_all(printed) if document]
+
+
+def istioctl(mesh: MeshImages, kubeconfig: Path, *words: str) -> str:
+    """Run the istioctl of a mesh on a cluster, and return what it printed.
+
+    Raises:
+        ClusterError: It failed; with its last words, and what is wrong with the pods of Istio.
+    """
+    command: list[str | Path] = [mesh.istioctl, *words, f"--kubeconfig={kubeconfig}"]
     explained = ""
     try:
-        with TemporaryDirectory(prefix="meshproof-") as directory:
-            for number, operator in enumerate(operators(mesh)):
-                file = Path(directory, f"{number}.yaml")
-                file.write_text(operator)
-                command.append(f"--filename={file}")
-            process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
+        return process.run(command, timeout=TIMEOUTS.mesh_install + TIMEOUTS.program)
     except CommandFailed as error:
         with suppress(ClusterError):
             explained = Kube(kubeconfig).pods.explain(NAMESPACE)
-        raise ClusterError(f"`istioctl install` failed: {error.tail.strip()[-400:]}. {explained}") from error
+        raise ClusterError(f"`istioctl {words[0]}` failed: {error.tail.strip()[-400:]}. {explained}") from error
+
+
+@contextmanager
+def _options(installation: Installation) -> Iterator[list[str]]:
+    """Write the files that istioctl is given; give the options that name them."""
+    mesh = installation.images
+    options = [f"--set=hub={mesh.hub}", f"--set=tag={mesh.tag}"]
+    if installation.revision:
+        options.append(f"--set=revision={installation.revision}")
+    with TemporaryDirectory(prefix="meshproof-") as directory:
+        for number, operator in enumerate(operators(installation)):
+            file = Path(directory, f"{number}.yaml")
+            file.write_text(operator)
+            options.append(f"--filename={file}")
+        yield options
 
 
 def renew(kube: Kube) -> None:
@@ -70,14 +126,16 @@ def renew(kube: Kube) -> None:
         kube.deployments.renew_pods(NAMESPACE, name)
 
 
-def identity(mesh: MeshImages) -> str:
+def identity(installation: Installation) -> str:
     """Name what `install` would install: the images and the options, by their content."""
-    content = hashlib.sha256("".join(operators(mesh)).encode())
+    mesh = installation.images
+    content = hashlib.sha256("".join(operators(installation)).encode())
     return f"{mesh.hub}:{mesh.tag} {content.hexdigest()[:16]}"
 
 
-def operators(mesh: MeshImages) -> list[str]:
+def operators(installation: Installation) -> list[str]:
     """Return the documents that `istioctl install` is given."""
+    mesh = installation.images
     operator = yaml.safe_load((_INSTALLATION / "operator.yaml").read_text())
     (ingress,) = operator["spec"]["components"]["ingressGateways"]
     ingress["k8s"]["service"]["ports"] = [
@@ -94,7 +152,8 @@ def operators(mesh: MeshImages) -> list[str]:
         operator["spec"]["values"]["global"]["proxy"]["image"] = mesh.pinned["proxyv2"]
         operator["spec"]["values"]["global"]["proxy_init"] = {"image": mesh.pinned["proxyv2"]}
     upstream = [(_INSTALLATION / "upstream-envoy.yaml").read_text()] if mesh.upstream_envoy else []
-    return [yaml.safe_dump(operator), *upstream]
+    without = [] if installation.gateways else [(_INSTALLATION / "no-gateways.yaml").read_text()]
+    return [yaml.safe_dump(operator), *upstream, *installation.overlays, *without]
 
 
 def control_plane_ready(kube: Kube, installing: Future[None]) -> None:

@@ -89,8 +89,12 @@ class Testbed:
 
 
 @contextmanager
-def brought_up(settings: Settings) -> Iterator[Testbed]:
+def brought_up(settings: Settings, overlays: tuple[str, ...] = ()) -> Iterator[Testbed]:
     """Bring everything up, and take down what was not there before and is not to be kept.
+
+    Args:
+        settings: What is asked for.
+        overlays: What istioctl is given beside what every mesh of ours has; see ``istio.Installation``.
 
     Raises:
         MeshproofError: Says what could not be had, and what to do.
@@ -106,7 +110,7 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
         with cluster_of_run(settings, images, docker) as ours:
             kube = Kube(ours.kubeconfig_path)
             try:
-                _install(ours, kube, images, certificates)
+                _install(ours, kube, images, certificates, overlays)
             except MeshproofError as error:
                 if not docker.answers():
                     raise docker.gone("the installation of the mesh") from error
@@ -120,14 +124,17 @@ def brought_up(settings: Settings) -> Iterator[Testbed]:
             yield Testbed(ours, kube, images, versions, source, certificates, _addresses(ours))
 
 
-def _install(ours: Cluster, kube: Kube, images: ImageSet, certificates: Certificates) -> None:
+def _install(
+    ours: Cluster, kube: Kube, images: ImageSet, certificates: Certificates, overlays: tuple[str, ...]
+) -> None:
     """Bring up Istio and, as soon as its control plane can inject sidecars, the applications beside its gateways."""
-    wanted = istio.identity(images.mesh)
+    installation = istio.Installation(images.mesh, overlays)
+    wanted = istio.identity(installation)
     there = ours.mesh() == wanted
     if not there:
         ours.write_mesh("")  # until it is whole
     with ThreadPoolExecutor(max_workers=1) as pool:
-        installing = None if there else pool.submit(istio.install, images.mesh, ours.kubeconfig_path)
+        installing = None if there else pool.submit(istio.install, installation, ours.kubeconfig_path)
         try:
             if installing:
                 with stage("control plane"):

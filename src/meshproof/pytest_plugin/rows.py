@@ -1,0 +1,79 @@
+"""Rows that are run by another program of ours, on a mesh that is there and is taken as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import BadOutput, ClusterError, NotThere
+from meshproof.mesh import Testbed
+from meshproof.project import leaving_in
+from meshproof.pytest_plugin.mesh import GIVEN
+from meshproof.pytest_plugin.promises import FILE
+
+LOG = "pytest.log"
+
+
+@dataclass(frozen=True, slots=True)
+class RowsTried:
+    """A run of rows.
+
+    Attributes:
+        rows: What became of each, by its name: ``kept``, ``broken``, ``not tried``, ``known broken`` or ``skipped``.
+        interrupted: Whether somebody has ended it.
+    """
+
+    rows: Mapping[str, str]
+    interrupted: bool
+
+
+def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTried:
+    """Run rows by pytest, in this process.
+
+    Args:
+        testbed: The mesh.
+        words: What pytest is told, such as ``-m upgrade`` and where the tests are.
+        directory: Where the run leaves what it leaves, and what it prints.
+
+    Returns:
+        What became of each row, and whether somebody has ended the run.
+
+    Raises:
+        NotThere: Nothing fits the words.
+        ClusterError: The run could not be had to its end.
+        BadOutput: The directory can't be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / LOG).open("w", encoding="utf-8") as log, leaving_in(directory), redirect_stdout(log):
+            # What is printed here meanwhile, by another thread, must not go to pytest: it takes the streams of Python
+            # only, and those of the process stay ours.
+            options = ["--capture=sys", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+            status = pytest.main([*options, f"--junitxml={directory / 'junit.xml'}", *words], plugins=[_Given(testbed)])
+        results = json.loads((directory / FILE).read_text(encoding="utf-8")) if (directory / FILE).exists() else None
+    except OSError as error:
+        raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
+    if status == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status == ExitCode.NO_TESTS:
+        raise NoRows(
+            f"`pytest {' '.join(words)}` has no test: mark those that are to be tried, or name their directory."
+        )
+    if results is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise ClusterError(f"pytest ended with {int(status)} before all rows were tried: {directory / LOG} says why.")
+    return RowsTried(results["rows"], interrupted=False)
+
+
+class _Given:
+    """Hands the mesh to the plugin."""
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[GIVEN] = self._testbed

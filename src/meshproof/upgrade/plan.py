@@ -1,0 +1,117 @@
+"""The way of an upgrade: its states, and the steps that lead from each to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from meshproof.upgrade.evidence import Side, State, Strategy
+from meshproof.upgrade.steps import FIRST, LAST, Steps
+
+OLD = State("S0", "all old")
+NEW_CONTROL_PLANE = State("S1", "new control plane beside the old one")
+NEW_GATEWAYS = State("S2", "new gateways")
+MIXED = State("S3", "mixed sidecars")
+NEW = State("S4", "all new")
+BACK = State("S5", "rolled back")
+REPLACED_CONTROL_PLANE = State("S1'", "new control plane in place of the old one")
+GATEWAYS_IN_PLACE = State("S2'", "new gateways")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that is done to the mesh.
+
+    Attributes:
+        text: What, as a person reads it.
+        seconds: How long it takes, about, on two processors.
+        do: Does it.
+        restarts: The half of the Deployments that it restarts: ``first`` or ``last``; empty where it restarts none.
+    """
+
+    text: str
+    seconds: float
+    do: Callable[[Steps], None]
+    restarts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A state, and what leads to it from the one before.
+
+    Attributes:
+        state: The state.
+        steps: What is done, in this order; nothing for the first one, which is there.
+    """
+
+    state: State
+    steps: tuple[Step, ...] = ()
+
+
+def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool) -> list[Stage]:
+    """Return the way of an upgrade.
+
+    A canary that is rolled back turns round at its mixed state; in place, at the new gateways.
+
+    Args:
+        before: The mesh that is there.
+        after: The one that is to be.
+        strategy: How.
+        rollback: Whether to turn round half-way.
+
+    Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/
+    """
+    way = _canary if strategy is Strategy.CANARY else _in_place
+    return list(way(before.name, after.name, rollback=rollback))
+
+
+def _canary(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
+    yield Stage(OLD)
+    yield Stage(
+        NEW_CONTROL_PLANE, (Step(f"install the control plane of {after} under a revision", 12, Steps.install_beside),)
+    )
+    yield Stage(NEW_GATEWAYS, (Step(f"have the gateways of {after}", 15, Steps.replace_gateways),))
+    yield Stage(
+        MIXED,
+        (
+            Step("let the tag `default` lead to the new revision", 2, Steps.move_tag),
+            Step("restart the first half of the Deployments that have sidecars", 20, Steps.restart_first, FIRST),
+        ),
+    )
+    if rollback:
+        yield Stage(
+            BACK,
+            (
+                Step("let the tag `default` lead to the old revision", 2, Steps.move_tag_back),
+                Step("restart what has new sidecars", 20, Steps.restart_first, FIRST),
+                Step(f"have the gateways of {before}", 20, Steps.install_before),
+                Step(f"remove the control plane of {after}", 5, Steps.uninstall_after),
+            ),
+        )
+        return
+    yield Stage(
+        NEW,
+        (
+            Step("restart the other Deployments that have sidecars", 20, Steps.restart_last, LAST),
+            Step(f"remove the control plane of {before}", 5, Steps.uninstall_before),
+        ),
+    )
+
+
+def _in_place(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
+    yield Stage(OLD)
+    yield Stage(
+        REPLACED_CONTROL_PLANE,
+        (Step(f"replace the control plane by that of {after}", 15, Steps.replace_control_plane),),
+    )
+    yield Stage(GATEWAYS_IN_PLACE, (Step(f"have the gateways of {after}", 20, Steps.install_after),))
+    if rollback:
+        yield Stage(BACK, (Step(f"install {before} again", 25, Steps.install_before),))
+        return
+    yield Stage(
+        NEW,
+        (
+            Step("restart the first half of the Deployments that have sidecars", 20, Steps.restart_first, FIRST),
+            Step("restart the other half", 20, Steps.restart_last, LAST),
+        ),
+    )

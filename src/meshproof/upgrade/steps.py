@@ -1,0 +1,138 @@
+"""What is done to a mesh on its way, each step as a person would do it with istioctl and kubectl.
+
+Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/; for
+revision tags https://istio.io/latest/blog/2021/revision-tags/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+from meshproof.mesh import istio
+from meshproof.mesh.istio import Installation
+
+GATEWAYS = ("istio-ingressgateway", "istio-egressgateway")
+TURN, FIRST, LAST = "meshproof/upgrade", "first", "last"
+"""The label of a Deployment that says when its sidecars go over, and its values; without it we choose."""
+_TAG = "default"
+"""The revision tag of namespaces with the label ``istio-injection: enabled``."""
+_COMPONENT = "operator.istio.io/component"
+_OF_GATEWAYS = {"IngressGateways", "EgressGateways"}
+_KINDS_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "Role")
+
+
+class Steps:
+    """The steps of one upgrade.
+
+    Attributes:
+        before: The mesh that is there.
+        after: The one that is to be.
+        revision: What the new control plane is called while both are there.
+    """
+
+    def __init__(self, before: Installation, after: Installation, kube: Kube, kubeconfig: Path) -> None:
+        self.before = before
+        self.after = after
+        self.revision = after.images.istio.replace(".", "-")
+        self._beside = replace(after, revision=self.revision)
+        self._kube = kube
+        self._kubeconfig = kubeconfig
+
+    def install_beside(self) -> None:
+        """Install the new control plane under its revision, beside the old one, without gateways."""
+        istio.install(replace(self._beside, gateways=False), self._kubeconfig)
+
+    def replace_gateways(self) -> None:
+        """Have the new control plane's gateways: the Deployments keep their names, and their pods go over."""
+        self._install(self._beside)
+
+    def move_tag(self) -> None:
+        """Have the new control plane inject the sidecars of namespaces with ``istio-injection: enabled``."""
+        self._lead_tag_to(self.revision)
+
+    def move_tag_back(self) -> None:
+        """Have the old control plane inject them again."""
+        self._lead_tag_to("default")
+
+    def restart_first(self) -> None:
+        """Replace the pods of the first half of the Deployments that have sidecars."""
+        self._restart(halves(self._with_sidecars())[0])
+
+    def restart_last(self) -> None:
+        """Replace those of the other half."""
+        self._restart(halves(self._with_sidecars())[1])
+
+    def uninstall_before(self) -> None:
+        """Remove the old control plane."""
+        self._istioctl("uninstall", "--skip-confirmation", "--revision=default")
+
+    def uninstall_after(self) -> None:
+        """Remove the tag and the new control plane."""
+        self._istioctl("tag", "remove", _TAG, "--skip-confirmation")
+        self._istioctl("uninstall", "--skip-confirmation", f"--revision={self.revision}")
+
+    def install_before(self) -> None:
+        """Install the old mesh over whatever is there."""
+        self._install(self.before)
+
+    def install_after(self) -> None:
+        """Install the new mesh over the old one."""
+        self._install(self.after)
+
+    def replace_control_plane(self) -> None:
+        """Apply what the new control plane is made of, and leave the gateways as they are.
+
+        istioctl itself replaces both in one go; Helm's charts are upgraded one after the other, as here.
+        """
+        documents = istio.generated(self.after, self._kubeconfig)
+        control_plane = [document for document in documents if not _is_of_a_gateway(document)]
+        self._kube.apply(sorted(control_plane, key=lambda document: document["kind"] not in _KINDS_FIRST))
+        self._kube.deployments.rolled_out(istio.NAMESPACE, "istiod")
+
+    def _install(self, installation: Installation) -> None:
+        """Install a mesh, and wait until the gateways' old pods are gone."""
+        istio.install(installation, self._kubeconfig)
+        self._kube.deployments.settled(istio.NAMESPACE, *GATEWAYS)
+
+    def _lead_tag_to(self, revision: str) -> None:
+        self._istioctl("tag", "set", _TAG, f"--revision={revision}", "--overwrite", "--skip-confirmation")
+
+    def _istioctl(self, *words: str) -> None:
+        istio.istioctl(self.after.images, self._kubeconfig, *words)
+
+    def _with_sidecars(self) -> list[Document]:
+        """Return the Deployments outside of Istio's namespace whose pods have sidecars, in the order of their names."""
+        return sorted(
+            (
+                deployment
+                for deployment in self._kube.deployments.with_container(istio.PROXY)
+                if deployment["metadata"]["namespace"] != istio.NAMESPACE
+            ),
+            key=lambda deployment: (deployment["metadata"]["namespace"], deployment["metadata"]["name"]),
+        )
+
+    def _restart(self, deployments: Sequence[Document]) -> None:
+        names: dict[str, list[str]] = {}
+        for deployment in deployments:
+            names.setdefault(deployment["metadata"]["namespace"], []).append(deployment["metadata"]["name"])
+        self._kube.deployments.restart_all(names)
+
+
+def halves(deployments: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Return which Deployments go over first, and which last: as their label says, or else by turns."""
+    first: list[Document] = []
+    last: list[Document] = []
+    free: list[Document] = []
+    sides = {FIRST: first, LAST: last}
+    for deployment in deployments:
+        turn = deployment["metadata"].get("labels", {}).get(TURN, "")
+        sides.get(turn, free).append(deployment)
+    return [*first, *free[::2]], [*last, *free[1::2]]
+
+
+def _is_of_a_gateway(document: Document) -> bool:
+    return document["metadata"].get("labels", {}).get(_COMPONENT) in _OF_GATEWAYS
