@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -71,20 +72,48 @@ class Deployments:
         Raises:
             NotSettled: A pod did not become ready, see ``rolled_out``; or an old one stayed.
         """
-        old = {pod["metadata"]["uid"] for name in names for pod in self._pods_of(namespace, name)}
+        self.restart_all({namespace: names})
+
+    @in_our_words
+    def restart_all(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Replace the pods of Deployments of several namespaces at once; see ``restart``."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         change = {"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}}
-        for name in names:
-            self._connection.resource("apps/v1", "Deployment").patch(
-                body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
-            )
+        for namespace, of_one in names.items():
+            for name in of_one:
+                self._connection.resource("apps/v1", "Deployment").patch(
+                    body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
+                )
+        for namespace, of_one in names.items():
+            self.settled(namespace, *of_one)
+
+    @in_our_words
+    def settled(self, namespace: str, *names: str) -> None:
+        """Wait until Deployments are rolled out, and no pod of theirs is on its way out.
+
+        Raises:
+            NotSettled: A pod did not become ready, see ``rolled_out``; or an old one stayed.
+        """
         self.rolled_out(namespace, *names)
 
-        def left() -> list[str]:
+        def going() -> list[str]:
             pods = [pod["metadata"] for name in names for pod in self._pods_of(namespace, name)]
-            return [metadata["name"] for metadata in pods if metadata["uid"] in old]
+            return [metadata["name"] for metadata in pods if "deletionTimestamp" in metadata]
 
-        until(left, [], what=f"The old pods of {', '.join(names)} in {namespace}", timeout=TIMEOUTS.rollout)
+        until(going, [], what=f"The old pods of {', '.join(names)} in {namespace}", timeout=TIMEOUTS.rollout)
+
+    @in_our_words
+    def with_container(self, name: str) -> list[Document]:
+        """Return the Deployments of all namespaces that have a pod with a container, also one that was injected."""
+        return [
+            deployment
+            for deployment in self._connection.listed("apps/v1", "Deployment")
+            if any(
+                container["name"] == name
+                for pod in self._pods_of(deployment["metadata"]["namespace"], deployment["metadata"]["name"])
+                for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
+            )
+        ]
 
     @in_our_words
     def renew_pods(self, namespace: str, name: str) -> None:

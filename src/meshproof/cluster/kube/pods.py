@@ -198,6 +198,19 @@ class Pods:
         return sorted({pod["metadata"]["namespace"] for pod in pods}.difference(OF_KUBERNETES))
 
     @in_our_words
+    def ready_everywhere(self) -> dict[str, bool]:
+        """Return whether each pod is ready, by its namespace and name, but for those of Kubernetes and kind themselves.
+
+        One that is on its way out is not.
+        """
+        return {
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": is_ready(pod)
+            and "deletionTimestamp" not in pod["metadata"]
+            for pod in self._connection.listed("v1", "Pod")
+            if pod["metadata"]["namespace"] not in OF_KUBERNETES
+        }
+
+    @in_our_words
     def describe(self, namespace: str) -> str:
         """Return a line for each pod: its phase, which containers are ready, and how often each was restarted."""
         lines = []
