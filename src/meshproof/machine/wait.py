@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from meshproof.errors import NotSettled
@@ -115,6 +119,31 @@ class Patience:
         except NotSettled:
             self.left -= time.monotonic() - began
             raise
+
+
+@contextmanager
+def repeating(look: Callable[[], None], *, every: float, name: str) -> Iterator[None]:
+    """Look again and again, in another thread, for as long as the context lasts, and once more at its end.
+
+    Args:
+        look: Looks once; what it raises ends the looks, and is raised at the end of the context.
+        every: Seconds between two looks.
+        name: What the thread is called.
+    """
+    ended = threading.Event()
+
+    def look_once() -> bool:
+        over = ended.is_set()
+        look()
+        return over
+
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as pool:
+        looks = pool.submit(until, look_once, expected=True, what=name, timeout=math.inf, interval=every)
+        try:
+            yield
+        finally:
+            ended.set()
+        looks.result()
 
 
 async def pause(seconds: float) -> None:
