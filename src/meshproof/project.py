@@ -18,8 +18,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,25 @@ def _tool(file: Path) -> Mapping[str, Any] | None:
     return ours
 
 
-@cache
 def current_project() -> Project:
     """Return the project of the current directory, as it was when this was first asked."""
+    return replace(project_here(), artifacts=_elsewhere[-1]) if _elsewhere else project_here()
+
+
+@cache
+def project_here() -> Project:
+    """Return it as it says itself that it is."""
     return Project.of(Path.cwd())
+
+
+@contextmanager
+def leaving_in(directory: Path) -> Iterator[None]:
+    """Have the current project leave what it leaves in another directory, for as long as the context lasts."""
+    _elsewhere.append(directory)
+    try:
+        yield
+    finally:
+        _elsewhere.pop()
+
+
+_elsewhere: list[Path] = []

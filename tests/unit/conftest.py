@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.project import current_project
+from meshproof.project import project_here
 
 
 def pytest_configure() -> None:
@@ -26,6 +26,6 @@ def own_project(pytester: pytest.Pytester) -> Iterator[Path]:
         pytester.path.joinpath(directory).mkdir(parents=True)
     document = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
     pytester.path.joinpath("manifests/scenarios/gateway/passthrough.yaml").write_text(document)
-    current_project.cache_clear()
+    project_here.cache_clear()
     yield pytester.path
-    current_project.cache_clear()
+    project_here.cache_clear()

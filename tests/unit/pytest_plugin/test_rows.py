@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.project import current_project
+from meshproof.project import project_here
 
 pytest_plugins = ["pytester"]
 
@@ -85,7 +85,7 @@ def test_a_row_is_of_the_project_of_the_current_directory(own_project: Path, pyt
     (other / "tests" / "test_shop.py").write_text(FIXTURES + "def test_row(scenario): pass")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
-        current_project.cache_clear()
+        project_here.cache_clear()
         result = pytester.runpytest_inprocess("-p", "no:cacheprovider", str(other / "tests"))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert any("is not below" in line and "run pytest in its own project" in line for line in result.errlines)
