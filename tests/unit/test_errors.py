@@ -17,6 +17,10 @@ OF_NO_ERROR = {
     ExitCode.RUN_INTERRUPTED,
     ExitCode.NO_TESTS,
     ExitCode.UNKNOWN,
+    ExitCode.FAIL_OPEN,
+    ExitCode.DID_NOT_FINISH,
+    ExitCode.DISRUPTION,
+    ExitCode.CHANGED,
     ExitCode.INTERRUPTED,
 }
 """How a run ends that went as it should, or was interrupted."""
