@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from meshproof.traffic import Flown
+from meshproof.traffic import Calibration, Flown
 
 
 class Strategy(Enum):
@@ -121,9 +121,11 @@ class ProbeResult:
         refusals: How many were refused as they should be, by the mesh's own word.
         unknown: How many ended otherwise, by their class: they are no proof of either.
         let_through: Each that got in.
-        longest_ms: The longest time between two refusals; None without two.
+        longest_ms: The longest time without a refusal, from the first try to the end of the last; None without any.
         control: The requests on the same path that must get in, and how many of them did not.
         sees: Whether it was shown in this run that it sees a request that is let through.
+        refused_ns: When each refusal was there; the time line shows them.
+        unknown_ns: When each of those that ended otherwise had ended.
     """
 
     name: str
@@ -134,6 +136,8 @@ class ProbeResult:
     longest_ms: float | None
     control: Flown
     sees: bool
+    refused_ns: Sequence[int] = ()
+    unknown_ns: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,7 @@ class Evidence:
         began: When, in seconds since 1970.
         began_ns: The same moment by the clock of all other times.
         ended_ns: When nothing more was looked at.
-        visits: The states, in their order.
+        visits: The states, in their order; the first one is there even where it was not reached.
         events: What happened, in its order.
         flows: The traffic that was to be answered.
         controls: The traffic that does not cross the mesh.
@@ -224,7 +228,7 @@ class Evidence:
         differences: What is otherwise than in the first state.
         pressure: The machine's.
         budget: What was allowed.
-        calibration: A sentence for each source of traffic: what it saw of losses that were made on purpose.
+        calibration: What each source of traffic saw of losses that were made on purpose.
         stop: Why it ended early; None if it did not.
     """
 
@@ -243,7 +247,7 @@ class Evidence:
     differences: Sequence[Difference]
     pressure: Sequence[Pressure]
     budget: Budget = field(default_factory=Budget)
-    calibration: Sequence[str] = ()
+    calibration: Sequence[Calibration] = ()
     stop: Stop | None = None
 
     def state_at(self, at_ns: int) -> State:
