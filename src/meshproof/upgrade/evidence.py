@@ -250,7 +250,12 @@ class Evidence:
     calibration: Sequence[Calibration] = ()
     stop: Stop | None = None
 
+    @property
+    def first_state(self) -> State:
+        """The state before the upgrade."""
+        return self.visits[0].state
+
     def state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
         reached = [visit.state for visit in self.visits if visit.began_ns <= at_ns]
-        return reached[-1] if reached else self.visits[0].state
+        return reached[-1] if reached else self.first_state

@@ -1,0 +1,169 @@
+"""What keeps a run from being safe without being wrong: that the machine was at fault, or that nobody could have seen.
+
+The control client does not cross the mesh: what it loses at the same time, the mesh has not lost. What was not looked
+at is unknown, and an upgrade of which something is unknown is not safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshproof.traffic import Flown, Record
+from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit
+from meshproof.upgrade.finding import Finding, Verdict
+from meshproof.upgrade.gap import Span, gaps, longest_gap, sender_was_late_ms
+
+AT_ONCE_NS = 1_000_000_000
+"""What the control client loses within a second of a request that was lost shows that the machine was at fault."""
+LATE_MS = 250.0
+"""A control flow whose sender was later than this (p99), or that had no answer for longer, had a machine too busy."""
+TOO_SELDOM_MS = 1000.0
+"""A fail-open probe that was not refused for longer than this could have missed a hole of a second."""
+_AGAIN = "Run it again on a machine that does nothing else."
+_UNTRIED = {"not tried", "skipped"}
+
+
+def is_excused(evidence: Evidence, record: Record) -> bool:
+    """Return whether the control client lost something at about the time at which a flow did."""
+    return Span(record.sent_ns, record.ended_ns + 1).shared_with(_losses(evidence)) > 0
+
+
+def excused_ms(evidence: Evidence, flow: Flown, gap: Span) -> float:
+    """Return how much of a gap the machine is to blame for: by what the control client, or the sender itself, says."""
+    pauses = [span for control in evidence.controls for span in gaps(control) if span.ms > LATE_MS]
+    return max(gap.shared_with([*_losses(evidence), *pauses]), sender_was_late_ms(flow, gap))
+
+
+def doubts(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what makes a run inconclusive."""
+    for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits):
+        yield from part(evidence)
+
+
+def _losses(evidence: Evidence) -> list[Span]:
+    return [
+        Span(record.sent_ns - AT_ONCE_NS, record.ended_ns + AT_ONCE_NS)
+        for control in evidence.controls
+        for record in control.failures
+    ]
+
+
+def _unsure(
+    evidence: Evidence, subject: str, text: str, to_do: str, *, visit: Visit | None = None, at_ns: int | None = None
+) -> Finding:
+    state = visit.state if visit else evidence.first_state if at_ns is None else evidence.state_at(at_ns)
+    return Finding(Verdict.INCONCLUSIVE, subject, state, text, to_do, at_ns)
+
+
+def _of_the_machine(evidence: Evidence) -> Iterator[Finding]:
+    if not evidence.controls:
+        text = "There was no control client: whether the machine was at fault is not known."
+        yield _unsure(evidence, "control", text, "Have one beside the mesh, on the same node.")
+    for control in evidence.controls:
+        first = min(control.failures, key=lambda record: record.sent_ns, default=None)
+        if first:
+            why = f"lost {len(control.failures):,} of {control.requests:,} requests"
+        elif not control.answered:
+            why = "sent nothing"
+        elif (control.lag_p99_ms or 0.0) > LATE_MS:
+            why = f"sent its requests {control.lag_p99_ms:,.0f} ms late (p99)"
+        else:
+            continue
+        yield _unsure(
+            evidence,
+            control.flow.name,
+            f"The control client, which does not cross the mesh, {why}: the machine may have been at fault.",
+            _AGAIN,
+            at_ns=first.sent_ns if first else None,
+        )
+
+
+def _of_the_recorder(evidence: Evidence) -> Iterator[Finding]:
+    for calibration in evidence.calibration:
+        if not calibration.good:
+            text = f"The traffic recorder can't be believed: {calibration}."
+            yield _unsure(evidence, calibration.source, text, _AGAIN)
+
+
+def _of_flows(evidence: Evidence) -> Iterator[Finding]:
+    if not evidence.flows:
+        yield _unsure(evidence, "traffic", "No traffic was sent: what would have been lost is not known.", "Send some.")
+    budget = evidence.budget.longest_ms
+    for flow in evidence.flows:
+        gap = longest_gap(flow)
+        if not gap:
+            text = f"{flow.flow.name} sent nothing: what would have been lost is not known."
+            yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
+        elif missed := _missed(evidence, flow):
+            text = f"{flow.flow.name} was not sent {missed}: what would have been lost then is not known."
+            yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
+        elif gap.ms > budget >= gap.ms - excused_ms(evidence, flow, gap):
+            text = (
+                f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms, of which the machine was to blame for "
+                f"{excused_ms(evidence, flow, gap):,.0f} ms."
+            )
+            yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=gap.began_ns)
+
+
+def _missed(evidence: Evidence, flow: Flown) -> str:
+    """Return during which part of the upgrade a flow was not sent; empty where it was sent all the way through."""
+    later = evidence.visits[1:]
+    began, ended = min(record.sent_ns for record in flow.records), max(record.ended_ns for record in flow.records)
+    if later and began > later[0].began_ns:
+        return "when the upgrade began"
+    if later and ended < (later[-1].reached_ns or later[-1].began_ns):
+        return "until the upgrade was done"
+    return ""
+
+
+def _of_probes(evidence: Evidence) -> Iterator[Finding]:
+    if not evidence.probes:
+        text = "Nothing was tried that must be refused: whether something was open is not known."
+        yield _unsure(evidence, "fail-open probes", text, "Try some.")
+    for probe in evidence.probes:
+        for why, at_ns in _blindness(probe):
+            text = f"The fail-open probe {probe.name} {why}."
+            to_do = "Its silence proves nothing: look at its control in the report."
+            yield _unsure(evidence, probe.name, text, to_do, at_ns=at_ns)
+
+
+def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
+    """Yield the reasons for which a probe could not have noticed, each with its moment if it has one."""
+    if not probe.sees:
+        yield "was not shown in this run to see a request that is let through", None
+    if not probe.refusals:
+        yield f"was not refused once in {probe.tries:,} tries", None
+    elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS:
+        yield f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile", None
+    pause = longest_gap(probe.control)
+    if not probe.control.answered:
+        yield "has a control that never got in: the refusals may have another reason", None
+    elif pause and pause.ms > TOO_SELDOM_MS:
+        why = f"has a control that did not get in for {pause.ms:,.0f} ms: refusals may have had another reason then"
+        yield why, pause.began_ns
+
+
+def _of_visits(evidence: Evidence) -> Iterator[Finding]:
+    """What was not looked at; in the state in which a run ended early nobody got to it."""
+    first, *later = evidence.visits
+    if not first.rows and not evidence.stop:
+        text = "No row was run before the upgrade: what the mesh promised then is not known."
+        yield _unsure(evidence, "rows", text, "Mark some rows with `upgrade`.")
+        return
+    for row, result in first.rows.items():
+        if result in _UNTRIED | {"broken"}:
+            text = f"{row} is {result} before the upgrade: what becomes of it then is no regression, and no proof."
+            yield _unsure(evidence, row, text, "Have the mesh keep its promises first, or leave the row out.")
+    for visit in later:
+        if evidence.stop and evidence.stop.state == visit.state:
+            continue
+        kept = [row for row, result in first.rows.items() if result == "kept"]
+        missing = [row for row in kept if visit.rows.get(row, "skipped") == "skipped"]
+        if missing:
+            more = f" and {len(missing) - 1:,} more rows were" if missing[1:] else " was"
+            text = f"{missing[0]}{more} not run in {visit.state}: whether the promise is kept there is not known."
+            to_do = f"Read why in the log of {visit.state.key}."
+            yield _unsure(evidence, missing[0], text, to_do, visit=visit)
+        if first.facts and not visit.facts:
+            text = f"Nothing was seen of the mesh in {visit.state}: whether it behaves otherwise is not known."
+            yield _unsure(evidence, "facts", text, f"Read why in the log of {visit.state.key}.", visit=visit)

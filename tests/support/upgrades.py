@@ -1,0 +1,176 @@
+"""Upgrades that the tests judge and show, put together by hand: a minute long, and good if not said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from meshproof.traffic import Calibration, Connections, Ending, Flow, Flown, Record
+from meshproof.upgrade.evidence import (
+    Difference,
+    Event,
+    Evidence,
+    Pressure,
+    ProbeResult,
+    Side,
+    State,
+    Strategy,
+    Try,
+    Visit,
+)
+
+_MS = 1_000_000
+_BEGAN_NS = 5_000_000 * _MS
+SECONDS = 60.0
+STATES = tuple(
+    State(key, title)
+    for key, title in (
+        ("S0", "all old"),
+        ("S1", "new control plane beside the old one"),
+        ("S2", "new gateways"),
+        ("S3", "mixed sidecars"),
+        ("S4", "all new"),
+    )
+)
+_TIMES = ((0, 0, 10), (10, 15, 20), (20, 26, 32), (32, 40, 45), (45, 55, 60))  # s: began, reached, ended
+ROWS = (
+    "tests/e2e/gateway/test_mutual_tls.py::test_no_certificate_is_refused",
+    "tests/e2e/gateway/test_mutual_tls.py::test_our_certificate_is_accepted",
+    "tests/e2e/policies/test_authorization.py::test_a_denied_principal[sleep]",
+)
+GATEWAY, EAST_WEST = "outside, HTTP/1.1, new connections", "pod to pod, kept connections"
+
+
+def at(seconds: float) -> int:
+    """Return a moment of an upgrade by its clock."""
+    return _BEGAN_NS + round(seconds * 1000) * _MS
+
+
+def flown(
+    name: str,
+    *,
+    rate: float = 20.0,
+    lost: Collection[int] = (),
+    ending: Ending = Ending.RESET,
+    late_ms: int = 0,
+    silent: tuple[float, float] = (0.0, 0.0),
+    until: float = SECONDS,
+    connections: Connections = Connections.NEW,
+) -> Flown:
+    """Return a flow.
+
+    Args:
+        name: What it is called.
+        rate: Requests a second.
+        lost: The numbers of requests that failed.
+        ending: How they did.
+        late_ms: How late its sender was.
+        silent: From when to when nothing was sent, in seconds.
+        until: When its last request was sent, in seconds.
+        connections: How it uses connections.
+    """
+    records = []
+    for number in range(int(until * rate)):
+        due = at(number / rate)
+        if at(silent[0]) <= due < at(silent[1]):
+            continue
+        woken = due + late_ms * _MS
+        end, status = (ending, None) if number in lost else (Ending.ANSWERED, 200)
+        records.append(Record(name, number, due, woken, woken, woken + 4 * _MS, end, status))
+    flow = Flow(name, "http://shop.example/", rate=rate, connections=connections)
+    return Flown(flow, records)
+
+
+def probe(
+    name: str = "no client certificate", *, let_through: Iterable[float] = (), unknown: Collection[int] = ()
+) -> ProbeResult:
+    """Return a probe that tries something ten times a second.
+
+    Args:
+        name: What it is called.
+        let_through: When something got in, in seconds.
+        unknown: The numbers of the tries that ended otherwise.
+    """
+    tries = [at(number / 10) for number in range(int(SECONDS * 10))]
+    through = [at(seconds) for seconds in let_through]
+    refused = [moment for number, moment in enumerate(tries) if moment not in through and number not in unknown]
+    return ProbeResult(
+        name=name,
+        tries=len(tries),
+        refusals=len(refused),
+        unknown={"TIMED_OUT": len(unknown)} if unknown else {},
+        let_through=[Try(moment, good().state_at(moment), "ANSWERED 418") for moment in through],
+        longest_ms=100.0,
+        control=flown(f"{name}: control", rate=10),
+        sees=True,
+        refused_ns=refused,
+        unknown_ns=[tries[number] for number in unknown],
+    )
+
+
+def visits(**broken: Sequence[int]) -> list[Visit]:
+    """Return the visits of all states; by the key of a state, the numbers of the rows that are broken in it."""
+    return [
+        Visit(
+            state,
+            at(began),
+            at(reached),
+            at(ended),
+            {row: "broken" if number in broken.get(state.key, ()) else "kept" for number, row in enumerate(ROWS)},
+            {"posture shop.example:443: TLS 1.3": "offered"},
+        )
+        for state, (began, reached, ended) in zip(STATES, _TIMES, strict=True)
+    ]
+
+
+EVENTS = (
+    Event(at(10), "step", "install the control plane of 1.31.0 under a revision"),
+    Event(at(15), "state", "S1 new control plane beside the old one"),
+    Event(at(20), "step", "have the gateways of 1.31.0"),
+    Event(at(22.1), "pod ready", "istio-system/istio-ingressgateway-6d9f-x2x"),
+    Event(at(22.4), "pod gone", "istio-system/istio-ingressgateway-5c7b-abc"),
+    Event(at(26), "state", "S2 new gateways"),
+    Event(at(32), "step", "let the tag `default` lead to the new revision"),
+    Event(at(32.3), "step", "restart the first half of the Deployments that have sidecars"),
+    Event(at(40), "state", "S3 mixed sidecars"),
+    Event(at(45), "step", "restart the other Deployments that have sidecars"),
+    Event(at(55), "state", "S4 all new"),
+)
+EXPECTED = Difference("version of istiod", "1.30.0", "1.31.0", STATES[1], expected="the upgrade itself")
+ACKNOWLEDGED = Difference("response header server", "istio-envoy", "", STATES[2], acknowledged="We asked for that.")
+UNEXPLAINED = Difference(
+    "posture shop.example:443: TLSv1.2 cipher suites",
+    "ECDHE-RSA-AES128-GCM-SHA256, ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    STATES[2],
+)
+
+
+def good() -> Evidence:
+    """Return what a canary leaves that lost nothing."""
+    return _GOOD
+
+
+def without_probes() -> Evidence:
+    """Return all of it but for the probes, which ask it for the states."""
+    return Evidence(
+        before=Side("1.30", "1.30.0", "1.38.3", "1.34.4"),
+        after=Side("1.31.0", "1.31.0", "1.39.3", "1.34.4", ("overlay.yaml",)),
+        strategy=Strategy.CANARY,
+        rollback=False,
+        began=1_795_000_000.0,
+        began_ns=at(0),
+        ended_ns=at(SECONDS),
+        visits=visits(),
+        events=EVENTS,
+        flows=[flown(GATEWAY), flown(EAST_WEST, rate=50.0, connections=Connections.KEPT)],
+        controls=[flown("control, on the same node")],
+        probes=[],
+        differences=[EXPECTED, ACKNOWLEDGED],
+        pressure=[Pressure(at(second), 20.0 + second / 2, 0.5, 2.0) for second in range(0, 60, 2)],
+        calibration=[Calibration(GATEWAY, 4, 4, (), 20)],
+    )
+
+
+_GOOD = without_probes()
+_GOOD = replace(_GOOD, probes=[probe(), probe("a denied principal")])

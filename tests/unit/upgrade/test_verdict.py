@@ -1,0 +1,323 @@
+"""The verdict: the worst of what is known, and never safe where something is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from meshproof.errors import ExitCode
+from meshproof.traffic import Calibration, Connections
+from meshproof.upgrade.evidence import Budget, Evidence, Stop, Visit
+from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
+from tests.support.upgrades import (
+    ACKNOWLEDGED,
+    EAST_WEST,
+    EXPECTED,
+    GATEWAY,
+    ROWS,
+    STATES,
+    UNEXPLAINED,
+    at,
+    flown,
+    good,
+    probe,
+    visits,
+)
+
+OPEN = {"probes": [probe(let_through=[27.0, 25.5])]}
+LOST = {"flows": [flown(GATEWAY, lost=[450, 451])]}
+MACHINE = {"controls": [flown("control", lost=[450])]}
+STOP = Stop(STATES[2], "Tried to have the gateways of 1.31.0: no pod was ready within 180 s.", "Read its log.")
+
+
+def judged(**changes: Any) -> list[Finding]:  # noqa: ANN401 - whatever is otherwise
+    """Return what is said of the good upgrade with something else in it."""
+    return judge(replace(good(), **changes))
+
+
+def verdicts(findings: list[Finding]) -> list[Verdict]:
+    """Return what each finding would be alone."""
+    return [finding.verdict for finding in findings]
+
+
+def test_an_upgrade_that_does_nothing_wrong_is_safe() -> None:
+    """Without a finding; what is expected or acknowledged is no change."""
+    assert judged(differences=[EXPECTED, ACKNOWLEDGED]) == []
+    assert verdict_of([]) is Verdict.SAFE
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "state", "text"),
+    [
+        pytest.param(
+            OPEN,
+            Verdict.FAIL_OPEN,
+            "S2",
+            "2 of 600 requests that must be refused (no client certificate) got in, the first with ANSWERED 418.",
+            id="a request got in",
+        ),
+        pytest.param(
+            {"visits": visits(S3=[1], S4=[1])},
+            Verdict.REGRESSION,
+            "S3",
+            f"{ROWS[1]} was kept in S0, and is broken in S3 mixed sidecars.",
+            id="a row is broken, and stays so",
+        ),
+        pytest.param({"stop": STOP}, Verdict.DID_NOT_FINISH, "S2", STOP.what, id="a rollout is stuck"),
+        pytest.param(
+            {"stop": replace(STOP, what="It was ended.", interrupted=True)},
+            Verdict.INTERRUPTED,
+            "S2",
+            "It was ended.",
+            id="a person ended it",
+        ),
+        pytest.param(
+            LOST,
+            Verdict.DISRUPTION,
+            "S2",
+            f"{GATEWAY} lost 2 of 1,200 requests (RESET); the budget is 0.",
+            id="requests were lost",
+        ),
+        pytest.param(
+            {"flows": [flown(EAST_WEST, silent=(33, 39.5))]},
+            Verdict.DISRUPTION,
+            "S3",
+            f"{EAST_WEST} had no answer for 6,550 ms; the budget is 5,000 ms.",
+            id="a long gap without a loss",
+        ),
+        pytest.param(
+            {"differences": [EXPECTED, UNEXPLAINED]},
+            Verdict.CHANGED,
+            "S2",
+            f"{UNEXPLAINED.name}: {UNEXPLAINED.before} is now {UNEXPLAINED.after}.",
+            id="a posture changed",
+        ),
+        pytest.param(
+            MACHINE,
+            Verdict.INCONCLUSIVE,
+            "S2",
+            "The control client, which does not cross the mesh, lost 1 of 1,200 requests: the machine may have been "
+            "at fault.",
+            id="the control lost something",
+        ),
+    ],
+)
+def test_each_verdict_has_its_reason_and_its_state(
+    changes: dict[str, Any], verdict: Verdict, state: str, text: str
+) -> None:
+    """One thing that is wrong is one finding, with the state in which it was so."""
+    (finding,) = judged(**changes)
+    assert (finding.verdict, finding.state.key, finding.text) == (verdict, state, text)
+    assert finding.to_do
+
+
+def test_the_worst_is_the_verdict() -> None:
+    """All reasons are there, in the order in which they matter; those of one kind in the order of time."""
+    changes = {
+        **OPEN,
+        **LOST,
+        "controls": [flown("control", lost=[1190])],
+        "visits": visits(S1=[0]),
+        "stop": STOP,
+        "differences": [UNEXPLAINED],
+    }
+    order = [
+        Verdict.FAIL_OPEN,
+        Verdict.REGRESSION,
+        Verdict.DID_NOT_FINISH,
+        Verdict.DISRUPTION,
+        Verdict.CHANGED,
+        Verdict.INCONCLUSIVE,
+    ]
+    findings = judged(**changes)
+    assert verdicts(findings) == order
+    for number, verdict in enumerate(order):
+        assert verdict_of(findings[number:][::-1]) is verdict
+    assert [finding.at_ns for finding in judged(probes=[probe(let_through=[30.0]), probe(let_through=[12.0])])] == [
+        at(12.0),
+        at(30.0),
+    ]
+
+
+def test_each_verdict_has_an_exit_code_of_its_own() -> None:
+    """A script can tell them apart."""
+    codes = {verdict: verdict.value for verdict in Verdict}
+    assert len(set(codes.values())) == len(Verdict)
+    assert codes[Verdict.SAFE] is ExitCode.DONE
+    assert codes[Verdict.INCONCLUSIVE] is ExitCode.UNKNOWN
+
+
+def test_an_inconclusive_run_does_not_hide_a_fail_open() -> None:
+    """What got in got in, whatever the machine was doing."""
+    assert verdict_of(judged(**OPEN, **MACHINE)) is Verdict.FAIL_OPEN
+    assert verdict_of(judged(**OPEN, controls=[])) is Verdict.FAIL_OPEN
+
+
+def test_what_the_control_loses_too_is_inconclusive() -> None:
+    """Neither red nor green: the machine may have been at fault."""
+    findings = judged(**LOST, **MACHINE)
+    assert verdicts(findings) == [Verdict.INCONCLUSIVE]
+    elsewhere = judged(**LOST, controls=[flown("control", lost=[900])])
+    assert verdict_of(elsewhere) is Verdict.DISRUPTION
+
+
+def test_a_gap_of_the_control_is_taken_off_a_gap() -> None:
+    """Where both stood still, the machine did; what is left of the gap counts."""
+    flows = [flown(EAST_WEST, silent=(33, 39.5))]
+    (finding,) = judged(flows=flows, controls=[flown("control", silent=(33, 39))])
+    assert (finding.verdict, finding.subject) == (Verdict.INCONCLUSIVE, EAST_WEST)
+    assert "of which the machine was to blame for 6,0" in finding.text
+    assert verdicts(judged(flows=flows, controls=[flown("control", silent=(33, 34))])) == [Verdict.DISRUPTION]
+
+
+def test_a_gap_that_the_sender_made_is_inconclusive() -> None:
+    """It was late itself: that says nothing of the mesh. A stream asks only once, and can't be late."""
+    late = flown(EAST_WEST, rate=0.2, late_ms=4000)
+    (finding,) = judged(flows=[late], budget=Budget(longest_ms=2000))
+    assert (finding.verdict, finding.state.key) == (Verdict.INCONCLUSIVE, "S0")
+    stream = replace(late, flow=replace(late.flow, connections=Connections.STREAM))
+    assert verdict_of(judged(flows=[stream], budget=Budget(longest_ms=2000))) is Verdict.DISRUPTION
+
+
+def test_a_flow_that_is_not_answered_any_more_has_a_gap() -> None:
+    """Also where its losses are within the budget: nothing comes after the gap that could end it."""
+    flow = flown(GATEWAY, lost=range(900, 1200))
+    findings = judged(flows=[flow], budget=Budget(failures=1000))
+    assert [(finding.verdict, finding.state.key) for finding in findings] == [(Verdict.DISRUPTION, "S3")]
+    assert flow.longest_gap_ms is not None
+    assert flow.longest_gap_ms < 100
+
+
+@pytest.mark.parametrize("connections", list(Connections), ids=str)
+def test_the_budget_is_what_may_be_lost(connections: Connections) -> None:
+    """As many losses as it allows are none."""
+    flow = flown(GATEWAY, lost=[450, 451], connections=connections)
+    assert judged(flows=[flow], budget=Budget(failures=2)) == []
+    assert verdicts(judged(flows=[flow], budget=Budget(failures=1))) == [Verdict.DISRUPTION]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"sees": False}, "was not shown in this run to see a request that is let through"),
+        ({"refusals": 0}, "was not refused once in 600 tries"),
+        ({"longest_ms": 1400.0}, "had no refusal for 1,400 ms: something could have been let through meanwhile"),
+        ({"control": flown("control", lost=range(1200))}, "has a control that never got in"),
+        ({"control": flown("control", silent=(40, 43))}, "has a control that did not get in for 3,050 ms"),
+    ],
+    ids=["not shown to see", "never refused", "seldom refused", "control refused", "control refused for a while"],
+)
+def test_a_probe_that_could_not_notice_says_so(change: dict[str, Any], why: str) -> None:
+    """Its silence is no proof, and the upgrade is not safe."""
+    (finding,) = judged(probes=[replace(probe(), **change), probe("another")])
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert f"no client certificate {why}" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"flows": []}, "No traffic was sent"),
+        ({"flows": [flown(GATEWAY, until=0)]}, "sent nothing"),
+        ({"flows": [flown(GATEWAY, until=40)]}, "was not sent until the upgrade was done"),
+        ({"flows": [flown(GATEWAY, silent=(0, 12))]}, "was not sent when the upgrade began"),
+        ({"probes": []}, "Nothing was tried that must be refused"),
+        ({"controls": []}, "There was no control client"),
+        ({"controls": [flown("control", until=0)]}, "sent nothing"),
+        ({"controls": [flown("control", late_ms=300)]}, "sent its requests 300 ms late"),
+        ({"calibration": [Calibration(GATEWAY, 4, 3, (), 20)]}, "The traffic recorder can't be believed"),
+    ],
+    ids=[
+        "no flows",
+        "an empty flow",
+        "a flow that ends early",
+        "a flow that begins late",
+        "no probes",
+        "no control",
+        "an empty control",
+        "a late control",
+        "a recorder that misses losses",
+    ],
+)
+def test_what_was_not_looked_at_is_not_safe(changes: dict[str, Any], why: str) -> None:
+    """It is unknown, and unknown is not safe."""
+    (finding,) = judged(**changes)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert why in finding.text
+
+
+def rows(state: int, result: str | None) -> list[Visit]:
+    """Return the visits with the first row other than kept in one state; None is not there."""
+    changed = visits()
+    of_state = {row: kept for row, kept in changed[state].rows.items() if row != ROWS[0]}
+    changed[state] = replace(changed[state], rows=of_state | ({ROWS[0]: result} if result else {}))
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict", "why"),
+    [
+        (lambda: rows(3, "not tried"), Verdict.REGRESSION, "and could not be tried in S3"),
+        (lambda: rows(3, "skipped"), Verdict.INCONCLUSIVE, "was not run in S3 mixed sidecars"),
+        (lambda: rows(3, None), Verdict.INCONCLUSIVE, "was not run in S3 mixed sidecars"),
+        (lambda: rows(0, "broken"), Verdict.INCONCLUSIVE, "is broken before the upgrade"),
+        (lambda: rows(0, "not tried"), Verdict.INCONCLUSIVE, "is not tried before the upgrade"),
+        (lambda: [replace(visit, rows={}) for visit in visits()], Verdict.INCONCLUSIVE, "No row was run"),
+        (
+            lambda: [*visits()[:4], replace(visits()[4], rows={})],
+            Verdict.INCONCLUSIVE,
+            "and 2 more rows were not run in S4",
+        ),
+        (lambda: [*visits()[:4], replace(visits()[4], facts={})], Verdict.INCONCLUSIVE, "Nothing was seen of the mesh"),
+    ],
+    ids=[
+        "could not be tried any more",
+        "skipped",
+        "gone",
+        "broken before",
+        "not tried before",
+        "no rows at all",
+        "no rows in a state",
+        "no facts in a state",
+    ],
+)
+def test_a_row_that_is_not_known_to_be_kept(made: Callable[[], list[Visit]], verdict: Verdict, why: str) -> None:
+    """One that can't be tried any more is a regression; of one that was not run nothing is known."""
+    (finding,) = judged(visits=made())
+    assert finding.verdict is verdict
+    assert why in finding.text
+
+
+def interrupted(**changes: Any) -> Evidence:  # noqa: ANN401 - whatever is otherwise
+    """Return an upgrade that a person has ended on its way to S2: what came after it is not there."""
+    changed = visits()[:3]
+    of_last = dict.fromkeys(ROWS, "not tried")
+    changed[2] = replace(changed[2], reached_ns=None, rows=of_last, facts={})
+    stop = replace(STOP, what="Ctrl-C ended it on the way to S2.", interrupted=True)
+    flows = [flown(GATEWAY, until=21)]
+    return replace(good(), visits=changed, stop=stop, flows=flows, **changes)
+
+
+def test_an_upgrade_that_is_interrupted_says_so() -> None:
+    """What nobody got to is no regression and no doubt; what was seen before counts."""
+    assert verdicts(judge(interrupted())) == [Verdict.INTERRUPTED]
+    assert verdict_of(judge(interrupted(differences=[UNEXPLAINED]))) is Verdict.INTERRUPTED
+    assert verdict_of(judge(interrupted(**OPEN))) is Verdict.FAIL_OPEN
+
+
+def test_an_upgrade_that_is_interrupted_at_once_is_judged() -> None:
+    """There is the first state, and it was not reached."""
+    first = replace(visits()[0], reached_ns=None, rows={}, facts={})
+    nothing = {"visits": [first], "flows": [], "probes": [], "controls": [], "differences": [], "calibration": []}
+    findings = judged(**nothing, stop=replace(STOP, state=STATES[0], interrupted=True))
+    assert verdict_of(findings) is Verdict.INTERRUPTED
+
+
+def test_a_long_fact_is_cut() -> None:
+    """A finding is a sentence; the report has the whole fact elsewhere."""
+    (finding,) = judged(differences=[replace(UNEXPLAINED, before="a\nb " * 500, after="")])
+    assert len(finding.text) < 300
+    assert finding.text.endswith("… is now nothing.")
