@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from meshproof.errors import BadOutput, ExitCode, MachineError
+from meshproof.errors import BadOutput, ExitCode
+from meshproof.machine import files
 from meshproof.project import as_typed_here
 
 STANDARD_OUTPUT = Path("-")
@@ -40,13 +41,13 @@ def exit_code(*, deviates: bool, unknown: bool) -> ExitCode:
     return ExitCode.DEVIATES if deviates else ExitCode.UNKNOWN if unknown else ExitCode.DONE
 
 
-def check(files: Iterable[Path | None]) -> Sequence[Path]:
+def check(paths: Iterable[Path | None]) -> Sequence[Path]:
     """Return the files to be written that are asked for, before a scan whose result could not be kept.
 
     Raises:
         BadOutput: One is a directory, or in none; or two are the same.
     """
-    wanted = [file for file in files if file is not None]
+    wanted = [file for file in paths if file is not None]
     if wanted.count(STANDARD_OUTPUT) > 1:
         raise BadOutput("Only one thing can be printed on standard output: give the others a file instead of -.")
     spellings: dict[str, Path] = {}
@@ -69,32 +70,15 @@ def check(files: Iterable[Path | None]) -> Sequence[Path]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; ``-`` is standard output.
-
-    Who may read a file that is there stays the same. A device, a pipe or a symbolic link stays what it is: the text is
-    written to it, or to where it leads, as it comes.
+    """Write a file as ``files.write`` does; ``-`` is standard output.
 
     Raises:
         MachineError: It can't be written.
     """
     if path == STANDARD_OUTPUT:
         sys.stdout.write(text)
-        return
-    replaceable = not path.is_symlink() and (path.is_file() or not path.exists())
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}") if replaceable else path
-    try:
-        try:
-            unfinished.write_text(text, encoding="utf-8", newline="")
-            if replaceable:
-                if path.exists():
-                    unfinished.chmod(path.stat().st_mode)
-                unfinished.replace(path)
-        finally:
-            if replaceable:
-                unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        nothing = " Nothing was written." if replaceable else ""
-        raise MachineError(f"Tried to write {path}: {error.strerror}.{nothing}") from error
+    else:
+        files.write(path, text)
 
 
 def program(name: str) -> str:
