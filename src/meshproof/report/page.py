@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined, Template
 
 from meshproof.posture.advice import NOT_ABSENT, nothing_known
 from meshproof.posture.spelling import PROTOCOLS
 from meshproof.posture.verdict import BEHIND_PASSTHROUGH, other_server
 from meshproof.report.document import Json
 from meshproof.report.document_reading import from_json
-from meshproof.report.wording import fallback_scsv, first_of, plain
+from meshproof.report.templates import template
+from meshproof.report.wording import fallback_scsv, first_of
 from meshproof.tls.probe.outcome import Outcome
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -20,7 +18,7 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 def html_page(document: Json) -> str:
     """Return a document of ``document.to_json`` as HTML."""
-    return _template().render(
+    return template(TEMPLATE).render(
         document,
         protocols=list(PROTOCOLS),
         footnotes=[other_server(posture) or BEHIND_PASSTHROUGH for posture in from_json(document)],
@@ -30,15 +28,3 @@ def html_page(document: Json) -> str:
         fallback_scsv=fallback_scsv,
         name_of=lambda outcome: Outcome[outcome].value,
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-
-
-def _shown(value: object) -> object:
-    return "" if value is None else plain(value) if type(value) is str else value
