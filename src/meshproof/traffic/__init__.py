@@ -7,6 +7,7 @@ senders      the program that sends, here or in a pod, and its lines
 recorder     flows and marks on one time line, and what is left of them
 calibration  whether it sees what is lost, and nothing else
 picture      the same as a picture
+drawing      what pictures of traffic are drawn with
 """
 
 from meshproof.traffic.calibration import MANIFEST, SOURCES, Calibration, calibrate

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
-
-from meshproof.traffic.records import Flown, Record
+from meshproof.report.templates import template
+from meshproof.traffic.drawing import Scale
+from meshproof.traffic.records import Flown
 
 TEMPLATE = Path(__file__).with_name("picture.svg.j2")
 _BUCKET = 100_000_000  # ns
@@ -34,20 +32,17 @@ def draw(name: str, flows: Sequence[Flown], marks: Sequence[tuple[str, int]]) ->
     first, last = (min(times), max(times)) if times else (0, 1)
     first -= first % _BUCKET
     span = max(last - first, 10 * _BUCKET)
-
-    def across(at: int) -> float:
-        return round(_LEFT + _WIDTH * (at - first) / span, 2)
-
+    scale = Scale(first, first + span, _LEFT, _WIDTH, _BUCKET)
     lanes: list[dict[str, Any]] = []
     top = 44.0
     for flown in flows:
-        lanes.append(_lane(flown, top, first, across, _WIDTH * _BUCKET / span))
+        lanes.append(_lane(flown, top, scale))
         top = lanes[-1]["foot"] + 10 + (_LINE if flown.failures else 0)
-    return _template().render(
+    return template(TEMPLATE).render(
         name=name,
         lanes=lanes,
         marks=[
-            {"x": across(at), "number": number, "seconds": f"{(at - first) / 1e9:.1f}", "text": text}
+            {"x": scale.across(at), "number": number, "seconds": f"{(at - first) / 1e9:.1f}", "text": text}
             for number, (text, at) in enumerate(marks, 1)
         ],
         bottom=top,
@@ -58,22 +53,13 @@ def draw(name: str, flows: Sequence[Flown], marks: Sequence[tuple[str, int]]) ->
     )
 
 
-def _lane(flown: Flown, top: float, first: int, across: Any, wide: float) -> dict[str, Any]:  # noqa: ANN401 - a function
+def _lane(flown: Flown, top: float, scale: Scale) -> dict[str, Any]:
     """Return what the template draws of one flow."""
     foot = top + (3 if flown.lateness else 2) * _LINE + _LANE
-
-    def counted(records: Sequence[Record]) -> Counter[int]:
-        return Counter((record.ended_ns - first) // _BUCKET for record in records)
-
-    answered, refused = counted(flown.answered), counted(flown.refused)
+    answered, refused = (
+        scale.counted(record.ended_ns for record in records) for records in (flown.answered, flown.refused)
+    )
     most = max([*answered.values(), *refused.values(), 1])
-
-    def bars(buckets: Counter[int]) -> str:
-        return "".join(
-            f"M{across(first + number * _BUCKET)} {foot}v{-round(_LANE * count / most, 2)}h{round(wide, 2)}V{foot}z"
-            for number, count in sorted(buckets.items())
-        )
-
     losses = flown.losses
     gap = flown.longest_gap_ms
     return {
@@ -86,14 +72,8 @@ def _lane(flown: Flown, top: float, first: int, across: Any, wide: float) -> dic
         "top": top,
         "foot": foot,
         "height": _LANE,
-        "answered": bars(answered),
-        "refused": bars(refused),
-        "lost": [across(record.ended_ns) for record in flown.failures],
+        "answered": scale.bars(answered, most=most, foot=foot, height=_LANE),
+        "refused": scale.bars(refused, most=most, foot=foot, height=_LANE),
+        "lost": [scale.across(record.ended_ns) for record in flown.failures],
         "classes": ", ".join(f"{number} {ending}" for ending, number in sorted(losses.items())),
     }
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
