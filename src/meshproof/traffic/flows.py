@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from meshproof.certificates.leaf import Leaf
 from meshproof.errors import BadTarget
 from meshproof.mesh import Workload
-from meshproof.tls import Address
+from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic.endings import Ending
 
 FASTEST = 500.0
@@ -55,6 +55,7 @@ class Flow:
         connections: New ones, kept ones, or one for a stream.
         count: How many kept connections there are.
         http2: Whether to speak HTTP/2, and not HTTP/1.1.
+        newest: The highest version of TLS to offer, 1.0 to 1.3; None for the newest that the sender knows.
         rate: Requests a second. A stream's rate is the server's.
         timeout: Seconds without an answer, or a line of a stream, after which a request is lost.
         method: The requests' method.
@@ -77,6 +78,7 @@ class Flow:
     connections: Connections = Connections.KEPT
     count: int = 2
     http2: bool = False
+    newest: ProtocolVersion | None = None
     rate: float = 50.0
     timeout: float = 5.0
     method: str = "GET"
@@ -105,6 +107,9 @@ class Flow:
                 "timeout above 0 seconds, and it needs one connection at least."
             )
 
+        if self.newest in {ProtocolVersion.SSL_2, ProtocolVersion.SSL_3}:
+            raise BadTarget(f"The flow {self.name!r} offers {self.newest} at most: the sender knows TLS 1.0 to 1.3.")
+
     def order(self, seconds: float) -> dict[str, Any]:
         """Return what the sender is told. It has the client's key: it goes to standard input and nowhere else."""
         chain, key = (self.client.chain_pem, self.client.key_pem) if self.client else (b"", b"")
@@ -120,6 +125,7 @@ class Flow:
             "connections": self.connections.value,
             "count": self.count,
             "http2": self.http2,
+            "newest": self.newest.code if self.newest else 0,
             "rate": self.rate,
             "timeout": self.timeout,
             "requests": math.ceil(per_second * seconds),

@@ -8,17 +8,17 @@ import ssl
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from meshproof.errors import BadTarget, TrafficUnknown
 from meshproof.machine.wait import until
-from meshproof.tls import Address
+from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
-from tests.support.servers import Behaviour, server_context, serving
+from tests.support.servers import Behaviour, server_context, serving, speak
 from tests.support.traffic import logged, traffic_program, traffic_server
 
 NEW, KEPT, STREAM = Connections.NEW, Connections.KEPT, Connections.STREAM
@@ -91,6 +91,29 @@ def test_the_certificates_of_both_are_checked_and_told(http2: bool, tmp_path: Pa
     assert json.loads(kept.records[0].body)["tls"]["peer"]["serial"] == str(TRUSTED.serial)
     assert {(each.outcome, each.alert) for each in nobody.records} == {(Ending.TLS_REFUSED, 116)}
     assert {each.outcome for each in another.records} == {Ending.UNTRUSTED}
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "ending"),
+    [
+        (ssl.TLSVersion.TLSv1_2, ProtocolVersion.TLS_1_2, Ending.ANSWERED),
+        (ssl.TLSVersion.TLSv1_3, ProtocolVersion.TLS_1_2, Ending.TLS_REFUSED),
+        (ssl.TLSVersion.TLSv1_2, ProtocolVersion.TLS_1_1, Ending.TLS_REFUSED),
+        (ssl.TLSVersion.TLSv1_1, ProtocolVersion.TLS_1_1, Ending.ANSWERED),
+        (ssl.TLSVersion.TLSv1_3, None, Ending.ANSWERED),
+    ],
+    ids=["at the minimum", "below it", "an old one below it", "an old one at the minimum", "the newest"],
+)
+def test_a_flow_offers_no_newer_version_than_it_is_to(
+    oldest: ssl.TLSVersion, newest: ProtocolVersion | None, ending: Ending, tmp_path: Path
+) -> None:
+    """A server with a minimum refuses a flow that offers less, by its alert, and lets in one that offers as much."""
+    context = server_context(SERVER, oldest=oldest, newest=ssl.TLSVersion.TLSv1_3)
+    with serving(speak(context)) as address:
+        flow = Flow("it", f"https://{HOST}/", address=address, trust=OURS.pem, connections=NEW, rate=50, newest=newest)
+        result = flown(flow, tmp_path, enough=3)
+    assert {each.outcome for each in result.records} == {ending}
+    assert {each.alert for each in result.records} == ({70} if ending is Ending.TLS_REFUSED else {None})
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
@@ -206,6 +229,20 @@ def test_a_long_stream_is_recorded_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_server_that_ends_ends_its_streams_in_order(http2: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """A stream from a server that is asked to end is not cut short: it ends in order, or after its announcement."""
+    with ExitStack() as server:
+        listening = server.enter_context(traffic_server(tmp_path / "log", "--http=127.0.0.1:0"))
+        flow = to(listening["http"], "/stream?every=10ms", connections=STREAM, http2=http2)
+        with recorded(flow, directory=tmp_path, enough=6) as recording:
+            recording.wait_for(5)
+            server.close()
+    result = recording.flows["it"]
+    assert result.ends.total() == 1
+    assert {each.outcome for each in result.failures} <= {Ending.REFUSED}
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
 def test_an_answer_with_another_status_is_no_stream(http2: bool, tmp_path: Path) -> None:  # noqa: FBT001
     """Where a stream is refused, that is a loss by its status, and not the end of a stream."""
     with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
@@ -318,6 +355,8 @@ def test_a_flow_that_can_not_be_sent_is_refused() -> None:
         Flow("it", "https://a.example/")
     with pytest.raises(BadTarget, match="up to 500 a second"):
         Flow("it", "http://a.example/", rate=1000)
+    with pytest.raises(BadTarget, match="offers SSLv3 at most"):
+        Flow("it", "http://a.example/", newest=ProtocolVersion.SSL_3)
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -55,6 +55,7 @@ type flow struct {
 	Connections string            `json:"connections"` // new, kept or stream
 	Count       int               `json:"count"`       // of kept connections
 	HTTP2       bool              `json:"http2"`
+	Newest      uint16            `json:"newest"`  // the highest version of TLS to offer, as on the wire; 0 for Go's own
 	Rate        float64           `json:"rate"`    // requests a second
 	Timeout     float64           `json:"timeout"` // seconds
 	Requests    int               `json:"requests"`
@@ -226,6 +227,9 @@ func (f *flow) prepare() error {
 	f.tls = &tls.Config{ServerName: f.url.Hostname(), RootCAs: x509.NewCertPool(), NextProtos: []string{"http/1.1"}}
 	if f.HTTP2 {
 		f.tls.NextProtos = []string{"h2"}
+	}
+	if f.Newest != 0 {
+		f.tls.MinVersion, f.tls.MaxVersion = min(tls.VersionTLS12, f.Newest), f.Newest
 	}
 	if !f.tls.RootCAs.AppendCertsFromPEM([]byte(f.Trust)) {
 		return errors.New("trust has no certificate in PEM")

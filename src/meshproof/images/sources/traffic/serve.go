@@ -163,12 +163,15 @@ func newServer(lines *journal) *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
-		Handler:           &handler{lines: lines},
+	ending := make(chan struct{})
+	server := &http.Server{
+		Handler:           &handler{lines: lines, ending: ending},
 		Protocols:         protocols,
 		ReadHeaderTimeout: graceTime,
 		ErrorLog:          log.New(&handshakes{lines}, "", 0),
 	}
+	server.RegisterOnShutdown(func() { close(ending) })
+	return server
 }
 
 // clientsOf returns the TLS settings of a server that lets in the clients of some authorities only.
@@ -205,8 +208,9 @@ func (h *handshakes) Write(line []byte) (int, error) {
 // handler answers, and loses what it is asked to lose. With once=NAME it does so the first time that it hears the name,
 // and answers as usual from then on: a client that asks again, without a word, sees no loss.
 type handler struct {
-	lines *journal
-	lost  sync.Map
+	lines  *journal
+	ending <-chan struct{} // closed when the server is asked to end
+	lost   sync.Map
 }
 
 func (h *handler) ServeHTTP(response http.ResponseWriter, request *http.Request) {
@@ -237,7 +241,7 @@ func (h *handler) ServeHTTP(response http.ResponseWriter, request *http.Request)
 			lines = math.MaxInt
 		}
 		every, whole := duration(query.Get("every"), 50*time.Millisecond), duration(query.Get("for"), time.Minute)
-		stream(response, request, every, whole, lines)
+		stream(response, request, every, whole, lines, h.ending)
 		if query.Has("cut") {
 			panic(http.ErrAbortHandler)
 		}
@@ -341,8 +345,10 @@ func truncate(response http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// stream sends a line now and then, until its time is up, it has sent enough, or the client goes.
-func stream(response http.ResponseWriter, request *http.Request, every, whole time.Duration, lines int) {
+// stream sends a line now and then, until its time is up, it has sent enough, the server is to end, or the client goes.
+func stream(
+	response http.ResponseWriter, request *http.Request, every, whole time.Duration, lines int, ending <-chan struct{},
+) {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	end := time.After(whole)
@@ -356,6 +362,8 @@ func stream(response http.ResponseWriter, request *http.Request, every, whole ti
 		select {
 		case <-ticks.C:
 		case <-end:
+			return
+		case <-ending:
 			return
 		case <-request.Context().Done():
 			return
