@@ -47,6 +47,7 @@ _STRAIGHT = (
     "outside, no proxy, HTTP/1.1, kept connections",
     "outside, no proxy, HTTP/2, kept connections",
     "outside, no proxy, stream",
+    "outside, no proxy, HTTP/2, stream",
     "pod, no proxy, HTTP/1.1, new connections",
     "pod, no proxy, HTTP/1.1, kept connections",
     "pod, no proxy, stream",
@@ -185,6 +186,7 @@ def calibrate_straight(here: Address, sender: Workload | None, program: Path, di
         # A request that crosses GOAWAY is refused by the server's own word.
         {"connections": kept, "http2": True, "refusals": {Ending.NOT_PROCESSED}, **outside},
         {"connections": stream, **outside},
+        {"connections": stream, "http2": True, **outside},
         {"connections": new, **inside},
         {"connections": kept, **inside},
         {"connections": stream, **inside},
@@ -252,6 +254,8 @@ def _behind_a_proxy(flow: Flow) -> dict[int, str]:
 
 def _without_a_proxy(flow: Flow) -> dict[int, str]:
     """Return what is to be seen of the losses that the server itself makes."""
+    if flow.connections is Connections.STREAM and flow.http2:
+        return {8: "STREAM_RESET 200", 9: "ANSWERED 503", 10: "STREAM_RESET"}
     if flow.connections is Connections.STREAM:
         return {8: "TRUNCATED 200", 9: "ANSWERED 503", 10: "RESET"}
     if flow.http2:
