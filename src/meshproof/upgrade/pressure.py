@@ -1,0 +1,55 @@
+"""How busy the machine is while an upgrade goes on, by the kernel's own figures."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from meshproof.machine.wait import until
+from meshproof.upgrade.evidence import Pressure
+
+_KERNEL = Path("/proc/pressure")
+_OF = ("cpu", "memory", "io")
+_EVERY = 1.0  # seconds; the kernel has new figures each two
+_SOME = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
+
+
+def sample(directory: Path = _KERNEL) -> Pressure | None:
+    """Return how busy the machine is now; None where its kernel does not tell.
+
+    Source: https://docs.kernel.org/accounting/psi.html
+    """
+    try:
+        figures = [_SOME.search((directory / name).read_text()) for name in _OF]
+    except OSError:
+        return None
+    cpu, memory, io = (float(figure[1]) if figure else math.nan for figure in figures)
+    return Pressure(time.monotonic_ns(), cpu, memory, io)
+
+
+@contextmanager
+def sampled(directory: Path = _KERNEL) -> Iterator[list[Pressure]]:
+    """Sample each second for as long as the context lasts; give the list, to which samples are added."""
+    samples: list[Pressure] = []
+    ended = threading.Event()
+
+    def observe() -> bool:
+        if current := sample(directory):
+            samples.append(current)
+        return ended.is_set()
+
+    def go_on() -> None:
+        until(observe, True, what="The end of the samples", timeout=math.inf, interval=_EVERY)
+
+    thread = threading.Thread(target=go_on, name="pressure", daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,198 @@
+"""The fail-open probes: what must be refused, all the time, and whether it was.
+
+A refusal counts only by the mesh's own word, on a connection that was made: a status with its body, an alert with its
+number, or the end of the connection where the mesh says nothing. What was answered in another way was let through. The
+rest, such as a connection that was refused or a timeout, is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+from typing import Any
+
+from meshproof.certificates.leaf import Leaf
+from meshproof.cluster.kube import Kube
+from meshproof.mesh import Workload
+from meshproof.tls import Address, ProtocolVersion
+from meshproof.traffic import Connections, Ending, Flow, Flown, Record
+from meshproof.upgrade.evidence import ProbeResult, State, Try
+from meshproof.upgrade.flows import DOMAIN, GATEWAY, MUTUAL, NAMESPACE, NEWEST, PLAIN, SIDECARS, TIMEOUT
+
+_RATE = 20.0  # tries a second
+_PATH = "/status/418"
+_MS = 1e6  # ns
+_WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
+"""How Envoy ends a connection for which it has no filter chain: without a word."""
+_NO_CERTIFICATE = frozenset({116, 40})
+"""certificate_required of TLS 1.3 and handshake_failure of TLS 1.2. Source: RFC 8446, 6.2; RFC 5246, 7.4.6."""
+_UNKNOWN_AUTHORITY = frozenset({48})
+"""unknown_ca. Source: RFC 8446, 6.2."""
+_OLD_VERSION = frozenset({70})
+"""protocol_version. Source: RFC 8446, 6.2."""
+
+
+class Fate(Enum):
+    """What became of a try."""
+
+    REFUSED = "refused"
+    LET_THROUGH = "let through"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Something that must be refused.
+
+    Attributes:
+        name: What is tried.
+        flow: How.
+        controls: The flows on the same path that must get in; each differs in the one thing that is refused.
+        endings: How a connection ends that is refused without a word.
+        alerts: The alerts of TLS that refuse it.
+        status: The status code that refuses it; None where a refusal is no answer.
+        body: The body that comes with it.
+        let_in: Endings, beside an answer, that a request has which was let through.
+    """
+
+    name: str
+    flow: Flow
+    controls: Collection[str]
+    endings: frozenset[Ending] = frozenset()
+    alerts: frozenset[int] = frozenset()
+    status: int | None = None
+    body: str = ""
+    let_in: frozenset[Ending] = frozenset()
+
+    def fate(self, record: Record) -> Fate:
+        """Return what became of a try."""
+        if record.outcome is Ending.ANSWERED and record.status == self.status and record.body == self.body:
+            return Fate.REFUSED
+        if record.outcome in {Ending.ANSWERED, *self.let_in}:
+            return Fate.LET_THROUGH
+        if record.outcome in self.endings or (record.outcome is Ending.TLS_REFUSED and record.alert in self.alerts):
+            return Fate.REFUSED
+        return Fate.UNKNOWN
+
+
+def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf) -> list[Probe]:
+    """Return what the gateway must refuse while ``world.yaml`` is in force, with its step ``closed``.
+
+    Args:
+        address: The gateway's port for HTTPS on this machine.
+        trust: The authority of all servers, in PEM.
+        denied: The certificate of a client that a policy denies one path.
+        stranger: One of an authority that the gateway does not know, for the name of a client that no policy denies.
+    """
+
+    def flow(name: str, host: str, **asked: Any) -> Flow:  # noqa: ANN401 - what a flow takes
+        return Flow(
+            f"fail-open: {name}",
+            f"https://{host}.{DOMAIN}{_PATH}",
+            address=address,
+            connections=Connections.NEW,
+            rate=_RATE,
+            timeout=TIMEOUT,
+            trust=trust,
+            body=True,
+            **asked,
+        )
+
+    by_alert = {Ending.TLS_REFUSED}
+    return [
+        Probe(
+            "a principal that a policy denies",
+            flow("denied principal", "mutual", client=denied, status=403),
+            (MUTUAL,),
+            status=403,
+            body="RBAC: access denied",
+        ),
+        Probe(
+            "no client certificate",
+            flow("no client certificate", "mutual", refusals=by_alert),
+            (MUTUAL,),
+            alerts=_NO_CERTIFICATE,
+        ),
+        Probe(
+            "a client certificate of another authority",
+            flow("another authority", "mutual", client=stranger, refusals=by_alert),
+            (MUTUAL,),
+            alerts=_UNKNOWN_AUTHORITY,
+        ),
+        Probe(
+            "TLS below the minimum",
+            flow("TLS 1.2", "newest", newest=ProtocolVersion.TLS_1_2, refusals=by_alert),
+            (NEWEST,),
+            alerts=_OLD_VERSION,
+        ),
+        Probe(
+            "an unknown server name",
+            flow("unknown server name", "unknown", refusals=_WITHOUT_A_WORD),
+            (GATEWAY,),
+            endings=_WITHOUT_A_WORD,
+            let_in=frozenset({Ending.UNTRUSTED}),  # another host's certificate: its server has taken the connection
+        ),
+    ]
+
+
+def in_plaintext(kube: Kube) -> Probe:
+    """Return what the sidecars of servers must refuse under STRICT; it is tried at those of both halves."""
+    flow = Flow(
+        "fail-open: plaintext",
+        f"http://servers.{NAMESPACE}.svc.cluster.local:8080{_PATH}",
+        source=Workload(kube, PLAIN, "sender", container="traffic"),
+        connections=Connections.NEW,
+        rate=_RATE,
+        timeout=TIMEOUT,
+        refusals=_WITHOUT_A_WORD,
+        body=True,
+    )
+    return Probe("plaintext to a STRICT workload", flow, tuple(SIDECARS.values()), endings=_WITHOUT_A_WORD)
+
+
+def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], State], *, sees: bool) -> ProbeResult:
+    """Return what became of a probe.
+
+    Args:
+        probe: Which one.
+        flown: What became of all flows of the run, by their names.
+        state_at: Gives the state of the mesh at a moment.
+        sees: Whether the probe was shown in this run to see a request that is let through.
+    """
+    tries = flown[probe.flow.name].records
+    fates = [(record, probe.fate(record)) for record in tries]
+    refused = sorted(record.ended_ns for record, fate in fates if fate is Fate.REFUSED)
+    unknown: dict[str, int] = {}
+    for record, fate in fates:
+        if fate is Fate.UNKNOWN:
+            what = _what(record)
+            unknown[what] = unknown.get(what, 0) + 1
+    return ProbeResult(
+        name=probe.name,
+        tries=len(tries),
+        refusals=len(refused),
+        unknown=unknown,
+        let_through=[
+            Try(record.ended_ns, state_at(record.ended_ns), _what(record))
+            for record, fate in fates
+            if fate is Fate.LET_THROUGH
+        ],
+        longest_ms=max(((later - earlier) / _MS for earlier, later in pairwise(refused)), default=None),
+        control=_together([of_one for name, of_one in flown.items() if name.startswith(tuple(probe.controls))]),
+        sees=sees,
+    )
+
+
+def _what(record: Record) -> str:
+    """Name what a try came to; an alert is told by its number."""
+    return f"{record} {record.alert}" if record.alert is not None else str(record)
+
+
+def _together(controls: list[Flown]) -> Flown:
+    """Return the flows of a control as one."""
+    first, *_ = controls
+    names = ", ".join(control.flow.name for control in controls)
+    records = [record for control in controls for record in control.records]
+    return Flown(replace(first.flow, name=names), sorted(records, key=lambda record: record.due_ns))

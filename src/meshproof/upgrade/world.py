@@ -1,0 +1,145 @@
+"""The world that an upgrade goes on around: the pods, hosts and policies of ``world.yaml``, and all that is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshproof.certificates.authority import Authority
+from meshproof.certificates.tree import OWN
+from meshproof.machine.wait import Patience
+from meshproof.mesh import Scenario
+from meshproof.mesh.scenario import in_force
+from meshproof.mesh.testbed import Testbed
+from meshproof.traffic import Flow, Flown, record
+from meshproof.upgrade import flows, probes
+from meshproof.upgrade.evidence import ProbeResult, State
+from meshproof.upgrade.flows import Client
+from meshproof.upgrade.probes import Fate, Probe
+
+MANIFEST = Path(__file__).with_name("world.yaml")
+FIRST_HALF = ("server-first", "sender-first")
+"""The Deployments of ``flows.NAMESPACE`` whose sidecars go over first."""
+SECOND_HALF = ("server-last", "sender-last")
+"""Those whose sidecars go over after them."""
+_CLOSED = "closed"
+_TRIES = 20
+"""How often each probe is to be let through before it is believed to see that."""
+_IDENTITY = "spiffe://meshproof-upgrade.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whether a probe sees a request that is let through.
+
+    Attributes:
+        name: What the probe tries.
+        tries: How often that was tried while nothing refused it.
+        seen: How many of these requests the probe took for let through.
+        refused: How many it took for refused.
+    """
+
+    name: str
+    tries: int
+    seen: int
+    refused: int
+
+    @property
+    def good(self) -> bool:
+        """Whether the probe can be believed; what ended otherwise, as by a timeout, speaks against nobody."""
+        return self.seen > 0 and not self.refused
+
+    def __str__(self) -> str:
+        wrong = f", and took {self.refused} for refused" if self.refused else ""
+        return f"{self.name}: let through {self.tries} times on purpose, saw {self.seen} of them{wrong}"
+
+
+class World:
+    """The traffic of an upgrade; see ``in_force_for``.
+
+    Attributes:
+        probes: What must be refused.
+    """
+
+    def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
+        self._scenario = scenario
+        self._testbed = testbed
+        ours, address = testbed.certificates.authority(OWN), scenario.address(443)
+        self._trust, self._address = ours.pem, address
+        self._allowed = ours.client(f"{_IDENTITY}/allowed")
+        denied, stranger = ours.client(f"{_IDENTITY}/denied"), Authority("stranger").client(f"{_IDENTITY}/allowed")
+        self.probes: Sequence[Probe] = [
+            *probes.at_the_gateway(address, self._trust, denied, stranger),
+            probes.in_plaintext(testbed.kube),
+        ]
+
+    def flows(self) -> list[Flow]:
+        """Return what must be answered, from outside, from the first state to the last."""
+        return flows.through_the_gateway(self._address, self._trust, self._allowed)
+
+    def between_sidecars(self, client: Client, again: str = "") -> list[Flow]:
+        """Return what must be answered, from a pod with a sidecar; see ``flows.between_sidecars``.
+
+        The pods of ``Client.OLD`` are in ``SECOND_HALF``, and those of ``Client.NEW`` in ``FIRST_HALF``: such a half is
+        not restarted while they send.
+        """
+        return flows.between_sidecars(self._testbed.kube, client, again)
+
+    def controls(self) -> list[Flow]:
+        """Return what crosses no proxy."""
+        return flows.controls(self._testbed.kube)
+
+    def tries(self) -> list[Flow]:
+        """Return what must be refused, as flows."""
+        return [probe.flow for probe in self.probes]
+
+    def calibrate(self, directory: Path) -> list[Sight]:
+        """Have the probes let through, look whether each sees that, and refuse from then on what they try.
+
+        Args:
+            directory: Where the records and the picture go.
+
+        Raises:
+            TrafficUnknown: A sender did not tell of all its requests.
+            NotSettled: No requests came, or a proxy did not load what refuses.
+            ClusterError: A sender could not be run in its pod.
+        """
+        program = self._testbed.images.traffic
+        name = "fail-open probes, let through on purpose"
+        with record(*self.tries(), name=name, program=program, directory=directory) as recording:
+            recording.wait_for(_TRIES, each=True)
+        self._scenario.go_on(_CLOSED)
+        return [_sight(probe, recording.flows[probe.flow.name]) for probe in self.probes]
+
+    def results(
+        self, flown: Mapping[str, Flown], sights: Sequence[Sight], state_at: Callable[[int], State]
+    ) -> list[ProbeResult]:
+        """Return what became of the probes; see ``probes.result``.
+
+        Args:
+            flown: What became of all flows of the run, by their names: ``flows`` and those of ``between_sidecars`` are
+                the controls of probes.
+            sights: What ``calibrate`` saw.
+            state_at: Gives the state of the mesh at a moment.
+        """
+        good = {sight.name for sight in sights if sight.good}
+        return [probes.result(probe, flown, state_at, sees=probe.name in good) for probe in self.probes]
+
+
+def _sight(probe: Probe, flown: Flown) -> Sight:
+    fates = [probe.fate(record) for record in flown.records]
+    return Sight(probe.name, len(fates), fates.count(Fate.LET_THROUGH), fates.count(Fate.REFUSED))
+
+
+@contextmanager
+def in_force_for(testbed: Testbed, patience: Patience) -> Iterator[World]:
+    """Have the world in force for as long as the context lasts; nothing is refused before ``calibrate``.
+
+    Raises:
+        ClusterError: Something refused a document.
+        NotSettled: A pod did not become ready, or a proxy did not load what is asked for.
+    """
+    with in_force(MANIFEST, testbed, patience) as scenario:
+        yield World(scenario, testbed)
