@@ -25,10 +25,13 @@ def sample(directory: Path = _KERNEL) -> Pressure | None:
     Source: https://docs.kernel.org/accounting/psi.html
     """
     try:
-        figures = [_SOME.search((directory / name).read_text()) for name in _OF]
+        texts = [(directory / name).read_text() for name in _OF]
     except OSError:
         return None
-    cpu, memory, io = (float(figure[1]) if figure else math.nan for figure in figures)
+    figures = [float(figure[1]) for text in texts if (figure := _SOME.search(text))]
+    if len(figures) < len(_OF):
+        return None
+    cpu, memory, io = figures
     return Pressure(time.monotonic_ns(), cpu, memory, io)
 
 

@@ -1,0 +1,42 @@
+"""The machine's pressure: the kernel's own figures, each second."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+from meshproof.machine.wait import until
+from meshproof.upgrade import pressure
+
+CPU = "some avg10=76.07 avg60=56.20 avg300=40.20 total=29328270494\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=0\n"
+
+
+def write(directory: Path, **texts: str) -> None:
+    """Write what the kernel says."""
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+
+
+def test_a_sample_is_what_the_kernel_says(tmp_path: Path) -> None:
+    """The share of the last ten seconds in which some task waited, and not that in which all did."""
+    write(tmp_path, cpu=CPU, memory=CPU.replace("76.07", "0.00"), io=CPU.replace("76.07", "1.50"))
+    sample = pressure.sample(tmp_path)
+    assert sample
+    assert (sample.cpu, sample.memory, sample.io) == (76.07, 0.0, 1.5)
+
+
+def test_a_kernel_that_does_not_tell_gives_no_sample(tmp_path: Path) -> None:
+    """A machine without these figures has no pressure of nought: it has none that is known."""
+    assert pressure.sample(tmp_path) is None
+    write(tmp_path, cpu="", memory=CPU, io=CPU)
+    assert pressure.sample(tmp_path) is None
+
+
+def test_samples_come_as_long_as_they_are_asked_for(tmp_path: Path) -> None:
+    """The first one is there at once, more come meanwhile, and none afterwards."""
+    write(tmp_path, cpu=CPU, memory=CPU, io=CPU)
+    with pressure.sampled(tmp_path) as samples:
+        until(lambda: len(samples), "2 or more", lambda number: number > 1, what="The samples", timeout=10)
+    assert all(later.at_ns > earlier.at_ns for earlier, later in pairwise(samples))
+    assert "pressure" not in {thread.name for thread in threading.enumerate()}

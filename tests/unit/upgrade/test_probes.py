@@ -1,0 +1,179 @@
+"""The fail-open probes on real servers: a refusal is told from what is let through, and from what proves neither."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from meshproof.tls import Address
+from meshproof.traffic import Connections, Ending, Flow, Flown, Record, record
+from meshproof.upgrade import flows
+from meshproof.upgrade.evidence import State
+from meshproof.upgrade.probes import Fate, Probe, at_the_gateway, result
+from meshproof.upgrade.world import FIRST_HALF, SECOND_HALF, Sight
+from tests.support.certificates import OTHER, OURS, TRUSTED, UNKNOWN
+from tests.support.servers import Behaviour, server_context, serving, tls
+from tests.support.traffic import traffic_program
+
+NAMES = ("gateway", "mutual", "newest", "unknown")
+LEAF = OURS.server(*(f"{name}.{flows.DOMAIN}" for name in NAMES))
+ANOTHER = OURS.server("another.example")
+TRIES = 5
+DENIED, NOBODY, STRANGER, OLD, UNNAMED = (
+    probe.name for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN)
+)
+S0 = State("S0", "all old")
+
+
+def answering(head: str, body: str) -> Behaviour:
+    """Answer by TLS with a status and a body."""
+    context = server_context(LEAF, oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_3)
+    answer = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as session:
+            session.recv()
+            session.sendall(answer)
+            session.unwrap()
+
+    return behave
+
+
+def closing(connection: socket.socket) -> None:
+    """Read a hello, and end the connection without a word."""
+    connection.recv(65536)
+
+
+def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
+    """Try what a probe tries at an address."""
+    (probe,) = (probe for probe in at_the_gateway(address, OURS.pem, TRUSTED, UNKNOWN) if probe.name == name)
+    with record(probe.flow, name="a test", program=traffic_program(), directory=directory, seconds=20) as recording:
+        recording.wait_for(TRIES)
+    return probe, recording.flows[probe.flow.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "fate", "what"),
+    [
+        (DENIED, lambda: answering("403 Forbidden", "RBAC: access denied"), Fate.REFUSED, "ANSWERED 403"),
+        (DENIED, lambda: answering("418 I am a teapot", "{}"), Fate.LET_THROUGH, "ANSWERED 418"),
+        (DENIED, lambda: answering("403 Forbidden", "by the application"), Fate.LET_THROUGH, "ANSWERED 403"),
+        (DENIED, lambda: tls(LEAF, clients=OTHER), Fate.UNKNOWN, "TLS_REFUSED"),
+        (NOBODY, lambda: tls(LEAF, clients=OURS), Fate.REFUSED, "TLS_REFUSED"),
+        (NOBODY, lambda: tls(LEAF, clients=OURS, newest=ssl.TLSVersion.TLSv1_2), Fate.REFUSED, "TLS_REFUSED"),
+        (NOBODY, lambda: tls(LEAF, clients=OURS, optional=True), Fate.LET_THROUGH, "ANSWERED 200"),
+        (NOBODY, lambda: closing, Fate.UNKNOWN, "CLOSED"),
+        (STRANGER, lambda: tls(LEAF, clients=OURS), Fate.REFUSED, "TLS_REFUSED"),
+        (STRANGER, lambda: tls(LEAF), Fate.LET_THROUGH, "ANSWERED 200"),
+        (OLD, lambda: tls(LEAF, oldest=ssl.TLSVersion.TLSv1_3), Fate.REFUSED, "TLS_REFUSED"),
+        (OLD, lambda: tls(LEAF), Fate.LET_THROUGH, "ANSWERED 200"),
+        (UNNAMED, lambda: closing, Fate.REFUSED, "CLOSED"),
+        (UNNAMED, lambda: tls(LEAF), Fate.LET_THROUGH, "ANSWERED 200"),
+        (UNNAMED, lambda: tls(ANOTHER), Fate.LET_THROUGH, "UNTRUSTED"),
+    ],
+    ids=[
+        "denied, refused",
+        "denied, let through",
+        "denied, another 403",
+        "denied, refused for another reason",
+        "no certificate, refused",
+        "no certificate, refused in TLS 1.2",
+        "no certificate, let through",
+        "no certificate, closed without a word",
+        "another authority, refused",
+        "another authority, let through",
+        "below the minimum, refused",
+        "below the minimum, let through",
+        "unknown name, refused",
+        "unknown name, let through",
+        "unknown name, another host's certificate",
+    ],
+)
+def test_a_refusal_is_told_from_what_is_let_through(
+    name: str, server: Callable[[], Behaviour], fate: Fate, what: str, tmp_path: Path
+) -> None:
+    """Only the mesh's own word is a refusal; an answer is none, whatever it says."""
+    with serving(server()) as address:
+        probe, flown = tried(name, address, tmp_path)
+    assert {probe.fate(each) for each in flown.records} == {fate}
+    assert {str(each).partition(" 0")[0] for each in flown.records} == {what}
+
+
+def test_a_server_that_is_not_there_refuses_nothing(tmp_path: Path) -> None:
+    """A connection that is not made, or not answered in time, is no proof of either."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        nobody = Address(*gone.getsockname())
+    for number, name in enumerate((DENIED, NOBODY, STRANGER, OLD, UNNAMED)):
+        probe, flown = tried(name, nobody, tmp_path / str(number))
+        assert {(each.outcome, probe.fate(each)) for each in flown.records} == {(Ending.REFUSED, Fate.UNKNOWN)}
+
+
+MS = 1_000_000
+
+
+def records(flow: Flow, *ends: tuple[int, Ending, int | None, str]) -> Flown:
+    """Return records that ended at some ms, with their status and their body."""
+    return Flown(
+        flow,
+        [
+            Record(flow.name, number, at * MS, at * MS, at * MS, at * MS, ending, status, body=body)
+            for number, (at, ending, status, body) in enumerate(ends)
+        ],
+    )
+
+
+def test_the_result_of_a_probe() -> None:
+    """It has the refusals and how far apart they were, what was let through and when, and the rest by its class."""
+    probe = next(probe for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN))
+    refused = (Ending.ANSWERED, 403, "RBAC: access denied")
+    tries = records(
+        probe.flow,
+        (10, *refused),
+        (60, *refused),
+        (110, Ending.ANSWERED, 418, "{}"),
+        (160, Ending.REFUSED, None, ""),
+        (260, *refused),
+    )
+    control = Flow(flows.MUTUAL, "http://a.example/", connections=Connections.NEW, status=418)
+    flown = {probe.flow.name: tries, control.name: records(control, (10, Ending.ANSWERED, 418, ""))}
+    outcome = result(probe, flown, lambda at_ns: State("S3", "mixed") if at_ns > 100 * MS else S0, sees=True)
+    assert (outcome.tries, outcome.refusals, outcome.unknown) == (5, 3, {"REFUSED": 1})
+    assert [(each.at_ns, each.state.key, each.what) for each in outcome.let_through] == [
+        (110 * MS, "S3", "ANSWERED 418")
+    ]
+    assert outcome.longest_ms == 200
+    assert (outcome.control.flow.name, len(outcome.control.answered), outcome.sees) == (flows.MUTUAL, 1, True)
+
+
+def test_several_controls_are_one() -> None:
+    """Where one client stops sending and another goes on, both together are the control."""
+    probe = Probe("it", Flow("it", "http://a.example/"), tuple(flows.SIDECARS.values()))
+    first, second = (Flow(f"{name} again", "http://a.example/") for name in flows.SIDECARS.values())
+    flown = {
+        "it": records(probe.flow),
+        first.name: records(first, (30, Ending.ANSWERED, 200, "")),
+        second.name: records(second, (20, Ending.ANSWERED, 200, ""), (40, Ending.RESET, None, "")),
+    }
+    control = result(probe, flown, lambda _: S0, sees=True).control
+    assert [each.ended_ns // MS for each in control.records] == [20, 30, 40]
+    assert (len(control.answered), len(control.failures)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seen", "refused", "good"),
+    [(20, 20, 0, True), (20, 19, 0, True), (20, 0, 0, False), (20, 19, 1, False)],
+    ids=["all", "one that timed out", "none", "one that was refused"],
+)
+def test_a_probe_that_can_not_see_is_not_believed(tries: int, seen: int, refused: int, good: bool) -> None:  # noqa: FBT001
+    """It has to see what is let through on purpose, and to take none of that for refused."""
+    assert Sight("it", tries, seen, refused).good is good
+
+
+def test_who_sends_is_in_the_other_half_than_who_answers() -> None:
+    """So an old client speaks to a new server once the first half has gone over, and a new client to an old server."""
+    assert {flows.Client.OLD.app, flows.Client.NEW.server} == set(SECOND_HALF)
+    assert {flows.Client.NEW.app, flows.Client.OLD.server} == set(FIRST_HALF)

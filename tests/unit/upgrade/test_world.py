@@ -1,0 +1,137 @@
+"""The world of an upgrade: what its flows ask for is in its manifest, and at the rates that a gap is to be known to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from meshproof.certificates.tree import read
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+from meshproof.mesh import Workload, faults
+from meshproof.mesh.manifests import application_files, step_of
+from meshproof.project import current_project
+from meshproof.tls import Address
+from meshproof.traffic import Connections, Flow
+from meshproof.upgrade import flows, probes
+from meshproof.upgrade.world import FIRST_HALF, MANIFEST, SECOND_HALF
+from tests.support.certificates import OURS, TRUSTED, UNKNOWN
+
+GATEWAY = Address("127.0.0.1", 1)
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {}}]
+current-context: a
+"""
+
+
+@pytest.fixture
+def kube(tmp_path: Path) -> Kube:
+    """A cluster that nobody asks for anything."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(KUBECONFIG)
+    return Kube(file)
+
+
+@pytest.fixture
+def all_flows(kube: Kube) -> list[Flow]:
+    """All that is sent in an upgrade."""
+    return [
+        *flows.through_the_gateway(GATEWAY, OURS.pem, TRUSTED),
+        *(flow for client in flows.Client for flow in flows.between_sidecars(kube, client)),
+        *flows.controls(kube),
+        *(probe.flow for probe in tries(kube)),
+    ]
+
+
+def tries(kube: Kube) -> list[probes.Probe]:
+    """Return the fail-open probes."""
+    return [*probes.at_the_gateway(GATEWAY, OURS.pem, TRUSTED, UNKNOWN), probes.in_plaintext(kube)]
+
+
+def documents(*, closed: bool) -> dict[tuple[str, str], Document]:
+    """Return the documents that are in force, by kind and name."""
+    everything: list[Document] = list(yaml.safe_load_all(MANIFEST.read_text()))
+    return {
+        (document["kind"], document["metadata"]["name"]): document
+        for step in ([None, "closed"] if closed else [None])
+        for document in everything
+        if step_of(document) == step
+    }
+
+
+def test_its_manifest_is_in_order() -> None:
+    """What can be seen without a cluster is seen here: names that lead nowhere, ports that are not there."""
+    project = current_project()
+    faults.check(application_files(), {MANIFEST: {"closed"}}, read(project.certificates))
+
+
+def hosts(*, closed: bool) -> set[str]:
+    """Return the hosts that the gateways serve."""
+    return {
+        host
+        for (kind, _), document in documents(closed=closed).items()
+        if kind == "Gateway"
+        for server in document["spec"]["servers"]
+        for host in server["hosts"]
+    }
+
+
+def services() -> Iterator[str]:
+    """Give the names that Services have in the cluster."""
+    for document in yaml.safe_load_all(MANIFEST.read_text()):
+        if document["kind"] == "Service":
+            yield f"{document['metadata']['name']}.{document['metadata']['namespace']}.svc.cluster.local"
+
+
+def test_each_flow_leads_somewhere(all_flows: list[Flow]) -> None:
+    """All are let in at first; then the one name is unknown that a probe asks for."""
+    asked = {str(urlsplit(flow.url).hostname) for flow in all_flows}
+    assert asked <= {*hosts(closed=False), *services()}
+    assert asked - {*hosts(closed=True), *services()} == {f"unknown.{flows.DOMAIN}"}
+
+
+def test_who_sends_is_there(all_flows: list[Flow]) -> None:
+    """Each source is a Deployment of its namespace, with the container that sends, which waits."""
+    there = documents(closed=True)
+    for flow in all_flows:
+        if isinstance(flow.source, Workload):
+            deployment = there["Deployment", flow.source.app]
+            assert deployment["metadata"]["namespace"] == flow.source.namespace
+            (container,) = deployment["spec"]["template"]["spec"]["containers"]
+            assert (container["name"], container["args"]) == (flow.source.container, ["wait"])
+
+
+def test_each_deployment_with_a_sidecar_is_in_one_half() -> None:
+    """Each sidecar goes over, once."""
+    meshed = [
+        name
+        for (kind, name), document in documents(closed=True).items()
+        if kind == "Deployment" and document["metadata"]["namespace"] == flows.NAMESPACE
+    ]
+    assert sorted(meshed) == sorted([*FIRST_HALF, *SECOND_HALF])
+
+
+def test_a_gap_is_known_as_well_as_promised(all_flows: list[Flow]) -> None:
+    """20 ms on kept connections and 100 ms on new ones; what must be refused is tried at least 12 times a second."""
+    assert len({flow.name for flow in all_flows}) == len(all_flows)
+    for flow in all_flows:
+        assert flow.rate >= (10 if flow.connections is Connections.NEW else 50)
+        assert flow.rate >= 12 or "fail-open" not in flow.name
+
+
+def test_each_probe_has_a_control_on_its_path(kube: Kube, all_flows: list[Flow]) -> None:
+    """The control asks the same host in another way, or a host that is known, and is to be let in."""
+    by_name = {flow.name: flow for flow in all_flows}
+    for probe in tries(kube):
+        for name in probe.controls:
+            control = by_name[name]
+            assert control.name not in {other.flow.name for other in tries(kube)}
+            assert control.connections is probe.flow.connections or probe.flow.url.startswith("http:")
