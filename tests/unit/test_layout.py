@@ -66,6 +66,7 @@ OPEN = {
     "mesh.diagnostics",
     "mesh.envoy",
     "mesh.footprint",
+    "mesh.gateways",
     "mesh.faults",
     "mesh.istio",
     "mesh.manifests",
@@ -88,7 +89,12 @@ OPEN = {
 
 A package that imported them itself would have everybody wait for what few need.
 """
-BUILT_ON_PARTS = {"posture": {"tls"}, "report": {"tls", "posture"}, "cli": {"tls", "posture", "report"}}
+BUILT_ON_PARTS = {
+    "posture": {"tls"},
+    "report": {"tls", "posture"},
+    "upgrade": {"posture"},
+    "cli": {"tls", "posture", "report"},
+}
 """The rooms that judge and show what the parts of ``tls`` find, and those from whose every module each imports."""
 
 ONLY_IN = {

@@ -11,6 +11,9 @@ from enum import Enum
 
 from meshproof.traffic import Calibration, Flown
 
+UNKNOWN = "unknown"
+"""How the value of a fact begins that could not be found out."""
+
 
 class Strategy(Enum):
     """How a control plane is replaced.
@@ -94,6 +97,11 @@ class Difference:
     state: State
     acknowledged: str = ""
     expected: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether one of the two could not be found out, so that nobody can say whether it differs."""
+        return any(side.startswith(UNKNOWN) for side in (self.before, self.after))
 
 
 @dataclass(frozen=True, slots=True)

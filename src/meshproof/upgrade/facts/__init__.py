@@ -1,0 +1,93 @@
+"""What is seen of the mesh in one state of an upgrade, as facts: each has a stable name and a text.
+
+listeners      the posture of each TLS listener of the ingress gateway
+proxies        what one proxy of each Deployment has loaded and refused, and who it is
+configuration  what one has loaded, without what differs between two that do the same
+fields         which fields of two configurations differ
+control_plane  webhooks, versions of kinds, and what istiod refused
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from meshproof.cluster.objects import Document
+from meshproof.errors import MeshproofError
+from meshproof.mesh import Testbed, istio
+from meshproof.mesh.analysis import analyze
+from meshproof.upgrade.evidence import UNKNOWN
+from meshproof.upgrade.facts import control_plane, listeners, proxies
+from meshproof.upgrade.facts.fields import changed_fields, text_of
+
+__all__ = ["changed_fields", "take", "text_of"]
+
+_POD = re.compile(r"^(Pod .*)-[a-z0-9]{5,10}-[a-z0-9]{5}$")
+
+
+def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, str]:
+    """Look at the mesh as it is now.
+
+    A fact that could not be found out has a value that begins with ``unknown``. The facts whose names begin with
+    ``configuration of`` have JSON as their values, some 100 kB for each proxy; all others are short.
+
+    Args:
+        testbed: The mesh.
+        hosts: Server names that stand for the wildcards of Gateways that they fit; names that Gateways have are scanned
+            anyway.
+        istioctl: The program that analyzes the cluster; the same one in all states, so that they can be compared.
+    """
+    kube = testbed.kube
+
+    def ask(part: Callable[[], Mapping[str, str]], name: str) -> Mapping[str, str]:
+        try:
+            return part()
+        except MeshproofError as error:
+            return {name: f"{UNKNOWN}: {error}"}
+
+    def of_proxies() -> dict[str, str]:
+        pods = kube.labelled("", {"Pod": ("v1",)})
+        names = {f"{pod['metadata']['name']}.{pod['metadata']['namespace']}": proxies.workload_of(pod) for pod in pods}
+        addresses = _addresses(pods, kube.labelled("", {"Service": ("v1",)}))
+        return {
+            **proxies.of_proxies(kube, pods, addresses),
+            **proxies.in_step(istio.control_plane_pages(kube, "debug/syncz"), names),
+        }
+
+    parts: Mapping[str, Callable[[], Mapping[str, str]]] = {
+        "istioctl analyze": lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path),
+        "posture": lambda: listeners.postures(kube, testbed.gateway, hosts),
+        "proxy": of_proxies,
+        "refused by istiod": lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
+        "webhook": lambda: control_plane.webhooks(kube),
+        "kind": lambda: control_plane.kinds(kube),
+    }
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return {name: value for facts in pool.map(ask, parts.values(), parts) for name, value in sorted(facts.items())}
+
+
+def _addresses(pods: Collection[Document], services: Collection[Document]) -> dict[str, str]:
+    """Return the name of what has an address: of a Service, or of the workload of a pod."""
+    of_services = {
+        address: f"{service['metadata']['name']}.{service['metadata']['namespace']}"
+        for service in services
+        for address in service["spec"].get("clusterIPs", [])
+    }
+    of_pods = {
+        address["ip"]: f"pod {proxies.workload_of(pod)}"
+        for pod in pods
+        if not pod["spec"].get("hostNetwork")
+        for address in pod.get("status", {}).get("podIPs", [])
+    }
+    return {address: name for address, name in (of_pods | of_services).items() if address != "None"}
+
+
+def _analysis(istioctl: Path, kubeconfig: Path) -> dict[str, str]:
+    facts: dict[str, set[str]] = {}
+    for message in analyze(istioctl, kubeconfig=kubeconfig):
+        origin = _POD.sub(r"\1", message.origin)
+        name = f"istioctl analyze: {message.code}{f' ({origin})' if origin else ''}"
+        facts.setdefault(name, set()).add(f"{message.level.value}: {message.text}")
+    return {name: "; ".join(sorted(texts)) for name, texts in facts.items()}

@@ -1,0 +1,97 @@
+"""What Kubernetes and istiod have: webhooks and where they lead, versions of kinds, and what istiod refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+
+LEADS, LEADS_NOWHERE = "leads to a ready istiod", "leads to nobody"
+_ADMISSION = "admissionregistration.k8s.io/v1"
+_WEBHOOKS = {f"{kind}WebhookConfiguration": (_ADMISSION,) for kind in ("Mutating", "Validating")}
+_SLICES = {"EndpointSlice": ("discovery.k8s.io/v1",)}
+_OF_SERVICE = "kubernetes.io/service-name"
+_COUNTERS = ("pilot_total_xds_rejects", "pilot_total_rejected_configs", "pilot_sds_certificate_errors_total")
+_GROUPS = (".istio.io", ".gateway.networking.k8s.io", ".gateway.networking.x-k8s.io")
+_BUNDLE = "gateway.networking.k8s.io/bundle-version"
+
+
+def webhooks(kube: Kube) -> dict[str, str]:
+    """Return of each webhook of Istio where it leads, by the webhook's name.
+
+    Each revision has configurations of its own, with webhooks of the same names: one leads somewhere if all of its
+    name do. Source: https://istio.io/latest/docs/ops/configuration/mesh/webhook/
+    """
+    ready = _ready_services(kube)
+    values: dict[str, set[str]] = {}
+    for document in kube.labelled("", _WEBHOOKS):
+        for webhook in document.get("webhooks", []):
+            if service := webhook["clientConfig"].get("service"):
+                name = f"webhook {webhook['name']}"
+                where = f"{service['namespace']}/{service['name']}"
+                if not service["name"].startswith("istiod"):
+                    continue
+                leads = LEADS if where in ready else f"{LEADS_NOWHERE}: {document['metadata']['name']} to {where}"
+                values.setdefault(name, set()).add(leads)
+                values.setdefault(f"{name}: failure policy", set()).add(webhook.get("failurePolicy", "Fail"))
+                values.setdefault(f"{name}: authority", set()).add(_digest(webhook["clientConfig"].get("caBundle")))
+    return {name: _worst(several) for name, several in values.items()}
+
+
+def _worst(values: set[str]) -> str:
+    return ", ".join(sorted(values - {LEADS}) or values)
+
+
+def _digest(bundle: str | None) -> str:
+    return f"SHA-256 {hashlib.sha256(bundle.encode()).hexdigest()[:16]}" if bundle else "none"
+
+
+def _ready_services(kube: Kube) -> set[str]:
+    """Return the Services that have a ready endpoint, each by its namespace and name."""
+    return {
+        f"{slice_['metadata']['namespace']}/{slice_['metadata'].get('labels', {}).get(_OF_SERVICE)}"
+        for slice_ in kube.labelled("", _SLICES)
+        for endpoint in slice_.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready")
+    }
+
+
+def kinds(kube: Kube) -> dict[str, str]:
+    """Return in which versions each kind of Istio and of the Gateway API is served, and in which it is stored."""
+    documents = kube.labelled("", {"CustomResourceDefinition": ("apiextensions.k8s.io/v1",)})
+    return {
+        f"kind {document['metadata']['name']}": _versions(document)
+        for document in documents
+        if document["metadata"]["name"].endswith(_GROUPS)
+    }
+
+
+def _versions(document: Document) -> str:
+    versions = document["spec"]["versions"]
+    served = ", ".join(version["name"] for version in versions if version["served"])
+    stored = ", ".join(version["name"] for version in versions if version["storage"])
+    bundle = document["metadata"].get("annotations", {}).get(_BUNDLE)
+    return f"served {served}; stored {stored}{f'; bundle {bundle}' if bundle else ''}"
+
+
+def refused(pages: Iterable[str]) -> dict[str, str]:
+    """Return how often istiod has refused a configuration, or was told by a proxy that it does.
+
+    Args:
+        pages: The metrics of each istiod. Source: https://istio.io/latest/docs/reference/commands/pilot-discovery/
+    """
+    counts = Counter(dict.fromkeys(_COUNTERS, 0))
+    for name, value in (sample for page in pages for sample in _samples(page)):
+        if name in counts:
+            counts[name] += int(value)
+    return {f"refused by istiod: {name}": str(count) for name, count in counts.items()}
+
+
+def _samples(page: str) -> Iterator[tuple[str, float]]:
+    for line in page.splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            yield name.partition("{")[0], float(value)

@@ -1,0 +1,123 @@
+"""The posture of each TLS listener of the ingress gateway, as a client meets it: what `meshproof scan` finds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
+
+from meshproof import tls
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+from meshproof.mesh.gateways import INGRESS_GATEWAY, selected_gateway
+from meshproof.posture import comparison, spelling
+from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
+from meshproof.tls.protocol.clients import built_in
+from meshproof.upgrade.evidence import UNKNOWN
+
+_ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
+_ANY = "any"  # the label that stands for a wildcard of which no host is known
+
+
+def postures(kube: Kube, gateway: Mapping[int, Address], hosts: Collection[str]) -> dict[str, str]:
+    """Scan the TLS hosts of all Gateways in force.
+
+    Args:
+        kube: The cluster.
+        gateway: Where the ports of the ingress gateway are on this machine, by the port of its Service.
+        hosts: Server names that stand for the wildcards that they fit.
+
+    Returns:
+        The rows of each posture, by their names; without serial numbers and dates of certificates.
+    """
+    facts, targets = dict[str, str](), dict[Target, str]()
+    for host, port in sorted(_named(kube, hosts)):
+        name = f"posture {host}:{port}"
+        if port in gateway:
+            targets[Target(gateway[port], host)] = name
+        else:
+            facts[name] = f"{UNKNOWN}: the port of the gateway is not on this machine"
+
+    def take(posture: Posture) -> None:
+        name = targets[posture.target]
+        for row, value in rows(posture):
+            facts[f"{name}: {row}" if row else name] = value
+
+    tls.scan(targets, Options(clients=built_in().of("seed")), take)
+    return facts
+
+
+def _named(kube: Kube, hosts: Collection[str]) -> set[tuple[str, int]]:
+    """Return the server names that Gateways have, each with the port of the Service."""
+    gateways = kube.labelled("", {"Gateway": ("networking.istio.io/v1",)})
+    servers = [
+        server
+        for document in gateways
+        if selected_gateway(document["spec"].get("selector")) == INGRESS_GATEWAY
+        for server in document["spec"].get("servers", [])
+        if server["port"].get("protocol") in _ENDS_TLS_OR_PASSES_IT
+    ]
+    return {(host, server["port"]["number"]) for server in servers for host in _names(server, hosts)}
+
+
+def _names(server: Document, hosts: Collection[str]) -> Iterator[str]:
+    for entry in server.get("hosts", []):
+        host = entry.rpartition("/")[2]
+        if not host.startswith("*"):
+            yield host
+        else:
+            yield from [name for name in hosts if name.endswith(host[1:])] or [f"{_ANY}{host[1:] or '.invalid'}"]
+
+
+def rows(posture: Posture) -> Iterator[tuple[str, str]]:
+    """Yield what a posture says, a row each; the first, without a name, is whether the target answered."""
+    if posture.unreachable:
+        yield "", f"{UNKNOWN}: {posture.unreachable.value}"
+        return
+    yield "", f"{UNKNOWN}: {'; '.join(posture.contradictions)}" if posture.contradictions else "answers"
+    for version, offer in posture.versions.items():
+        unknown = offer.offered is tls.Offered.UNKNOWN
+        yield str(version), f"{UNKNOWN}: {spelling.offer(offer)}" if unknown else spelling.offer(offer)
+    for suites in posture.ciphers:
+        yield f"{suites} cipher suites", _suites(suites)
+    for groups in posture.groups:
+        yield f"{groups.version} groups", _groups(groups)
+    yield "ALPN", _known(", ".join(posture.alpn) or "none", known=posture.listed and posture.alpn_complete)
+    authentication = posture.client_authentication
+    yield "client authentication", _known(str(authentication), known=authentication is not ClientAuthentication.UNKNOWN)
+    yield "TLS_FALLBACK_SCSV", comparison.fallback(posture) or UNKNOWN
+    yield from _certificates(posture)
+    for client in posture.clients:
+        yield f"client {client.name}", _known(spelling.result(client), known=comparison.concluded(client))
+
+
+def _known(text: str, *, known: bool) -> str:
+    return text if known else f"{UNKNOWN}: {text}"
+
+
+def _suites(order: SuiteOrder) -> str:
+    ranks = [" = ".join(sorted(map(str, alike))) for alike in order.preference]
+    return _known(" > ".join(ranks), known=order.complete and order.ordered)
+
+
+def _groups(order: GroupOrder) -> str:
+    between = ", " if order.server_decides is False else " > "
+    return _known(between.join(map(spelling.group, order.groups)) or "none", known=order.complete)
+
+
+def _certificates(posture: Posture) -> Iterator[tuple[str, str]]:
+    def kind(certificate: Certificate) -> str:
+        return certificate.key.partition(" ")[0]
+
+    for name, certificates in groupby(sorted(posture.certificates, key=kind), kind):
+        yield (
+            f"{name} certificate",
+            _known("; ".join(sorted(map(_certificate, certificates))), known=posture.certificates_complete),
+        )
+
+
+def _certificate(certificate: Certificate) -> str:
+    """Return what counts of a certificate: all that is the same in one that is issued anew."""
+    names = ", ".join(sorted(certificate.names)) or "no name"
+    chain = "".join(f", then {issuer.subject} ({issuer.key})" for issuer in certificate.intermediates)
+    kind = f"{certificate.key}, {certificate.signature}"
+    return f"{certificate.subject} for {names}, {kind}, issued by {certificate.issuer}{chain}"

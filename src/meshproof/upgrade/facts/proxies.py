@@ -1,0 +1,94 @@
+"""What the proxies say of themselves: one of each Deployment, for its replicas are told the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
+from meshproof.errors import ClusterError
+from meshproof.mesh import istio
+from meshproof.mesh.envoy import has_ready_proxy
+from meshproof.upgrade.evidence import UNKNOWN
+from meshproof.upgrade.facts.configuration import identity, resources_of, with_names
+
+_AT_ONCE = 8  # proxies that are asked side by side
+_REFUSED = "stats?type=Counters&filter=[.]update_rejected$"
+_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")
+_KINDS = ("cluster", "listener", "route", "endpoint", "extensionconfig")
+
+
+def workload_of(pod: Document) -> str:
+    """Return the namespace and the name of what keeps a pod running, such as of its Deployment."""
+    metadata = pod["metadata"]
+    owner = next((owner["name"] for owner in metadata.get("ownerReferences", [])), metadata["name"])
+    template = metadata.get("labels", {}).get("pod-template-hash", "")
+    return f"{metadata['namespace']}/{owner.removesuffix(f'-{template}')}"
+
+
+def of_proxies(kube: Kube, pods: Iterable[Document], addresses: Mapping[str, str]) -> dict[str, str]:
+    """Ask a ready proxy of each workload what it has loaded and refused, and who it says that it is.
+
+    Args:
+        kube: The cluster.
+        pods: Its pods.
+        addresses: The names of what has an address.
+    """
+    ready = {workload_of(pod): pod for pod in sorted(pods, key=_made) if has_ready_proxy(pod)}
+
+    def ask(workload: str) -> dict[str, str]:
+        pod = ready[workload]["metadata"]
+        try:
+            dump = istio.pod_request(kube, pod["namespace"], pod["name"], "config_dump")
+            refused = istio.pod_request(kube, pod["namespace"], pod["name"], _REFUSED)
+        except ClusterError as error:
+            return {f"proxy {workload}": f"{UNKNOWN}: {error}"}
+        return {
+            f"proxy {workload}": "answers",
+            **{f"proxy {workload}: {what}": value for what, value in identity(dump).items()},
+            **{f"refused by {workload}: {name}": count for name, count in _counters(refused)},
+            f"configuration of {workload}": "loaded",
+            **{
+                f"configuration of {workload}: {name}": value
+                for name, value in resources_of(with_names(dump, addresses)).items()
+            },
+        }
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {name: value for facts in pool.map(ask, ready) for name, value in facts.items()}
+
+
+def _made(pod: Document) -> str:
+    return str(pod["metadata"]["creationTimestamp"])
+
+
+def _counters(page: str) -> Iterator[tuple[str, str]]:
+    for line in page.splitlines():
+        name, _, count = line.rpartition(": ")
+        if count.isdigit():
+            yield name.removesuffix(".update_rejected"), count
+
+
+def in_step(pages: Iterable[str], workloads: Mapping[str, str]) -> dict[str, str]:
+    """Return of each workload whether its proxies have acknowledged all that istiod has sent them.
+
+    Args:
+        pages: What each istiod has under ``debug/syncz``.
+        workloads: The workload of each pod, by ``name.namespace``.
+    """
+    late: dict[str, set[str]] = {}
+    for status in (status for page in pages for status in json.loads(page) or []):
+        name = status["proxy"]
+        behind = {
+            kind
+            for kind in _KINDS
+            if status.get(f"{kind}_sent") and status.get(f"{kind}_sent") != status.get(f"{kind}_acked")
+        }
+        late.setdefault(workloads.get(name, _POD.sub("", name)), set()).update(behind)
+    return {
+        f"proxy {workload}: in step with istiod": f"not yet: {', '.join(sorted(kinds))}" if kinds else "SYNCED"
+        for workload, kinds in late.items()
+    }
