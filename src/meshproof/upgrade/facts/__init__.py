@@ -4,12 +4,12 @@ listeners      the posture of each TLS listener of the ingress gateway
 proxies        what one proxy of each Deployment has loaded and refused, and who it is
 configuration  what one has loaded, without what differs between two that do the same
 fields         which fields of two configurations differ
+names          how the names of facts begin
 control_plane  webhooks, versions of kinds, and what istiod refused
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +20,10 @@ from meshproof.mesh import Testbed, istio
 from meshproof.mesh.analysis import analyze
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts import control_plane, listeners, proxies
-from meshproof.upgrade.facts.fields import changed_fields, text_of
+from meshproof.upgrade.facts.fields import changed_fields
+from meshproof.upgrade.facts.names import ANALYSIS, CONFIGURATION, IN_STEP, KIND, POSTURE, PROXY, REFUSED, WEBHOOK
 
-__all__ = ["changed_fields", "take", "text_of"]
-
-_POD = re.compile(r"^(Pod .*)-[a-z0-9]{5,10}-[a-z0-9]{5}$")
+__all__ = ["CONFIGURATION", "PROXY", "REFUSED", "changed_fields", "take"]
 
 
 def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, str]:
@@ -41,31 +40,31 @@ def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, 
     """
     kube = testbed.kube
 
-    def ask(part: Callable[[], Mapping[str, str]], name: str) -> Mapping[str, str]:
+    def ask(part: Callable[[], Mapping[str, str]], names: Collection[str]) -> Mapping[str, str]:
         try:
             return part()
         except MeshproofError as error:
-            return {name: f"{UNKNOWN}: {error}"}
+            return {name.strip(): f"{UNKNOWN}: {error}" for name in names}
 
     def of_proxies() -> dict[str, str]:
         pods = kube.labelled("", {"Pod": ("v1",)})
-        names = {f"{pod['metadata']['name']}.{pod['metadata']['namespace']}": proxies.workload_of(pod) for pod in pods}
-        addresses = _addresses(pods, kube.labelled("", {"Service": ("v1",)}))
-        return {
-            **proxies.of_proxies(kube, pods, addresses),
-            **proxies.in_step(istio.control_plane_pages(kube, "debug/syncz"), names),
-        }
+        return proxies.of_proxies(kube, pods, _addresses(pods, kube.labelled("", {"Service": ("v1",)})))
 
-    parts: Mapping[str, Callable[[], Mapping[str, str]]] = {
-        "istioctl analyze": lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path),
-        "posture": lambda: listeners.postures(kube, testbed.gateway, hosts),
-        "proxy": of_proxies,
-        "refused by istiod": lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
-        "webhook": lambda: control_plane.webhooks(kube),
-        "kind": lambda: control_plane.kinds(kube),
+    parts: Mapping[tuple[str, ...], Callable[[], Mapping[str, str]]] = {
+        (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path),
+        (POSTURE,): lambda: listeners.postures(
+            listeners.server_names(kube.labelled("", listeners.GATEWAYS), hosts), testbed.gateway
+        ),
+        (PROXY, CONFIGURATION, f"{REFUSED}{PROXY}"): of_proxies,
+        (IN_STEP,): lambda: proxies.in_step(istio.control_plane_pages(kube, "debug/syncz")),
+        (f"{REFUSED}istiod",): lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
+        (WEBHOOK,): lambda: control_plane.webhooks(
+            kube.labelled("", control_plane.WEBHOOKS), kube.labelled("", control_plane.SLICES)
+        ),
+        (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
     with ThreadPoolExecutor(len(parts)) as pool:
-        return {name: value for facts in pool.map(ask, parts.values(), parts) for name, value in sorted(facts.items())}
+        return {name: value for facts in pool.map(ask, parts.values(), parts) for name, value in facts.items()}
 
 
 def _addresses(pods: Collection[Document], services: Collection[Document]) -> dict[str, str]:
@@ -87,7 +86,7 @@ def _addresses(pods: Collection[Document], services: Collection[Document]) -> di
 def _analysis(istioctl: Path, kubeconfig: Path) -> dict[str, str]:
     facts: dict[str, set[str]] = {}
     for message in analyze(istioctl, kubeconfig=kubeconfig):
-        origin = _POD.sub(r"\1", message.origin)
-        name = f"istioctl analyze: {message.code}{f' ({origin})' if origin else ''}"
+        origin = proxies.without_suffix(message.origin) if message.origin.startswith("Pod ") else message.origin
+        name = f"{ANALYSIS}: {message.code}{f' ({origin})' if origin else ''}"
         facts.setdefault(name, set()).add(f"{message.level.value}: {message.text}")
     return {name: "; ".join(sorted(texts)) for name, texts in facts.items()}

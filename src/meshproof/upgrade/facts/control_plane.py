@@ -6,31 +6,38 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
+from meshproof.upgrade.facts.names import KIND, REFUSED, WEBHOOK
 
 LEADS, LEADS_NOWHERE = "leads to a ready istiod", "leads to nobody"
 _ADMISSION = "admissionregistration.k8s.io/v1"
-_WEBHOOKS = {f"{kind}WebhookConfiguration": (_ADMISSION,) for kind in ("Mutating", "Validating")}
-_SLICES = {"EndpointSlice": ("discovery.k8s.io/v1",)}
+WEBHOOKS = {f"{kind}WebhookConfiguration": (_ADMISSION,) for kind in ("Mutating", "Validating")}
+SLICES = {"EndpointSlice": ("discovery.k8s.io/v1",)}
+DEFINITIONS = {"CustomResourceDefinition": ("apiextensions.k8s.io/v1",)}
 _OF_SERVICE = "kubernetes.io/service-name"
 _COUNTERS = ("pilot_total_xds_rejects", "pilot_total_rejected_configs", "pilot_sds_certificate_errors_total")
 _GROUPS = (".istio.io", ".gateway.networking.k8s.io", ".gateway.networking.x-k8s.io")
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
 
 
-def webhooks(kube: Kube) -> dict[str, str]:
+def webhooks(configurations: Iterable[Document], slices: Iterable[Document]) -> dict[str, str]:
     """Return of each webhook of Istio where it leads, by the webhook's name.
 
-    Each revision has configurations of its own, with webhooks of the same names: one leads somewhere if all of its
-    name do. Source: https://istio.io/latest/docs/ops/configuration/mesh/webhook/
+    Each revision has configurations of its own, with webhooks of the same names: a name leads somewhere if all that
+    have it do.
+
+    Args:
+        configurations: The configurations of webhooks, of both kinds.
+        slices: The EndpointSlices.
+
+    Source: https://istio.io/latest/docs/ops/configuration/mesh/webhook/
     """
-    ready = _ready_services(kube)
+    ready = _ready_services(slices)
     values: dict[str, set[str]] = {}
-    for document in kube.labelled("", _WEBHOOKS):
+    for document in configurations:
         for webhook in document.get("webhooks", []):
             if service := webhook["clientConfig"].get("service"):
-                name = f"webhook {webhook['name']}"
+                name = f"{WEBHOOK}{webhook['name']}"
                 where = f"{service['namespace']}/{service['name']}"
                 if not service["name"].startswith("istiod"):
                     continue
@@ -49,22 +56,21 @@ def _digest(bundle: str | None) -> str:
     return f"SHA-256 {hashlib.sha256(bundle.encode()).hexdigest()[:16]}" if bundle else "none"
 
 
-def _ready_services(kube: Kube) -> set[str]:
+def _ready_services(slices: Iterable[Document]) -> set[str]:
     """Return the Services that have a ready endpoint, each by its namespace and name."""
     return {
         f"{slice_['metadata']['namespace']}/{slice_['metadata'].get('labels', {}).get(_OF_SERVICE)}"
-        for slice_ in kube.labelled("", _SLICES)
+        for slice_ in slices
         for endpoint in slice_.get("endpoints") or []
         if endpoint.get("conditions", {}).get("ready")
     }
 
 
-def kinds(kube: Kube) -> dict[str, str]:
+def kinds(definitions: Iterable[Document]) -> dict[str, str]:
     """Return in which versions each kind of Istio and of the Gateway API is served, and in which it is stored."""
-    documents = kube.labelled("", {"CustomResourceDefinition": ("apiextensions.k8s.io/v1",)})
     return {
-        f"kind {document['metadata']['name']}": _versions(document)
-        for document in documents
+        f"{KIND}{document['metadata']['name']}": _versions(document)
+        for document in definitions
         if document["metadata"]["name"].endswith(_GROUPS)
     }
 
@@ -87,7 +93,7 @@ def refused(pages: Iterable[str]) -> dict[str, str]:
     for name, value in (sample for page in pages for sample in _samples(page)):
         if name in counts:
             counts[name] += int(value)
-    return {f"refused by istiod: {name}": str(count) for name, count in counts.items()}
+    return {f"{REFUSED}istiod: {name}": str(count) for name, count in counts.items()}
 
 
 def _samples(page: str) -> Iterator[tuple[str, float]]:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 
 from meshproof import tls
-from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.mesh.gateways import INGRESS_GATEWAY, selected_gateway
 from meshproof.posture import comparison, spelling
 from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.upgrade.evidence import UNKNOWN
+from meshproof.upgrade.facts.names import POSTURE
 
+GATEWAYS = {"Gateway": ("networking.istio.io/v1",)}
 _ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
 
 
-def postures(kube: Kube, gateway: Mapping[int, Address], hosts: Collection[str]) -> dict[str, str]:
-    """Scan the TLS hosts of all Gateways in force.
+def postures(names: Collection[tuple[str, int]], gateway: Mapping[int, Address]) -> dict[str, str]:
+    """Scan some TLS hosts of the gateway.
 
     Args:
-        kube: The cluster.
-        gateway: Where the ports of the ingress gateway are on this machine, by the port of its Service.
-        hosts: Server names that stand for the wildcards that they fit.
+        names: The server names, each with the port of the gateway's Service.
+        gateway: Where these ports are on this machine.
 
     Returns:
         The rows of each posture, by their names; without serial numbers and dates of certificates.
     """
     facts, targets = dict[str, str](), dict[Target, str]()
-    for host, port in sorted(_named(kube, hosts)):
-        name = f"posture {host}:{port}"
+    for host, port in sorted(names):
+        name = f"{POSTURE}{host}:{port}"
         if port in gateway:
             targets[Target(gateway[port], host)] = name
         else:
@@ -46,9 +46,13 @@ def postures(kube: Kube, gateway: Mapping[int, Address], hosts: Collection[str])
     return facts
 
 
-def _named(kube: Kube, hosts: Collection[str]) -> set[tuple[str, int]]:
-    """Return the server names that Gateways have, each with the port of the Service."""
-    gateways = kube.labelled("", {"Gateway": ("networking.istio.io/v1",)})
+def server_names(gateways: Iterable[Document], hosts: Collection[str]) -> set[tuple[str, int]]:
+    """Return the server names that Gateways of Istio take TLS for, each with the port of the ingress gateway's Service.
+
+    Args:
+        gateways: The Gateways; those of another gateway do not count.
+        hosts: Server names that stand for the wildcards that they fit.
+    """
     servers = [
         server
         for document in gateways

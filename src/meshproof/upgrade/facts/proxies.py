@@ -14,10 +14,11 @@ from meshproof.mesh import istio
 from meshproof.mesh.envoy import has_ready_proxy
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.configuration import identity, resources_of, with_names
+from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED
 
 _AT_ONCE = 8  # proxies that are asked side by side
 _REFUSED = "stats?type=Counters&filter=[.]update_rejected$"
-_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")
+_OF_A_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")  # what a Deployment adds to its name
 _KINDS = ("cluster", "listener", "route", "endpoint", "extensionconfig")
 
 
@@ -27,6 +28,11 @@ def workload_of(pod: Document) -> str:
     owner = next((owner["name"] for owner in metadata.get("ownerReferences", [])), metadata["name"])
     template = metadata.get("labels", {}).get("pod-template-hash", "")
     return f"{metadata['namespace']}/{owner.removesuffix(f'-{template}')}"
+
+
+def without_suffix(pod: str) -> str:
+    """Return the name of a pod without what tells it from the other pods of its Deployment."""
+    return _OF_A_POD.sub("", pod)
 
 
 def of_proxies(kube: Kube, pods: Iterable[Document], addresses: Mapping[str, str]) -> dict[str, str]:
@@ -45,14 +51,14 @@ def of_proxies(kube: Kube, pods: Iterable[Document], addresses: Mapping[str, str
             dump = istio.pod_request(kube, pod["namespace"], pod["name"], "config_dump")
             refused = istio.pod_request(kube, pod["namespace"], pod["name"], _REFUSED)
         except ClusterError as error:
-            return {f"proxy {workload}": f"{UNKNOWN}: {error}"}
+            return {f"{PROXY}{workload}": f"{UNKNOWN}: {error}"}
         return {
-            f"proxy {workload}": "answers",
-            **{f"proxy {workload}: {what}": value for what, value in identity(dump).items()},
-            **{f"refused by {workload}: {name}": count for name, count in _counters(refused)},
-            f"configuration of {workload}": "loaded",
+            f"{PROXY}{workload}": "answers",
+            **{f"{PROXY}{workload}: {what}": value for what, value in identity(dump).items()},
+            **{f"{REFUSED}{PROXY}{workload}: {name}": count for name, count in _counters(refused)},
+            f"{CONFIGURATION}{workload}": "loaded",
             **{
-                f"configuration of {workload}: {name}": value
+                f"{CONFIGURATION}{workload}: {name}": value
                 for name, value in resources_of(with_names(dump, addresses)).items()
             },
         }
@@ -72,23 +78,15 @@ def _counters(page: str) -> Iterator[tuple[str, str]]:
             yield name.removesuffix(".update_rejected"), count
 
 
-def in_step(pages: Iterable[str], workloads: Mapping[str, str]) -> dict[str, str]:
+def in_step(pages: Iterable[str]) -> dict[str, str]:
     """Return of each workload whether its proxies have acknowledged all that istiod has sent them.
 
     Args:
         pages: What each istiod has under ``debug/syncz``.
-        workloads: The workload of each pod, by ``name.namespace``.
     """
-    late: dict[str, set[str]] = {}
+    behind: dict[str, set[str]] = {}
     for status in (status for page in pages for status in json.loads(page) or []):
-        name = status["proxy"]
-        behind = {
-            kind
-            for kind in _KINDS
-            if status.get(f"{kind}_sent") and status.get(f"{kind}_sent") != status.get(f"{kind}_acked")
-        }
-        late.setdefault(workloads.get(name, _POD.sub("", name)), set()).update(behind)
-    return {
-        f"proxy {workload}: in step with istiod": f"not yet: {', '.join(sorted(kinds))}" if kinds else "SYNCED"
-        for workload, kinds in late.items()
-    }
+        pod, _, namespace = status["proxy"].partition(".")
+        kinds = {kind for kind in _KINDS if status.get(f"{kind}_sent") != status.get(f"{kind}_acked")}
+        behind.setdefault(f"{IN_STEP}{namespace}/{without_suffix(pod)}", set()).update(kinds)
+    return {name: f"not yet: {', '.join(sorted(kinds))}" if kinds else "SYNCED" for name, kinds in behind.items()}

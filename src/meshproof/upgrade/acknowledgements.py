@@ -1,0 +1,102 @@
+"""Changes of behaviour that somebody has said yes to, read from a YAML file.
+
+It is a list of such entries::
+
+    - fact: "posture shop.example:443: TLS 1.2"   # the name of a fact; a * stands for anything
+      reason: From December on only TLS 1.3, see TICKET-12.
+      before: "offered"                           # optional: what it was; a * stands for anything
+      after: "not offered*"                       # optional: what it is now
+      from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too
+      to: "1.31"                                  # optional: the release that it leads to
+
+`known.yaml` beside this module is such a file: what is known of releases of Istio and Envoy, each with its source.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from meshproof.input_files import Node, yaml_documents
+
+_KEYS = ("fact", "reason", "before", "after", "from", "to")
+_ANY = "*"
+_KNOWN = Path(__file__).with_name("known.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """One entry of the file.
+
+    Attributes:
+        fact: The pattern of the names of facts.
+        reason: Why the difference is all right.
+        before: The pattern of what it was.
+        after: The pattern of what it is.
+        old: The release of Istio before the upgrade for which it holds, or how that begins; empty is any.
+        new: The same of the release after it.
+        line: Where in the file it is.
+    """
+
+    fact: str
+    reason: str
+    before: str = _ANY
+    after: str = _ANY
+    old: str = ""
+    new: str = ""
+    line: int | None = None
+
+    def holds_for(self, old: str, new: str) -> bool:
+        """Return whether it is about an upgrade from one release of Istio to another."""
+        return _within(self.old, old) and _within(self.new, new)
+
+    def fits(self, name: str, before: str, after: str) -> bool:
+        """Return whether it is about a difference."""
+        return all(
+            _pattern(pattern).fullmatch(text)
+            for pattern, text in ((self.fact, name), (self.before, before), (self.after, after))
+        )
+
+
+def known() -> list[Acknowledgement]:
+    """Return what is known of releases."""
+    return read_acknowledgements(_KNOWN)
+
+
+def read_acknowledgements(path: Path) -> list[Acknowledgement]:
+    """Read a file.
+
+    Raises:
+        Unreadable: It can't be read, is not YAML, or is something else than such a list.
+    """
+    return [_entry(entry) for document in yaml_documents(path) for entry in document.items()]
+
+
+def _entry(node: Node) -> Acknowledgement:
+    fields = node.fields(_KEYS)
+    for key in ("fact", "reason"):
+        if key not in fields:
+            raise node.wrong(f"lacks `{key}`")
+        if not fields[key].text().strip():
+            raise fields[key].wrong("is empty")
+    texts = {key: field.text() for key, field in fields.items()}
+    return Acknowledgement(
+        texts["fact"],
+        texts["reason"].strip(),
+        texts.get("before", _ANY),
+        texts.get("after", _ANY),
+        texts.get("from", ""),
+        texts.get("to", ""),
+        node.line,
+    )
+
+
+def _within(asked: str, release: str) -> bool:
+    return not asked or release == asked or release.startswith(f"{asked}.")
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split(_ANY))), re.DOTALL)

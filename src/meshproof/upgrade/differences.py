@@ -1,0 +1,154 @@
+"""What of the mesh is otherwise than it was in the first state, and what explains that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from meshproof.upgrade.acknowledgements import Acknowledgement, known
+from meshproof.upgrade.evidence import UNKNOWN, Difference, Side, State, Visit
+from meshproof.upgrade.facts import CONFIGURATION, PROXY, REFUSED, changed_fields
+
+_THERE = "there"
+_OF_PROXIES = (CONFIGURATION, PROXY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A difference of one proxy, or of something that is there once."""
+
+    name: str
+    before: str
+    after: str
+    alike: tuple[str, ...]  # what it has in common with the same difference of another proxy
+
+    @property
+    def unknown(self) -> bool:
+        return self.before.startswith(UNKNOWN) or self.after.startswith(UNKNOWN)
+
+
+def differences_between(
+    visits: Sequence[Visit], acknowledgements: Sequence[Acknowledgement], before: Side, after: Side
+) -> list[Difference]:
+    """Return what is otherwise than in the first state, each difference in the first state that has it.
+
+    The same difference of several proxies, or of several clusters or listeners of one, is one: its name has the first
+    of them, and how many others there are.
+
+    Args:
+        visits: The states; those without facts were not looked at.
+        acknowledgements: What the user's file says.
+        before: The mesh before; what is known of its release and the next one is expected.
+        after: The mesh after.
+    """
+    theirs = [each for each in acknowledgements if each.holds_for(before.istio, after.istio)]
+    ours = [each for each in known() if each.holds_for(before.istio, after.istio)]
+    groups: dict[tuple[object, ...], list[Difference]] = {}
+    for state, change in _first_seen(visits):
+        difference = Difference(change.name, change.before, change.after, state)
+        if not change.unknown:
+            difference = replace(
+                difference,
+                acknowledged=_reason(theirs, change),
+                expected=_brought(change, before, after) or _reason(ours, change),
+            )
+        key = (change.alike, replace(difference, name=""))
+        groups.setdefault(key, []).append(difference)
+    return [_one(group) for group in groups.values()]
+
+
+def unused(
+    visits: Sequence[Visit], acknowledgements: Sequence[Acknowledgement], before: Side, after: Side
+) -> list[Acknowledgement]:
+    """Return the acknowledgements that are about this upgrade, and fit none of its differences."""
+    changes = [change for _, change in _first_seen(visits) if not change.unknown]
+    return [
+        each
+        for each in acknowledgements
+        if each.holds_for(before.istio, after.istio)
+        and not any(each.fits(change.name, change.before, change.after) for change in changes)
+    ]
+
+
+def _first_seen(visits: Sequence[Visit]) -> Iterator[tuple[State, _Change]]:
+    """Yield each change once, with the first state that has it."""
+    looked_at = [visit for visit in visits if visit.facts]
+    seen = set[_Change]()
+    for visit in looked_at[1:]:
+        for change in _changes(looked_at[0].facts, visit.facts):
+            if change not in seen:
+                seen.add(change)
+                yield visit.state, change
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_Change]:
+    unknown = [[name for name, value in side.items() if value.startswith(UNKNOWN)] for side in (before, after)]
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name, ""), after.get(name, "")
+        if old == new and not new.startswith(UNKNOWN):
+            continue
+        if (name not in before and _part_of(name, before, after, unknown[0])) or (
+            name not in after and _part_of(name, after, before, unknown[1])
+        ):
+            continue
+        if name.startswith(REFUSED):
+            if int(new or 0) > int(old or 0):  # a process that is new counts from nought
+                yield _Change(name, old or "0", new, (name,))
+        elif name.startswith(CONFIGURATION):
+            yield from _of_configuration(name, old, new)
+        else:
+            yield _Change(name, old, new, _alike(name))
+
+
+def _part_of(name: str, lacking: Mapping[str, str], other: Mapping[str, str], unknown: Iterable[str]) -> bool:
+    """Return whether a fact lacks because what it is a part of does, or could not be found out."""
+    words = name.split(": ")
+    wholes = (": ".join(words[:end]) for end in range(1, len(words)))
+    return any(whole in other and whole not in lacking for whole in wholes) or any(map(name.startswith, unknown))
+
+
+def _of_configuration(name: str, before: str, after: str) -> Iterator[_Change]:
+    """Yield which fields of a resource differ; or that it came, or went."""
+    _, _, resource = name.removeprefix(CONFIGURATION).partition(": ")
+    if not (before and after):
+        yield _Change(name, before and _THERE, after and _THERE, (CONFIGURATION, resource))
+        return
+    kind = resource.partition(" ")[0]
+    for path, first, last in changed_fields(_value(before), _value(after)):
+        yield _Change(f"{name}: {path}" if path else name, first, last, (CONFIGURATION, kind, path))
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _alike(name: str) -> tuple[str, ...]:
+    return (PROXY, name.rpartition(": ")[2]) if name.startswith(PROXY) else (name,)
+
+
+def _brought(change: _Change, before: Side, after: Side) -> str:
+    """Return why the upgrade itself brings a change: the version of what it replaces; empty where it does not."""
+    _, colon, what = change.name.removeprefix(PROXY).rpartition(": ")
+    if not (change.name.startswith(PROXY) and colon):
+        return ""
+    if what == "Istio" and change.after == after.istio != before.istio:
+        return f"The upgrade is to Istio {after.istio}."
+    if what == "Envoy" and change.after == after.envoy != before.envoy:
+        return f"The upgrade is to Envoy {after.envoy}."
+    if what == "Envoy" and not after.envoy and after.istio != before.istio:
+        return f"Istio {after.istio} comes with Envoy {change.after}."
+    return ""
+
+
+def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change) -> str:
+    return next((each.reason for each in acknowledgements if each.fits(change.name, change.before, change.after)), "")
+
+
+def _one(group: Sequence[Difference]) -> Difference:
+    first, *others = group
+    return replace(first, name=f"{first.name}, and {len(others)} alike") if others else first

@@ -1,0 +1,70 @@
+"""Which servers are scanned, and the facts of a posture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from meshproof.tls import Outcome
+from meshproof.upgrade.facts.listeners import postures, rows, server_names
+from tests.support.postures import BEGAN, CERTIFICATE, GOOD, SILENT, TLS_1_2, UNKNOWN
+from tests.support.servers import nobody
+
+
+def gateway(*servers: tuple[str, str, int], selector: str = "ingressgateway") -> dict[str, Any]:
+    """Return a Gateway of servers, each with its host, its protocol and its port."""
+    return {
+        "spec": {
+            "selector": {"istio": selector},
+            "servers": [
+                {"hosts": [host], "port": {"number": port, "protocol": protocol}} for host, protocol, port in servers
+            ],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        (gateway(("a.test", "HTTPS", 443), ("b.test", "TLS", 8501)), {("a.test", 443), ("b.test", 8501)}),
+        (gateway(("a.test", "HTTP", 80)), set()),
+        (gateway(("a.test", "HTTPS", 443), selector="egressgateway"), set()),
+        (gateway(("shop/a.test", "HTTPS", 443)), {("a.test", 443)}),
+        (gateway(("*.known.test", "HTTPS", 443)), {("one.known.test", 443)}),
+        (gateway(("*.other.test", "HTTPS", 443)), {("any.other.test", 443)}),
+    ],
+    ids=["each TLS server", "no HTTP", "no other gateway", "a namespace", "a known wildcard", "another wildcard"],
+)
+def test_the_servers_that_are_scanned(document: dict[str, Any], names: set[tuple[str, int]]) -> None:
+    """All TLS servers of the ingress gateway by their names; a host that is known stands for a wildcard."""
+    assert server_names([document], ["one.known.test"]) == names
+
+
+def test_a_certificate_that_is_issued_anew_is_the_same() -> None:
+    """Serial numbers and dates are no facts; names and kinds of keys are."""
+    anew = replace(CERTIFICATE, serial=7, fingerprint="cd" * 32, not_before=BEGAN, not_after=BEGAN)
+    assert dict(rows(replace(GOOD, certificates=(anew,)))) == dict(rows(GOOD))
+    others = dict(rows(replace(GOOD, certificates=(replace(CERTIFICATE, names=("other.test",)),))))
+    assert [name for name, value in rows(GOOD) if others[name] != value] == ["RSA certificate"]
+
+
+def test_what_is_unknown_says_so() -> None:
+    """A version that nothing is known of, and a server that does not answer, are unknown and not refused."""
+    versions = {**GOOD.versions, TLS_1_2: UNKNOWN}
+    assert dict(rows(replace(GOOD, versions=versions)))["TLS 1.2"].startswith("unknown")
+    assert [value.partition(":")[0] for _, value in rows(SILENT)] == ["unknown"]
+
+
+def test_a_port_that_is_not_here_is_unknown() -> None:
+    """A listener that nobody can get at from this machine was not looked at."""
+    ((name, value),) = postures([("a.test", 9443)], {}).items()
+    assert (name, value.partition(":")[0]) == ("posture a.test:9443", "unknown")
+
+
+def test_a_server_that_is_not_there() -> None:
+    """One that refuses connections answers nothing, so that nothing is said of it but that."""
+    with nobody() as address:
+        facts = postures([("a.test", 443)], {443: address})
+    assert facts == {"posture a.test:443": f"unknown: {Outcome.REFUSED.value}"}

@@ -1,0 +1,49 @@
+"""Which proxies are the same one, and whether they have what istiod sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from meshproof.upgrade.facts.proxies import in_step, without_suffix, workload_of
+
+
+def status(pod: str, **acknowledged: str) -> dict[str, str]:
+    """Return what istiod says of a proxy that it has sent everything as ``1``."""
+    kinds = ("cluster", "listener", "route", "endpoint")
+    return {
+        "proxy": pod,
+        **{f"{kind}_sent": "1" for kind in kinds},
+        **{f"{kind}_acked": acknowledged.get(kind, "1") for kind in kinds},
+    }
+
+
+@pytest.mark.parametrize(
+    ("statuses", "facts"),
+    [
+        ([status("shop-578c445f65-l4mz7.default")], {"in step with istiod: default/shop": "SYNCED"}),
+        (
+            [status("shop-578c445f65-l4mz7.default"), status("shop-578c445f65-abcde.default", route="0")],
+            {"in step with istiod: default/shop": "not yet: route"},
+        ),
+        ([], {}),
+    ],
+    ids=["all acknowledged", "one replica is behind", "no proxy"],
+)
+def test_whether_proxies_are_in_step(statuses: list[dict[str, str]], facts: dict[str, str]) -> None:
+    """A workload is in step if each of its proxies has acknowledged all that some istiod sent it."""
+    assert in_step([json.dumps(statuses), "null"]) == facts
+
+
+def test_pods_of_a_deployment_have_its_name() -> None:
+    """A pod has the name of its Deployment, whatever its template is called."""
+    metadata = {
+        "name": "shop-578c445f65-l4mz7",
+        "namespace": "default",
+        "labels": {"pod-template-hash": "578c445f65"},
+        "ownerReferences": [{"name": "shop-578c445f65"}],
+    }
+    assert workload_of({"metadata": metadata}) == "default/shop"
+    assert workload_of({"metadata": {"name": "alone", "namespace": "default"}}) == "default/alone"
+    assert without_suffix("Pod default/shop-578c445f65-l4mz7") == "Pod default/shop"

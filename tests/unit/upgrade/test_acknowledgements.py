@@ -1,0 +1,53 @@
+"""The file of acknowledgements: what it says, and a sentence for each mistake in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshproof.errors import Unreadable
+from meshproof.upgrade.acknowledgements import Acknowledgement, known, read_acknowledgements
+
+
+def test_what_a_file_says(tmp_path: Path) -> None:
+    """Each entry has a pattern and a reason, and may have values and releases; its line is kept."""
+    file = tmp_path / "acknowledged.yaml"
+    file.write_text(
+        '- fact: "posture *: TLS 1.2"\n  reason: TICKET-12\n'
+        '- {fact: b, reason: c, before: x, after: "y*", from: "1.30", to: "1.31"}\n'
+    )
+    assert read_acknowledgements(file) == [
+        Acknowledgement("posture *: TLS 1.2", "TICKET-12", line=1),
+        Acknowledgement("b", "c", "x", "y*", "1.30", "1.31", line=3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("fact: a\nreason: b\n", "line 1: the document should be a list"),
+        ("- fact: a\n", "line 1: the document lacks `reason`"),
+        ("- reason: a\n", "line 1: the document lacks `fact`"),
+        ("- fact: a\n  reason: ''\n", "line 2: reason is empty"),
+        ("- fact: a\n  reason: b\n  form: '1.30'\n", "line 3: the document has 'form', which is not known"),
+        ("- fact: a\n  reason: b\n  from: 1.30\n", "line 3: from should be text, and is 1.3"),
+    ],
+    ids=["no list", "no reason", "no fact", "an empty reason", "a wrong key", "a number"],
+)
+def test_a_mistake_is_a_sentence_with_its_line(text: str, sentence: str, tmp_path: Path) -> None:
+    """Who wrote the file finds the place, and what is wrong with it."""
+    file = tmp_path / "acknowledged.yaml"
+    file.write_text(text)
+    with pytest.raises(Unreadable, match=r".") as raised:
+        read_acknowledgements(file)
+    assert f"{file}, {sentence}" in str(raised.value)
+
+
+def test_what_is_known_has_its_source() -> None:
+    """Each entry of ours says for which releases it holds, of which field it is, and who says so."""
+    for entry in known():
+        assert entry.old
+        assert entry.new
+        assert "https://" in entry.reason
+        assert entry.fact.replace("*", "").strip()

@@ -1,0 +1,176 @@
+"""What differs from the first state: told once, with what explains it, and never silent where something is unknown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.differences import differences_between, unused
+from meshproof.upgrade.evidence import Difference, Side, State, Visit
+
+OLD, NEW = Side("1.30", "1.30", "1.38.3", "v1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "v1.34.4")
+ROW = "posture a.test:443: TLS 1.2"
+LISTENER = "configuration of istio-system/gateway: listener 0.0.0.0_8443"
+
+
+def visits(*facts: Mapping[str, str]) -> list[Visit]:
+    """Return the states S0, S1, …, each with its facts."""
+    return [Visit(State(f"S{number}", "state"), 0, 1, 2, {}, each) for number, each in enumerate(facts)]
+
+
+def told(*facts: Mapping[str, str], acknowledged: tuple[Acknowledgement, ...] = ()) -> list[Difference]:
+    """Return what differs between states with these facts, in an upgrade from 1.30 to 1.31.0."""
+    return differences_between(visits(*facts), acknowledged, OLD, NEW)
+
+
+def test_what_is_the_same_is_silent() -> None:
+    """States with the same facts differ in nothing."""
+    assert told({ROW: "offered"}, {ROW: "offered"}) == []
+    assert told({ROW: "offered"}) == []
+    assert told() == []
+
+
+def test_a_difference_is_told_once_with_its_first_state() -> None:
+    """What stays different is told in the state in which it began, and what changes again is told again."""
+    first, *others = told({ROW: "offered"}, {ROW: "offered"}, {ROW: "no"}, {ROW: "no"}, {ROW: "perhaps"})
+    assert (first.name, first.before, first.after, first.state.key) == (ROW, "offered", "no", "S2")
+    assert [(each.after, each.state.key) for each in others] == [("perhaps", "S4")]
+
+
+def test_a_state_that_was_not_looked_at_differs_in_nothing() -> None:
+    """Without facts nothing is known, as where the upgrade did not get so far."""
+    assert told({ROW: "offered"}, {}) == []
+
+
+def test_a_difference_of_a_configuration_names_the_field() -> None:
+    """Of a resource that differs only the fields that do are told."""
+    before, after = (json.dumps({"name": "l", "tls": {"min": value}}) for value in ("TLSv1_2", "TLSv1_3"))
+    (difference,) = told({LISTENER: before}, {LISTENER: after})
+    assert (difference.name, difference.before, difference.after) == (f"{LISTENER}: tls.min", "TLSv1_2", "TLSv1_3")
+
+
+def test_what_is_gone_is_told_without_its_parts() -> None:
+    """A listener that is gone is one difference, and its filter chains are none of their own."""
+    facts = {LISTENER: "{}", f"{LISTENER}: filter chain a.test": "{}"}
+    (difference,) = told({**facts, "configuration of istio-system/gateway": "loaded"}, {ROW: "offered"})[1:]
+    assert difference.name == ROW
+    (gone, _) = told({**facts, "configuration of istio-system/gateway": "loaded"}, {ROW: "offered"})
+    assert (gone.name, gone.after) == ("configuration of istio-system/gateway", "")
+    (gone,) = told(facts, {"configuration of istio-system/gateway": "loaded"})[:1]
+    assert (gone.name, gone.before, gone.after) == (LISTENER, "there", "")
+
+
+def test_the_same_of_several_proxies_is_one() -> None:
+    """What two sidecars and two clusters have in common is told once, with how many there are."""
+    names = [
+        f"configuration of default/{app}: cluster {cluster}" for app in ("shop", "bank") for cluster in ("one", "two")
+    ]
+    (difference,) = told(dict.fromkeys(names, '{"timeout": "1s"}'), dict.fromkeys(names, '{"timeout": "2s"}'))
+    assert difference.name == f"{names[0]}: timeout, and 3 alike"
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["before", "after"])
+def test_what_is_unknown_is_told_as_unknown(side: int) -> None:
+    """Where a fact could not be found out nobody can say whether it differs, and nobody can acknowledge that."""
+    facts = [{ROW: "offered"}, {ROW: "offered"}]
+    facts[side] = {ROW: "unknown: no answer"}
+    (difference,) = told(*facts, acknowledged=(Acknowledgement("*", "as always"),))
+    assert difference.unknown
+    assert not difference.acknowledged
+
+
+def test_what_is_unknown_all_the_time_is_told() -> None:
+    """Two looks that found out nothing are not the same."""
+    assert [each.unknown for each in told({ROW: "unknown"}, {ROW: "unknown"})] == [True]
+
+
+def test_a_part_that_could_not_be_looked_at_is_one_unknown() -> None:
+    """Where no posture could be taken not each of its rows is told as gone."""
+    (difference,) = told({ROW: "offered", "posture a.test:443": "answers"}, {"posture": "unknown: no such cluster"})
+    assert (difference.name, difference.unknown) == ("posture", True)
+    (difference,) = told(
+        {ROW: "offered", "posture a.test:443": "answers"}, {"posture a.test:443": "unknown: connection refused"}
+    )
+    assert (difference.name, difference.unknown) == ("posture a.test:443", True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count"),
+    [("0", "1", 1), ("2", "0", 0), ("2", "2", 0), (None, "3", 1), (None, "0", 0), ("3", None, 0)],
+    ids=["more", "a new process", "the same", "new and refused", "new and not refused", "gone"],
+)
+def test_only_more_refusals_are_a_difference(before: str | None, after: str | None, count: int) -> None:
+    """A counter begins from nought with its process, so that fewer refusals say nothing."""
+    name = "refused by istiod: pilot_total_xds_rejects"
+    first, last = ({ROW: "offered", **({name: value} if value else {})} for value in (before, after))
+    assert len(told(first, last)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "reason"),
+    [
+        ("proxy default/shop: Istio", "1.30", "1.31.0", "The upgrade is to Istio 1.31.0."),
+        ("proxy default/shop: Envoy", "1.38.3", "1.39.3", "The upgrade is to Envoy 1.39.3."),
+        ("proxy default/shop: Istio", "1.30", "1.32.0", ""),
+        ("proxy default/shop: Envoy", "1.38.3", "1.40.0", ""),
+        ("proxy default/shop: identity", "spiffe://a", "1.31.0", ""),
+        ("webhook injector", "leads to a ready istiod", "leads to nobody: x", ""),
+    ],
+    ids=["Istio", "Envoy", "another Istio", "another Envoy", "no release", "a webhook"],
+)
+def test_what_the_upgrade_itself_brings(name: str, before: str, after: str, reason: str) -> None:
+    """The new releases of proxies are expected if they are those that were asked for, and nothing else is."""
+    (difference,) = told({name: before}, {name: after})
+    assert difference.expected == reason
+
+
+def test_an_upgrade_to_itself_expects_nothing() -> None:
+    """Where no release changes none is expected to."""
+    facts = [{"proxy default/shop: Istio": "1.30"}, {"proxy default/shop: Istio": "1.31.0"}]
+    (difference,) = differences_between(visits(*facts), [], NEW, NEW)
+    assert not difference.expected
+
+
+@pytest.mark.parametrize(
+    ("acknowledgement", "fits"),
+    [
+        (Acknowledgement(ROW, "meant"), True),
+        (Acknowledgement("posture *: TLS 1.2", "meant"), True),
+        (Acknowledgement("posture *: TLS 1.3", "meant"), False),
+        (Acknowledgement(ROW, "meant", after="not*"), True),
+        (Acknowledgement(ROW, "meant", after="offered"), False),
+        (Acknowledgement(ROW, "meant", before="no*"), False),
+        (Acknowledgement(ROW, "meant", old="1.30", new="1.31"), True),
+        (Acknowledgement(ROW, "meant", old="1.29"), False),
+        (Acknowledgement(ROW, "meant", new="1.3"), False),
+    ],
+    ids=[
+        "by its name",
+        "by a pattern",
+        "another name",
+        "its value",
+        "another value",
+        "another value before",
+        "its releases",
+        "another release",
+        "half of a release",
+    ],
+)
+def test_what_is_acknowledged(acknowledgement: Acknowledgement, *, fits: bool) -> None:
+    """An acknowledgement is for what its patterns fit, in the upgrades that it is about."""
+    (difference,) = told({ROW: "offered"}, {ROW: "not offered"}, acknowledged=(acknowledgement,))
+    assert difference.acknowledged == ("meant" if fits else "")
+
+
+def test_an_acknowledgement_that_fits_nothing_is_told() -> None:
+    """What no difference needs any more is told, and what is about another upgrade is not."""
+    needed, left, other = (
+        Acknowledgement(ROW, "meant"),
+        Acknowledgement("posture b.test:443", "was meant"),
+        Acknowledgement("posture c.test:443", "for later", new="1.32"),
+    )
+    facts = visits({ROW: "offered"}, {ROW: "not offered"})
+    assert unused(facts, [needed, left, other], OLD, NEW) == [left]
