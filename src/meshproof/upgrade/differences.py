@@ -136,6 +136,8 @@ def _brought(change: _Change, before: Side, after: Side) -> str:
     _, colon, what = change.name.removeprefix(PROXY).rpartition(": ")
     if not (change.name.startswith(PROXY) and colon):
         return ""
+    if what == "revision" and change.before and change.after:
+        return "Each control plane of a canary upgrade has a revision of its own."
     if what == "Istio" and change.after == after.istio != before.istio:
         return f"The upgrade is to Istio {after.istio}."
     if what == "Envoy" and change.after == after.envoy != before.envoy:

@@ -114,12 +114,18 @@ def test_only_more_refusals_are_a_difference(before: str | None, after: str | No
     [
         ("proxy default/shop: Istio", "1.30", "1.31.0", "The upgrade is to Istio 1.31.0."),
         ("proxy default/shop: Envoy", "1.38.3", "1.39.3", "The upgrade is to Envoy 1.39.3."),
+        (
+            "proxy default/shop: revision",
+            "default",
+            "1-31-0",
+            "Each control plane of a canary upgrade has a revision of its own.",
+        ),
         ("proxy default/shop: Istio", "1.30", "1.32.0", ""),
         ("proxy default/shop: Envoy", "1.38.3", "1.40.0", ""),
         ("proxy default/shop: identity", "spiffe://a", "1.31.0", ""),
         ("webhook injector", "leads to a ready istiod", "leads to nobody: x", ""),
     ],
-    ids=["Istio", "Envoy", "another Istio", "another Envoy", "no release", "a webhook"],
+    ids=["Istio", "Envoy", "a revision", "another Istio", "another Envoy", "no release", "a webhook"],
 )
 def test_what_the_upgrade_itself_brings(name: str, before: str, after: str, reason: str) -> None:
     """The new releases of proxies are expected if they are those that were asked for, and nothing else is."""

@@ -56,15 +56,16 @@ def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, 
             listeners.server_names(kube.labelled("", listeners.GATEWAYS), hosts), testbed.gateway
         ),
         (PROXY, CONFIGURATION, f"{REFUSED}{PROXY}"): of_proxies,
-        (IN_STEP,): lambda: proxies.in_step(istio.control_plane_pages(kube, "debug/syncz")),
         (f"{REFUSED}istiod",): lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
         (WEBHOOK,): lambda: control_plane.webhooks(
             kube.labelled("", control_plane.WEBHOOKS), kube.labelled("", control_plane.SLICES)
         ),
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
+    in_step = ask(lambda: proxies.settled(kube), [IN_STEP])
     with ThreadPoolExecutor(len(parts)) as pool:
-        return {name: value for facts in pool.map(ask, parts.values(), parts) for name, value in facts.items()}
+        facts = [in_step, *pool.map(ask, parts.values(), parts)]
+    return {name: value for each in facts for name, value in each.items()}
 
 
 def _addresses(pods: Collection[Document], services: Collection[Document]) -> dict[str, str]:

@@ -63,6 +63,7 @@ def identity(dump: str) -> dict[str, str]:
     return {
         "Istio": node["metadata"].get("ISTIO_VERSION", "unknown: it does not say"),
         "Envoy": ".".join(str(build.get(part, 0)) for part in ("major_number", "minor_number", "patch")),
+        "revision": node["metadata"].get("ANNOTATIONS", {}).get("istio.io/rev", "none"),
         "identity": ", ".join(WorkloadCertificate.from_pem(chain).names) if chain else "none",
         "trusted roots": ", ".join(sorted(map(_root, x509.load_pem_x509_certificates(roots)))) if roots else "none",
     }

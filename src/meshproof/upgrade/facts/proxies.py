@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
-from meshproof.errors import ClusterError
+from meshproof.errors import ClusterError, NotSettled
+from meshproof.machine.wait import until
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import has_ready_proxy
 from meshproof.upgrade.evidence import UNKNOWN
@@ -19,6 +20,8 @@ from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED
 _AT_ONCE = 8  # proxies that are asked side by side
 _REFUSED = "stats?type=Counters&filter=[.]update_rejected$"
 _OF_A_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")  # what a Deployment adds to its name
+_SYNCED = "SYNCED"  # as istioctl proxy-status calls it
+_SOON = 5.0  # seconds
 _KINDS = ("cluster", "listener", "route", "endpoint", "extensionconfig")
 
 
@@ -89,4 +92,19 @@ def in_step(pages: Iterable[str]) -> dict[str, str]:
         pod, _, namespace = status["proxy"].partition(".")
         kinds = {kind for kind in _KINDS if status.get(f"{kind}_sent") != status.get(f"{kind}_acked")}
         behind.setdefault(f"{IN_STEP}{namespace}/{without_suffix(pod)}", set()).update(kinds)
-    return {name: f"not yet: {', '.join(sorted(kinds))}" if kinds else "SYNCED" for name, kinds in behind.items()}
+    return {name: f"not yet: {', '.join(sorted(kinds))}" if kinds else _SYNCED for name, kinds in behind.items()}
+
+
+def settled(kube: Kube) -> dict[str, str]:
+    """Return the same of now, or of when all are in step, if they are soon: what is sent just now is no fact."""
+
+    def look() -> dict[str, str]:
+        return in_step(istio.control_plane_pages(kube, "debug/syncz"))
+
+    def are_synced(facts: Mapping[str, str]) -> bool:
+        return set(facts.values()) == {_SYNCED}
+
+    try:
+        return until(look, "in step", are_synced, what="What the proxies have acknowledged", timeout=_SOON)
+    except NotSettled:
+        return look()
