@@ -8,6 +8,7 @@ It is a list of such entries::
       after: "not offered*"                       # optional: what it is now
       from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too
       to: "1.31"                                  # optional: the release that it leads to
+      state: S3                                   # optional: the state in which it is all right
 
 `known.yaml` beside this module is such a file: what is known of releases of Istio and Envoy, each with its source.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from meshproof.input_files import Node, yaml_documents
 
-_KEYS = ("fact", "reason", "before", "after", "from", "to")
+_KEYS = ("fact", "reason", "before", "after", "from", "to", "state")
 _ANY = "*"
 _KNOWN = Path(__file__).with_name("known.yaml")
 
@@ -37,6 +38,7 @@ class Acknowledgement:
         after: The pattern of what it is.
         old: The release of Istio before the upgrade for which it holds, or how that begins; empty is any.
         new: The same of the release after it.
+        state: The state in which it holds; empty is any.
         line: Where in the file it is.
     """
 
@@ -46,15 +48,16 @@ class Acknowledgement:
     after: str = _ANY
     old: str = ""
     new: str = ""
+    state: str = ""
     line: int | None = None
 
     def holds_for(self, old: str, new: str) -> bool:
         """Return whether it is about an upgrade from one release of Istio to another."""
         return _within(self.old, old) and _within(self.new, new)
 
-    def fits(self, name: str, before: str, after: str) -> bool:
-        """Return whether it is about a difference."""
-        return all(
+    def fits(self, name: str, before: str, after: str, state: str) -> bool:
+        """Return whether it is about a difference in a state."""
+        return self.state in ("", state) and all(
             _pattern(pattern).fullmatch(text)
             for pattern, text in ((self.fact, name), (self.before, before), (self.after, after))
         )
@@ -89,6 +92,7 @@ def _entry(node: Node) -> Acknowledgement:
         texts.get("after", _ANY),
         texts.get("from", ""),
         texts.get("to", ""),
+        texts.get("state", ""),
         node.line,
     )
 

@@ -34,6 +34,8 @@ def differences_between(
 ) -> list[Difference]:
     """Return what is otherwise than in the first state, each difference in the first state that has it.
 
+    One that is explained in a state, and not in a later one, is told in both.
+
     The same difference of several proxies, or of several clusters or listeners of one, is one: its name has the first
     of them, and how many others there are.
 
@@ -46,14 +48,19 @@ def differences_between(
     theirs = [each for each in acknowledgements if each.holds_for(before.istio, after.istio)]
     ours = [each for each in known() if each.holds_for(before.istio, after.istio)]
     groups: dict[tuple[object, ...], list[Difference]] = {}
-    for state, change in _first_seen(visits):
+    told = set[tuple[_Change, str, str]]()
+    for state, change in _in_all_states(visits):
         difference = Difference(change.name, change.before, change.after, state)
         if not change.unknown:
             difference = replace(
                 difference,
-                acknowledged=_reason(theirs, change),
-                expected=_brought(change, before, after) or _reason(ours, change),
+                acknowledged=_reason(theirs, change, state),
+                expected=_brought(change, before, after) or _reason(ours, change, state),
             )
+        as_told = (change, difference.acknowledged, difference.expected)
+        if as_told in told:
+            continue
+        told.add(as_told)
         key = (change.alike, replace(difference, name=""))
         groups.setdefault(key, []).append(difference)
     return [_one(group) for group in groups.values()]
@@ -63,24 +70,20 @@ def unused(
     visits: Sequence[Visit], acknowledgements: Sequence[Acknowledgement], before: Side, after: Side
 ) -> list[Acknowledgement]:
     """Return the acknowledgements that are about this upgrade, and fit none of its differences."""
-    changes = [change for _, change in _first_seen(visits) if not change.unknown]
+    changes = [(state, change) for state, change in _in_all_states(visits) if not change.unknown]
     return [
         each
         for each in acknowledgements
         if each.holds_for(before.istio, after.istio)
-        and not any(each.fits(change.name, change.before, change.after) for change in changes)
+        and not any(each.fits(change.name, change.before, change.after, state.key) for state, change in changes)
     ]
 
 
-def _first_seen(visits: Sequence[Visit]) -> Iterator[tuple[State, _Change]]:
-    """Yield each change once, with the first state that has it."""
+def _in_all_states(visits: Sequence[Visit]) -> Iterator[tuple[State, _Change]]:
     looked_at = [visit for visit in visits if visit.facts]
-    seen = set[_Change]()
     for visit in looked_at[1:]:
         for change in _changes(looked_at[0].facts, visit.facts):
-            if change not in seen:
-                seen.add(change)
-                yield visit.state, change
+            yield visit.state, change
 
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_Change]:
@@ -147,8 +150,11 @@ def _brought(change: _Change, before: Side, after: Side) -> str:
     return ""
 
 
-def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change) -> str:
-    return next((each.reason for each in acknowledgements if each.fits(change.name, change.before, change.after)), "")
+def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change, state: State) -> str:
+    return next(
+        (each.reason for each in acknowledgements if each.fits(change.name, change.before, change.after, state.key)),
+        "",
+    )
 
 
 def _one(group: Sequence[Difference]) -> Difference:

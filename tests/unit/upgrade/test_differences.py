@@ -171,6 +171,13 @@ def test_what_is_acknowledged(acknowledgement: Acknowledgement, *, fits: bool) -
     assert difference.acknowledged == ("meant" if fits else "")
 
 
+def test_what_is_all_right_in_one_state_only() -> None:
+    """What may be so while sidecars are mixed is told again where it still is after that."""
+    facts = [{ROW: value} for value in ("offered", "not offered", "not offered", "not offered")]
+    first, last = told(*facts, acknowledged=(Acknowledgement(ROW, "mixed", state="S1"),))
+    assert [(each.state.key, each.acknowledged) for each in (first, last)] == [("S1", "mixed"), ("S2", "")]
+
+
 def test_an_acknowledgement_that_fits_nothing_is_told() -> None:
     """What no difference needs any more is told, and what is about another upgrade is not."""
     needed, left, other = (

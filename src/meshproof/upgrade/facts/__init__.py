@@ -20,10 +20,13 @@ from meshproof.mesh import Testbed, istio
 from meshproof.mesh.analysis import analyze
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts import control_plane, listeners, proxies
+from meshproof.upgrade.facts.configuration import with_names
 from meshproof.upgrade.facts.fields import changed_fields
 from meshproof.upgrade.facts.names import ANALYSIS, CONFIGURATION, IN_STEP, KIND, POSTURE, PROXY, REFUSED, WEBHOOK
 
 __all__ = ["CONFIGURATION", "PROXY", "REFUSED", "changed_fields", "take"]
+
+_PODS, _SERVICES = {"Pod": ("v1",)}, {"Service": ("v1",)}
 
 
 def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, str]:
@@ -47,19 +50,17 @@ def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, 
             return {name.strip(): f"{UNKNOWN}: {error}" for name in names}
 
     def of_proxies() -> dict[str, str]:
-        pods = kube.labelled("", {"Pod": ("v1",)})
-        return proxies.of_proxies(kube, pods, _addresses(pods, kube.labelled("", {"Service": ("v1",)})))
+        pods = kube.labelled("", _PODS)
+        return proxies.of_proxies(kube, pods, _addresses(pods, kube.labelled("", _SERVICES)))
 
     parts: Mapping[tuple[str, ...], Callable[[], Mapping[str, str]]] = {
-        (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path),
+        (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path, kube.labelled("", _PODS)),
         (POSTURE,): lambda: listeners.postures(
             listeners.server_names(kube.labelled("", listeners.GATEWAYS), hosts), testbed.gateway
         ),
         (PROXY, CONFIGURATION, f"{REFUSED}{PROXY}"): of_proxies,
         (f"{REFUSED}istiod",): lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
-        (WEBHOOK,): lambda: control_plane.webhooks(
-            kube.labelled("", control_plane.WEBHOOKS), kube.labelled("", control_plane.SLICES)
-        ),
+        (WEBHOOK,): lambda: control_plane.settled_webhooks(kube),
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
     in_step = ask(lambda: proxies.settled(kube), [IN_STEP])
@@ -84,10 +85,12 @@ def _addresses(pods: Collection[Document], services: Collection[Document]) -> di
     return {address: name for address, name in (of_pods | of_services).items() if address != "None"}
 
 
-def _analysis(istioctl: Path, kubeconfig: Path) -> dict[str, str]:
+def _analysis(istioctl: Path, kubeconfig: Path, pods: Collection[Document]) -> dict[str, str]:
+    """Return what istioctl finds wrong, by its code and the object; pods are called as what keeps them running."""
+    workloads = {pod["metadata"]["name"]: proxies.workload_of(pod).partition("/")[2] for pod in pods}
     facts: dict[str, set[str]] = {}
     for message in analyze(istioctl, kubeconfig=kubeconfig):
-        origin = proxies.without_suffix(message.origin) if message.origin.startswith("Pod ") else message.origin
+        origin, text = (with_names(words, workloads) for words in (message.origin, message.text))
         name = f"{ANALYSIS}: {message.code}{f' ({origin})' if origin else ''}"
-        facts.setdefault(name, set()).add(f"{message.level.value}: {message.text}")
+        facts.setdefault(name, set()).add(f"{message.level.value}: {text}")
     return {name: "; ".join(sorted(texts)) for name, texts in facts.items()}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
-from meshproof.upgrade.facts.names import KIND, REFUSED, WEBHOOK
+from meshproof.errors import NotSettled
+from meshproof.machine.wait import until
+from meshproof.upgrade.facts.names import KIND, REFUSED, SOON, WEBHOOK
 
 LEADS, LEADS_NOWHERE = "leads to a ready istiod", "leads to nobody"
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -46,6 +49,25 @@ def webhooks(configurations: Iterable[Document], slices: Iterable[Document]) -> 
                 values.setdefault(f"{name}: failure policy", set()).add(webhook.get("failurePolicy", "Fail"))
                 values.setdefault(f"{name}: authority", set()).add(_digest(webhook["clientConfig"].get("caBundle")))
     return {name: _worst(several) for name, several in values.items()}
+
+
+def settled_webhooks(kube: Kube) -> dict[str, str]:
+    """Return the same of now, or of when each leads somewhere and lets nothing pass unasked, if that is soon.
+
+    A validation has the failure policy ``Ignore`` until its istiod has tried it.
+    Source: the chart ``istio-control/istio-discovery``, validatingwebhookconfiguration.yaml
+    """
+
+    def look() -> dict[str, str]:
+        return webhooks(kube.labelled("", WEBHOOKS), kube.labelled("", SLICES))
+
+    def are_settled(facts: Mapping[str, str]) -> bool:
+        return not any(value.startswith(LEADS_NOWHERE) or "Ignore" in value for value in facts.values())
+
+    try:
+        return until(look, "in force", are_settled, what="The webhooks", timeout=SOON, interval=0.5)
+    except NotSettled:
+        return look()
 
 
 def _worst(values: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""How the names of facts begin, by what they are about."""
+"""How the names of facts begin, by what they are about; and how long is waited for what a step has not finished."""
 
 from __future__ import annotations
 
@@ -10,3 +10,5 @@ CONFIGURATION = "configuration of "
 REFUSED = "refused by "
 WEBHOOK = "webhook "
 KIND = "kind "
+
+SOON = 5.0  # seconds

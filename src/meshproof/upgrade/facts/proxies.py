@@ -15,13 +15,12 @@ from meshproof.mesh import istio
 from meshproof.mesh.envoy import has_ready_proxy
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.configuration import identity, resources_of, with_names
-from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED
+from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED, SOON
 
 _AT_ONCE = 8  # proxies that are asked side by side
 _REFUSED = "stats?type=Counters&filter=[.]update_rejected$"
 _OF_A_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")  # what a Deployment adds to its name
 _SYNCED = "SYNCED"  # as istioctl proxy-status calls it
-_SOON = 5.0  # seconds
 _KINDS = ("cluster", "listener", "route", "endpoint", "extensionconfig")
 
 
@@ -105,6 +104,6 @@ def settled(kube: Kube) -> dict[str, str]:
         return set(facts.values()) == {_SYNCED}
 
     try:
-        return until(look, "in step", are_synced, what="What the proxies have acknowledged", timeout=_SOON)
+        return until(look, "in step", are_synced, what="What the proxies have acknowledged", timeout=SOON)
     except NotSettled:
         return look()
