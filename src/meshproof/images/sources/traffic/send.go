@@ -34,6 +34,7 @@ const (
 	outstanding = 1000             // requests of a flow with new connections that may be under way
 	streamPause = time.Second / 10 // before a stream that has ended is asked for again
 	queued      = 10_000           // requests that may wait for a kept connection
+	together    = time.Second / 20 // in which records are gathered
 	halfWay     = "half-way through the answer"
 )
 
@@ -187,22 +188,29 @@ func send(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(map[string]any{"ended": clock(), "requests": counts})
 }
 
-// write puts records on a stream, each as soon as there is no other one to put with it.
+// write puts records on a stream, those of a short time together: from a pod each write goes by the API of Kubernetes,
+// which costs more than the request.
 func write(out io.Writer, records <-chan record) error {
 	buffered := bufio.NewWriter(out)
 	lines := json.NewEncoder(buffered)
+	ticks := time.NewTicker(together)
+	defer ticks.Stop()
 	var failed error
-	for each := range records {
-		if err := lines.Encode(each); err != nil {
-			failed = err
-		}
-		if len(records) == 0 {
+	for {
+		select {
+		case each, more := <-records:
+			if !more {
+				return errors.Join(failed, buffered.Flush())
+			}
+			if err := lines.Encode(each); err != nil {
+				failed = err
+			}
+		case <-ticks.C:
 			if err := buffered.Flush(); err != nil {
 				failed = err
 			}
 		}
 	}
-	return errors.Join(failed, buffered.Flush())
 }
 
 // prepare reads a flow's URL, keys and authorities.
