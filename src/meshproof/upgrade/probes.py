@@ -21,7 +21,7 @@ from meshproof.traffic import Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import ProbeResult, State, Try
 from meshproof.upgrade.flows import DOMAIN, GATEWAY, MUTUAL, NAMESPACE, NEWEST, PLAIN, SIDECARS, TIMEOUT
 
-_RATE = 20.0  # tries a second
+_RATE = 15.0  # tries a second
 _PATH = "/status/418"
 _MS = 1e6  # ns
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
