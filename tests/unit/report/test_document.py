@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from meshproof.errors import Unreadable
 from meshproof.posture.comparison import Row
@@ -27,6 +26,7 @@ from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication, ClientResult, Posture, Target
 from tests.support import postures
 from tests.support.postures import GOOD, SILENT, TLS_1_2, WEAK
+from tests.support.schemas import objects, schema
 
 ODD = replace(
     GOOD,
@@ -60,24 +60,10 @@ def written(*found: Posture) -> dict[str, Any]:
     return loaded
 
 
-def schema() -> Draft202012Validator:
-    """Return the schema, ready to judge."""
-    text = json.loads(SCHEMA.read_text())
-    Draft202012Validator.check_schema(text)
-    return Draft202012Validator(text)
-
-
-def objects(node: object) -> list[dict[str, Any]]:
-    """Return every schema of an object in a schema."""
-    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    own = [node] if isinstance(node, dict) and node.get("type") == "object" else []
-    return own + [found for each in inner for found in objects(each)]
-
-
 @pytest.mark.parametrize("posture", ALL)
 def test_a_document_is_as_its_schema_says(posture: Posture) -> None:
     """Whatever was found."""
-    assert [error.message for error in schema().iter_errors(written(posture))] == []
+    assert [error.message for error in schema(SCHEMA).iter_errors(written(posture))] == []
 
 
 def test_the_schema_is_strict_and_says_what_it_means() -> None:
@@ -87,8 +73,8 @@ def test_the_schema_is_strict_and_says_what_it_means() -> None:
     assert [each for each in found if "additionalProperties" not in each] == []
     more = written(GOOD)
     more["targets"][0]["clients"][0]["colour"] = "red"
-    assert not schema().is_valid(more)
-    assert schema().is_valid(written(GOOD))
+    assert not schema(SCHEMA).is_valid(more)
+    assert schema(SCHEMA).is_valid(written(GOOD))
 
 
 @pytest.mark.parametrize("posture", ALL)
@@ -133,7 +119,7 @@ def before_gaps(posture: Posture) -> dict[str, Any]:
 @pytest.mark.parametrize("posture", [GOOD, WEAK])
 def test_an_older_document_is_read(posture: Posture) -> None:
     """It is valid still, its list of protocols is whole, and of its intermediates the subjects are known."""
-    assert schema().is_valid(before_gaps(posture))
+    assert schema(SCHEMA).is_valid(before_gaps(posture))
     (back,) = from_json(before_gaps(posture))
     assert [each.chain for each in back.certificates] == [each.chain for each in posture.certificates]
     for sent in (sent for each in back.certificates for sent in each.intermediates):

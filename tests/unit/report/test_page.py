@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -19,33 +17,8 @@ from meshproof.tls.probe.outcome import Outcome
 from meshproof.tls.probe.stream import Address
 from meshproof.tls.scanner.findings import ClientAuthentication, Posture, Target
 from tests.support import postures
+from tests.support.pages import EVIL, Reader, attributes
 from tests.support.postures import CERTIFICATE, GOOD, SILENT, WEAK
-
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[2J\u202e{{ 7*7 }}"
-EMPTY = {"meta", "br"}
-
-
-class Reader(HTMLParser):
-    """Reads a page: its elements, each with its attributes, whether they close in order, and its text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take note of an element."""
-        self.elements.append((tag, dict(attrs)))
-        self.open += [] if tag in EMPTY else [tag]
-
-    def handle_endtag(self, tag: str) -> None:
-        """See that it is the last one that was opened."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Take note of text."""
-        self.text += data
 
 
 def document(*found: Posture) -> Json:
@@ -59,11 +32,6 @@ def read(*found: Posture) -> Reader:
     reader.feed(html_page(document(*found)))
     assert reader.open == []
     return reader
-
-
-def attributes(reader: Reader) -> Iterator[tuple[str, str]]:
-    """Give all attributes."""
-    yield from ((name, value or "") for _, found in reader.elements for name, value in found.items())
 
 
 @pytest.mark.parametrize("found", [(GOOD,), (WEAK,), (SILENT,), (GOOD, WEAK, SILENT)])
