@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from meshproof.traffic import Calibration, Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import (
@@ -14,6 +15,7 @@ from meshproof.upgrade.evidence import (
     ProbeResult,
     Side,
     State,
+    Stop,
     Strategy,
     Try,
     Visit,
@@ -174,3 +176,102 @@ def without_probes() -> Evidence:
 
 _GOOD = without_probes()
 _GOOD = replace(_GOOD, probes=[probe(), probe("a denied principal")])
+
+
+@cache
+def fail_open() -> Evidence:
+    """Return one with all that can be wrong, but for an early end."""
+    return replace(
+        good(),
+        visits=visits(S3=[1]),
+        flows=[
+            flown(GATEWAY, lost=[450, 451, 800]),
+            flown(EAST_WEST, silent=(33, 34.4), rate=50.0),
+            flown("outside, HTTP/2, kept connections", rate=50.0, connections=Connections.KEPT),
+        ],
+        controls=[flown("control, on the same node", lost=[1190])],
+        probes=[
+            probe(let_through=[25.5, 27.0], unknown=range(300, 312)),
+            probe("a denied principal"),
+            replace(probe("plaintext into STRICT"), sees=False),
+        ],
+        differences=[EXPECTED, ACKNOWLEDGED, UNEXPLAINED],
+    )
+
+
+@cache
+def many_failures() -> Evidence:
+    """Return one that loses nearly all of its requests, and lets much through."""
+    everything = range(1, 6_000)
+    endings = (Ending.RESET, Ending.TIMED_OUT, Ending.TLS_REFUSED)
+    through = [number / 10 for number in range(100, 600)]
+    return replace(
+        good(),
+        flows=[flown(f"{GATEWAY}, {ending}", rate=100.0, lost=everything, ending=ending) for ending in endings],
+        probes=[probe(let_through=through)],
+        events=[Event(at(number / 5), "pod ready", f"default/pod-{number}") for number in range(300)],
+    )
+
+
+def stopped(*, interrupted: bool = False) -> Evidence:
+    """Return one that ended on its way to S2."""
+    changed = visits()[:3]
+    changed[2] = replace(changed[2], reached_ns=None, rows={}, facts={})
+    stop = Stop(STATES[2], "Tried to have the gateways: no pod was ready within 180 s.", "Read its log.", interrupted)
+    return replace(good(), visits=changed, stop=stop, ended_ns=at(32), flows=[flown(GATEWAY, until=32)])
+
+
+def nothing() -> Evidence:
+    """Return one that ended before anything was seen."""
+    first = replace(visits()[0], reached_ns=None, rows={}, facts={})
+    stop = Stop(STATES[0], "Ctrl-C ended it.", "Run it again.", interrupted=True)
+    return replace(
+        good(),
+        visits=[first],
+        stop=stop,
+        ended_ns=at(0),
+        events=[],
+        flows=[],
+        controls=[],
+        probes=[],
+        differences=[],
+        pressure=[],
+        calibration=[],
+    )
+
+
+def evil(name: str) -> Evidence:
+    """Return one in which all that a stranger may name has a name."""
+    state = replace(STATES[1], title=name)
+    flow = replace(flown(name, lost=[3]), flow=Flow(name, "http://shop.example/"))
+    through = Try(at(12), state, name)
+    visit = replace(visits()[1], state=state, rows={f"{name}.py::{name}": "broken"}, facts={name: name})
+    kept = replace(visits()[0], rows={f"{name}.py::{name}": "kept"})
+    return replace(
+        good(),
+        before=Side(name, name, name, name, (name,)),
+        visits=[kept, visit],
+        events=[Event(at(1), name, name)],
+        flows=[flow],
+        controls=[flow],
+        probes=[replace(probe(name, let_through=[12]), let_through=[through], unknown={name: 1})],
+        differences=[Difference(name, name, name, state), Difference(name, name, name, state, acknowledged=name)],
+        calibration=[Calibration(name, 1, 0, (name,), 0)],
+        stop=Stop(state, name, name),
+    )
+
+
+UPGRADES: dict[str, Callable[[], Evidence]] = {
+    "safe": good,
+    "fail-open": fail_open,
+    "very many failures": many_failures,
+    "stuck": stopped,
+    "interrupted": lambda: stopped(interrupted=True),
+    "interrupted at once": nothing,
+    "nothing sent": lambda: replace(good(), flows=[flown(GATEWAY, until=0)], controls=[], probes=[]),
+    "behaviour changed": lambda: replace(good(), differences=[UNEXPLAINED] * 2),
+    "regression": lambda: replace(good(), visits=visits(S2=[0, 1, 2], S3=[0])),
+    "disruption": lambda: replace(good(), flows=[flown(GATEWAY, lost=[450])]),
+    "inconclusive": lambda: replace(good(), controls=[flown("control", lost=[450])]),
+}
+"""An upgrade of each verdict, and such as are hard to show."""
