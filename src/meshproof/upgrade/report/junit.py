@@ -1,0 +1,72 @@
+"""An upgrade as JUnit's XML, for a build server, made of the JSON document.
+
+A suite for each state, with a test for each promise; one for the probes, one for the flows, one for the control, one
+for what is otherwise, and one for all the rest. What is known to be wrong is a failure, and what is unknown an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshproof.report.junit import ERROR, FAILURE, Case, junit_xml
+from meshproof.upgrade.report.document import Json
+
+_UNKNOWN = {"inconclusive", "interrupted"}
+
+
+def upgrade_junit(document: Json) -> str:
+    """Return a document of ``document.to_json`` as a JUnit file."""
+    subjects = {
+        "fail-open probes": [probe["name"] for probe in document["probes"]],
+        "flows": [flow["flow"] for flow in document["flows"]],
+        "control": [flow["flow"] for flow in document["controls"]],
+        "differences": [*dict.fromkeys(difference["name"] for difference in document["differences"])],
+    }
+    suites = [
+        (
+            f"{state['state']} {state['title']}",
+            [_promise(promise, number, state["rows"]) for promise in document["promises"]],
+        )
+        for number, state in enumerate(document["states"])
+    ]
+    suites += [(name, [_subject(subject, document) for subject in several]) for name, several in subjects.items()]
+    named = {name for several in subjects.values() for name in several}
+    return junit_xml([*suites, ("upgrade", list(_others(document, named)))])
+
+
+def _promise(promise: Json, state: int, rows: Json) -> Case:
+    """Return what became of the rows of a promise in a state; where none was run it is unknown."""
+    counts = {result: number for result, number in promise["states"][state].items() if result != "state" and number}
+    text = ", ".join(f"{number} {result}" for result, number in counts.items()) or "no row was run"
+    for row, result in rows.items():
+        module, _, name = row.partition("::")
+        if module == promise["module"] and result != "kept":
+            text += f"; {name}: {result}"
+    if "broken" in counts:
+        return Case(promise["promise"], FAILURE, text)
+    unknown = not counts or {"not tried", "skipped"} & counts.keys()
+    return Case(promise["promise"], ERROR if unknown else None, text)
+
+
+def _subject(name: str, document: Json) -> Case:
+    """Return what was found about a probe, a flow or a fact."""
+    findings = [finding for finding in document["findings"] if finding["subject"] == name]
+    return Case(name, _fault(findings), " ".join(finding["text"] for finding in findings))
+
+
+def _others(document: Json, subjects: set[str]) -> Iterator[Case]:
+    """Give what is about none of these, nor a row; first whether the upgrade came to its end."""
+    stop = document["stop"]
+    yield Case(
+        "comes to its end", (ERROR if stop["interrupted"] else FAILURE) if stop else None, stop["what"] if stop else ""
+    )
+    rows = {row for state in document["states"] for row in state["rows"]}
+    for finding in document["findings"]:
+        if finding["subject"] not in subjects | rows | {"upgrade"}:
+            yield Case(finding["subject"], _fault([finding]), finding["text"])
+
+
+def _fault(findings: list[Json]) -> str | None:
+    if any(finding["verdict"] not in _UNKNOWN for finding in findings):
+        return FAILURE
+    return ERROR if findings else None

@@ -1,0 +1,104 @@
+"""What a terminal shows of an upgrade while it goes on: a line for each state and each surprise, then the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from meshproof.machine.console import console as standard_error
+from meshproof.machine.console import duration
+from meshproof.report.wording import plain
+from meshproof.traffic import Record
+from meshproof.upgrade.evidence import Difference, State, Try, Visit
+from meshproof.upgrade.finding import Finding, Verdict
+
+_MOST = 5
+"""So many lines about one flow, probe or kind of finding; then a last one says that there are more."""
+_STYLES = {
+    Verdict.SAFE: "green",
+    Verdict.CHANGED: "yellow",
+    Verdict.INTERRUPTED: "yellow",
+    Verdict.INCONCLUSIVE: "yellow",
+}
+_SIGNS = {"green": "✓", "yellow": "!", "red": "✗"}
+
+
+class Lines:
+    """The lines of one upgrade.
+
+    Args:
+        began_ns: When it began, in ns of CLOCK_MONOTONIC.
+        console: Where they go; standard error by default.
+    """
+
+    def __init__(self, began_ns: int, console: Console = standard_error) -> None:
+        self._began_ns = began_ns
+        self._console = console
+        self._counts: Counter[str] = Counter()
+
+    def reached(self, visit: Visit, requests: int, tries: int) -> None:
+        """Print that a state was reached and looked at.
+
+        Args:
+            visit: What was seen in it.
+            requests: How many requests there have been by now.
+            tries: How many requests of fail-open probes there have been by now.
+        """
+        kept = sum(result == "kept" for result in visit.rows.values())
+        took = ((visit.reached_ns or visit.ended_ns) - visit.began_ns) / 1e9
+        after = f" [dim](after {duration(took)})[/]" if took else ""
+        rows = f"{kept:,} of {len(visit.rows):,} rows kept, " if visit.rows else ""
+        self._line(
+            "green" if kept == len(visit.rows) else "red",
+            f"[bold]{_text(str(visit.state))}[/]{after}: {rows}{requests:,} requests and {tries:,} "
+            "fail-open tries so far",
+            visit.ended_ns,
+        )
+
+    def lost(self, record: Record, state: State) -> None:
+        """Print that a request was lost, and in which state, or on the way to which."""
+        self._surprise("red", record.flow, f"{record.flow} lost a request: {record}", state, record.ended_ns)
+
+    def let_through(self, probe: str, attempt: Try) -> None:
+        """Print that a request got in that must be refused."""
+        text = f"FAIL-OPEN: {probe} got in: {attempt.what}"
+        self._surprise("red", f"fail-open {probe}", text, attempt.state, attempt.at_ns)
+
+    def changed(self, difference: Difference, at_ns: int) -> None:
+        """Print that something is otherwise; what is acknowledged or expected is no surprise, and has no line."""
+        if not (difference.acknowledged or difference.expected):
+            text = f"{difference.name} is otherwise than before the upgrade"
+            self._surprise("yellow", "differences", text, difference.state, at_ns)
+
+    def verdict(self, verdict: Verdict, findings: Sequence[Finding], files: Sequence[Path] = ()) -> None:
+        """Print the verdict, its reasons, and where the report is."""
+        style = _STYLES.get(verdict, "red")
+        self._console.print()
+        self._console.print(f"[{style} bold]{_SIGNS[style]} {_text(str(verdict)).capitalize()}[/]")
+        for finding in findings[:_MOST]:
+            style = _STYLES.get(finding.verdict, "red")
+            self._console.print(f"  [{style}]{finding.verdict}[/]: {_text(finding.text)}")
+            self._console.print(f"    {_text(finding.to_do)}", style="dim")
+        if len(findings) > _MOST:
+            self._console.print(f"  and {len(findings) - _MOST:,} more, which are in the report")
+        if files:
+            self._console.print(f"The report: {_text(', '.join(map(str, files)))}")
+
+    def _surprise(self, style: str, about: str, text: str, state: State, at_ns: int) -> None:
+        self._counts[about] += 1
+        if self._counts[about] <= _MOST:
+            self._line(style, f"{_text(text)} [dim]({_text(str(state))})[/]", at_ns)
+        elif self._counts[about] == _MOST + 1:
+            self._line(style, f"more of {_text(about)}: the report counts them", at_ns)
+
+    def _line(self, style: str, markup: str, at_ns: int) -> None:
+        seconds = (at_ns - self._began_ns) / 1e9
+        self._console.print(f"[{style}]{_SIGNS[style]}[/] [dim]{seconds:6.1f} s[/] {markup}")
+
+
+def _text(text: str) -> str:
+    return escape(plain(text))

@@ -1,0 +1,225 @@
+"""The files of a report, and the lines on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from meshproof.errors import MachineError
+from meshproof.upgrade.evidence import Evidence
+from meshproof.upgrade.report import Lines, write
+from meshproof.upgrade.report.document import to_json
+from meshproof.upgrade.report.junit import upgrade_junit
+from meshproof.upgrade.report.markdown import short_markdown
+from meshproof.upgrade.verdict import judge, verdict_of
+from tests.support.pages import EVIL
+from tests.support.upgrades import (
+    EXPECTED,
+    GATEWAY,
+    UNEXPLAINED,
+    UPGRADES,
+    at,
+    evil,
+    fail_open,
+    flown,
+    good,
+    many_failures,
+    nothing,
+    stopped,
+    visits,
+)
+
+FILES = ["upgrade.html", "upgrade.json", "upgrade.xml", "upgrade.md", "timeline.svg"]
+
+
+def save(evidence: Evidence, directory: Path) -> list[Path]:
+    """Write the report of an upgrade."""
+    findings = judge(evidence)
+    return write(evidence, findings, verdict_of(findings), directory)
+
+
+@pytest.mark.parametrize("name", [*UPGRADES, "evil"])
+def test_a_report_is_five_files(name: str, tmp_path: Path) -> None:
+    """In a directory that is made for them, and nothing else is left there; a second report replaces the first."""
+    evidence = evil(EVIL) if name == "evil" else UPGRADES[name]()
+    directory = tmp_path / "artifacts" / "upgrade"
+    for _ in range(2):
+        assert [path.name for path in save(evidence, directory)] == FILES
+    assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
+    assert json.loads((directory / "upgrade.json").read_text())["format"] == 1
+    ET.parse(directory / "timeline.svg")  # noqa: S314 - our own
+    ET.parse(directory / "upgrade.xml")  # noqa: S314 - our own
+
+
+def test_a_directory_that_can_not_be_made_is_one_sentence(tmp_path: Path) -> None:
+    """It says what was tried, and why not."""
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"^Tried to make the directory .*/file: File exists\.$"):
+        save(good(), tmp_path / "file")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """It names the file."""
+    (tmp_path / "upgrade.json").symlink_to("/dev/full")
+    with pytest.raises(MachineError, match=r"^Tried to write .*upgrade\.json: No space left on device\.$"):
+        save(good(), tmp_path)
+
+
+def junit(evidence: Evidence) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return what became of each test of each suite: ``passed``, ``failure`` or ``error``, with its text."""
+    findings = judge(evidence)
+    top = ET.fromstring(upgrade_junit(to_json(evidence, findings, verdict_of(findings))))  # noqa: S314 - our own
+    suites: dict[str, dict[str, tuple[str, str]]] = {}
+    for suite in top:
+        cases = suites.setdefault(suite.get("name", ""), {})
+        for test in suite:
+            ends = [(end.tag.replace("system-out", "passed"), end.text or "") for end in test]
+            cases[test.get("name", "")] = ends[0] if ends else ("passed", "")
+    return suites
+
+
+def test_junit_has_a_test_for_each_promise_and_state() -> None:
+    """One that is broken names its rows; one that was not run is unknown."""
+    suites = junit(fail_open())
+    assert suites["S2 new gateways"]["gateway/mutual_tls"] == ("passed", "2 kept")
+    assert suites["S3 mixed sidecars"]["gateway/mutual_tls"] == (
+        "failure",
+        "1 kept, 1 broken; test_our_certificate_is_accepted: broken",
+    )
+    assert junit(stopped())["S2 new gateways"]["gateway/mutual_tls"] == ("error", "no row was run")
+
+
+def test_junit_has_a_test_for_each_probe_flow_and_difference() -> None:
+    """What is wrong is a failure, what is unknown an error."""
+    suites = junit(fail_open())
+    results = {name: {case: result for case, (result, _) in suite.items()} for name, suite in suites.items()}
+    assert results["fail-open probes"] == {
+        "no client certificate": "failure",
+        "a denied principal": "passed",
+        "plaintext into STRICT": "error",
+    }
+    assert results["flows"][GATEWAY] == "failure"
+    assert list(results["flows"].values()) == ["failure", "passed", "passed"]
+    assert list(results["control"].values()) == ["error"]
+    assert list(results["differences"].values()) == ["passed", "passed", "failure"]
+    assert results["upgrade"] == {"comes to its end": "passed"}
+
+
+@pytest.mark.parametrize(
+    ("made", "result"), [(stopped, "failure"), (nothing, "error")], ids=["it is stuck", "a person ended it"]
+)
+def test_junit_says_why_an_upgrade_ended_early(made: Callable[[], Evidence], result: str) -> None:
+    """Stuck is a failure, and interrupted unknown."""
+    evidence = made()
+    assert evidence.stop
+    assert junit(evidence)["upgrade"]["comes to its end"] == (result, evidence.stop.what)
+
+
+def test_each_finding_is_in_junit() -> None:
+    """A build server is as red as the verdict."""
+    for name, made in UPGRADES.items():
+        failed = [result for suite in junit(made()).values() for result, _ in suite.values() if result != "passed"]
+        assert bool(failed) is (name != "safe")
+
+
+def short(evidence: Evidence) -> str:
+    """Return an upgrade as Markdown."""
+    findings = judge(evidence)
+    return short_markdown(to_json(evidence, findings, verdict_of(findings)))
+
+
+def test_markdown_is_short() -> None:
+    """The verdict and what to do first, then the findings, and numbers in tables."""
+    text = short(fail_open())
+    assert text.startswith("### ❌ Upgrade from 1.30 to 1.31.0: fail-open\n")
+    assert "**What to do:** Do not upgrade like this" in text
+    assert f"| {GATEWAY} | 1,200 | 3 | 150 ms | 4 ms |" in text
+    assert "| no client certificate | 600 | 586 | 2 |" in text
+    assert "3 differences: 1 acknowledged, 1 brought by the upgrade itself, 1 unexplained." in text
+    assert short(good()).startswith("### ✅ Upgrade from 1.30 to 1.31.0: safe\n")
+    assert len(short(many_failures()).splitlines()) < 60
+    assert "And 12 more, which are in the report." in short(
+        replace(good(), differences=[replace(UNEXPLAINED, name=f"fact {number}") for number in range(22)])
+    )
+
+
+def test_a_strangers_text_is_no_markdown() -> None:
+    """It makes no table, no link and no HTML."""
+    text = short(evil(f"{EVIL}|[a](b)|\n# x `y` @everybody"))
+    assert "<script>" not in text
+    assert "\x1b" not in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in tables} <= {4, 5, 6}
+    assert "\n#" not in text.removeprefix("#")
+    assert " @everybody" not in text
+
+
+def printed(tell: Callable[[Lines], None]) -> list[str]:
+    """Return the lines that are printed."""
+    out = io.StringIO()
+    tell(Lines(at(0), Console(file=out, width=200)))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (0, "✓   10.0 s S0 all old: 3 of 3 rows kept"),
+        (2, "✓   32.0 s S2 new gateways (after 6.0 s): 3 of 3 rows kept"),
+        (3, "✗   45.0 s S3 mixed sidecars (after 8.0 s): 2 of 3 rows kept"),
+    ],
+    ids=["the first state", "a state in which all is well", "a state in which a row is broken"],
+)
+def test_a_state_is_a_line(state: int, line: str) -> None:
+    """When it was looked at, how long it took to get there, what was kept, and how much has been sent."""
+    sent = ", 1,234 requests and 56 fail-open tries so far"
+    assert printed(lambda lines: lines.reached(visits(S3=[1])[state], 1234, 56)) == [line + sent]
+
+
+def test_a_surprise_is_a_line_and_thousands_are_not_thousands() -> None:
+    """A lost request, one that got in, a difference that nobody explains; of each kind the first ones."""
+    evidence = fail_open()
+    state = evidence.visits[2].state
+
+    def tell(lines: Lines) -> None:
+        for record in flown(GATEWAY, lost=range(450, 900)).failures:
+            lines.lost(record, state)
+        lines.let_through("no client certificate", evidence.probes[0].let_through[0])
+        lines.changed(UNEXPLAINED, at(31))
+        lines.changed(EXPECTED, at(31))
+
+    lines = printed(tell)
+    assert lines[0] == f"✗   22.5 s {GATEWAY} lost a request: RESET (S2 new gateways)"
+    assert lines[5].endswith(f"more of {GATEWAY}: the report counts them")
+    assert lines[6:] == [
+        "✗   25.5 s FAIL-OPEN: no client certificate got in: ANSWERED 418 (S2 new gateways)",
+        f"!   31.0 s {UNEXPLAINED.name} is otherwise than before the upgrade (S2 new gateways)",
+    ]
+
+
+def test_the_verdict_is_the_end() -> None:
+    """With its reasons, what to do, and where the report is."""
+    findings = judge(fail_open())
+    lines = printed(lambda lines: lines.verdict(verdict_of(findings), findings, [Path("artifacts/upgrade.html")]))
+    assert lines[1] == "✗ Fail-open"
+    assert findings[0].text in lines[2]
+    assert findings[0].to_do in " ".join(line.strip() for line in lines)
+    assert lines[-2:] == ["  and 1 more, which are in the report", "The report: artifacts/upgrade.html"]
+    assert printed(lambda lines: lines.verdict(verdict_of([]), [])) == ["", "✓ Safe"]
+
+
+def test_a_strangers_text_does_nothing_to_a_terminal() -> None:
+    """It neither colours it nor moves its cursor."""
+    evidence = evil("\x1b[2J[bold red]x[/]")
+    findings = judge(evidence)
+    lines = printed(lambda lines: lines.verdict(verdict_of(findings), findings))
+    assert not [line for line in lines if "\x1b" in line]
+    assert any("[bold red]x[/]" in line for line in lines)
