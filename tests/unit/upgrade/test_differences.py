@@ -72,6 +72,13 @@ def test_the_same_of_several_proxies_is_one() -> None:
     assert difference.name == f"{names[0]}: timeout, and 3 alike"
 
 
+def test_the_same_of_several_clients_of_a_server_is_one() -> None:
+    """What keeps out several named clients is told once for each server, and other rows of it are their own."""
+    names = [f"posture {server}: client {client}" for server in ("a.test:443", "b.test:443") for client in ("A", "B")]
+    changes = told({**dict.fromkeys(names, "TLSv1.2"), ROW: "offered"}, {**dict.fromkeys(names, "none"), ROW: "no"})
+    assert [change.name for change in changes] == [f"{names[0]}, and 1 alike", f"{names[2]}, and 1 alike", ROW]
+
+
 @pytest.mark.parametrize("side", [0, 1], ids=["before", "after"])
 def test_what_is_unknown_is_told_as_unknown(side: int) -> None:
     """Where a fact could not be found out nobody can say whether it differs, and nobody can acknowledge that."""

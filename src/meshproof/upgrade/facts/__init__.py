@@ -22,9 +22,19 @@ from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts import control_plane, listeners, proxies
 from meshproof.upgrade.facts.configuration import with_names
 from meshproof.upgrade.facts.fields import changed_fields
-from meshproof.upgrade.facts.names import ANALYSIS, CONFIGURATION, IN_STEP, KIND, POSTURE, PROXY, REFUSED, WEBHOOK
+from meshproof.upgrade.facts.names import (
+    ANALYSIS,
+    CLIENT,
+    CONFIGURATION,
+    IN_STEP,
+    KIND,
+    POSTURE,
+    PROXY,
+    REFUSED,
+    WEBHOOK,
+)
 
-__all__ = ["CONFIGURATION", "PROXY", "REFUSED", "changed_fields", "take"]
+__all__ = ["CLIENT", "CONFIGURATION", "POSTURE", "PROXY", "REFUSED", "changed_fields", "take"]
 
 _PODS, _SERVICES = {"Pod": ("v1",)}, {"Service": ("v1",)}
 

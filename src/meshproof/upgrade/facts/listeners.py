@@ -12,10 +12,11 @@ from meshproof.posture import comparison, spelling
 from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.upgrade.evidence import UNKNOWN
-from meshproof.upgrade.facts.names import POSTURE
+from meshproof.upgrade.facts.names import CLIENT, POSTURE
 
 GATEWAYS = {"Gateway": ("networking.istio.io/v1",)}
 _ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
+_CLIENT = CLIENT.removeprefix(": ")
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
 
 
@@ -91,7 +92,7 @@ def rows(posture: Posture) -> Iterator[tuple[str, str]]:
     yield "TLS_FALLBACK_SCSV", comparison.fallback(posture) or UNKNOWN
     yield from _certificates(posture)
     for client in posture.clients:
-        yield f"client {client.name}", _known(spelling.result(client), known=comparison.concluded(client))
+        yield f"{_CLIENT}{client.name}", _known(spelling.result(client), known=comparison.concluded(client))
 
 
 def _known(text: str, *, known: bool) -> str:

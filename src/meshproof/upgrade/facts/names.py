@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ANALYSIS = "istioctl analyze"
 POSTURE = "posture "
+CLIENT = ": client "  # of a posture, before the name of a client
 PROXY = "proxy "
 IN_STEP = "in step with istiod: "
 CONFIGURATION = "configuration of "

@@ -12,7 +12,7 @@ from meshproof.cluster.objects import Document
 from meshproof.errors import ClusterError, NotSettled
 from meshproof.machine.wait import until
 from meshproof.mesh import istio
-from meshproof.mesh.envoy import has_ready_proxy
+from meshproof.mesh.envoy import ProxyConfig, has_ready_proxy
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.configuration import identity, resources_of, with_names
 from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED, SOON
@@ -20,6 +20,7 @@ from meshproof.upgrade.facts.names import CONFIGURATION, IN_STEP, PROXY, REFUSED
 _AT_ONCE = 8  # proxies that are asked side by side
 _REFUSED = "stats?type=Counters&filter=[.]update_rejected$"
 _OF_A_POD = re.compile(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$")  # what a Deployment adds to its name
+_INBOUND, _PLAINTEXT = "virtualInbound", "raw_buffer"
 _SYNCED = "SYNCED"  # as istioctl proxy-status calls it
 _KINDS = ("cluster", "listener", "route", "endpoint", "extensionconfig")
 
@@ -56,7 +57,10 @@ def of_proxies(kube: Kube, pods: Iterable[Document], addresses: Mapping[str, str
             return {f"{PROXY}{workload}": f"{UNKNOWN}: {error}"}
         return {
             f"{PROXY}{workload}": "answers",
-            **{f"{PROXY}{workload}: {what}": value for what, value in identity(dump).items()},
+            **{
+                f"{PROXY}{workload}: {what}": value
+                for what, value in (identity(dump) | promises(workload, dump)).items()
+            },
             **{f"{REFUSED}{PROXY}{workload}: {name}": count for name, count in _counters(refused)},
             f"{CONFIGURATION}{workload}": "loaded",
             **{
@@ -67,6 +71,22 @@ def of_proxies(kube: Kube, pods: Iterable[Document], addresses: Mapping[str, str
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return {name: value for facts in pool.map(ask, ready) for name, value in facts.items()}
+
+
+def promises(workload: str, dump: str) -> dict[str, str]:
+    """Return what a proxy holds its clients to: its policies, and of a sidecar the ports that take plaintext."""
+    try:
+        config = ProxyConfig.read(workload, dump)
+    except ClusterError as error:
+        return {"policies": f"{UNKNOWN}: {error}"}
+    policies = sorted({f"{action} {name}" for chain in config.policies() for action, name in chain})
+    facts = {"policies": ", ".join(policies) or "none"}
+    if config.is_sidecar:
+        matches = [chain.get("filter_chain_match", {}) for chain in config.listeners[_INBOUND]["filter_chains"]]
+        ports = {match.get("destination_port", 0) for match in matches if match.get("transport_protocol") == _PLAINTEXT}
+        named = [f"on port {port}" for port in sorted(ports) if port] + ["on any other port"] * (0 in ports)
+        facts["takes plaintext"] = ", ".join(named) or "on no port"
+    return facts
 
 
 def _made(pod: Document) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from meshproof.upgrade.facts.proxies import in_step, without_suffix, workload_of
+from meshproof.upgrade.facts.proxies import in_step, promises, without_suffix, workload_of
+
+DUMPS = Path(__file__).with_name("dumps")
 
 
 def status(pod: str, **acknowledged: str) -> dict[str, str]:
@@ -34,6 +37,33 @@ def status(pod: str, **acknowledged: str) -> dict[str, str]:
 def test_whether_proxies_are_in_step(statuses: list[dict[str, str]], facts: dict[str, str]) -> None:
     """A workload is in step if each of its proxies has acknowledged all that some istiod sent it."""
     assert in_step([json.dumps(statuses), "null"]) == facts
+
+
+def test_what_a_sidecar_holds_its_clients_to() -> None:
+    """A permissive port takes plaintext, a strict one does not; and the policies are those that are in force."""
+    dump = (DUMPS / "sidecar.json").read_text()
+    assert promises("default/httpbin", dump) == {"policies": "none", "takes plaintext": "on port 80"}
+    document = json.loads(dump)
+    (listener,) = (
+        each["active_state"]["listener"]
+        for each in document["configs"][2]["dynamic_listeners"]
+        if each["name"] == "virtualInbound"
+    )
+    listener["filter_chains"] = [
+        chain for chain in listener["filter_chains"] if chain["filter_chain_match"]["transport_protocol"] == "tls"
+    ]
+    rules = {"action": "DENY", "policies": {"ns[default]-policy[deny]-rule[0]": {}}}
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    filters.insert(0, {"name": "envoy.filters.http.rbac", "typed_config": {"rules": rules}})
+    assert promises("default/httpbin", json.dumps(document)) == {
+        "policies": "DENY ns[default]-policy[deny]-rule[0]",
+        "takes plaintext": "on no port",
+    }
+
+
+def test_a_gateway_is_no_sidecar() -> None:
+    """Whether it takes plaintext is a matter of its listeners, which have facts of their own."""
+    assert promises("istio-system/gateway", (DUMPS / "gateway.json").read_text()) == {"policies": "none"}
 
 
 def test_pods_of_a_deployment_have_its_name() -> None:
