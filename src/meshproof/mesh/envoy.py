@@ -79,6 +79,12 @@ def has_ready_proxy(pod: Document) -> bool:
     return there and any(container["name"] == istio.PROXY for container in containers)
 
 
+def refused_name(listener: Mapping[str, Any]) -> str:
+    """Return the name of a listener that a proxy refuses; where none is active the dump's entry itself has none."""
+    name: str = listener.get("name") or listener["error_state"].get("failed_configuration", {}).get("name", "")
+    return name
+
+
 def draining(kube: Kube, proxies: Proxies, *, needed: bool = True) -> int:
     """Return how many listeners and filter chains some proxies still have only for connections from before a change.
 
@@ -152,7 +158,7 @@ class ProxyConfig:
         for listener in listeners:
             if "error_state" in listener:
                 details = listener["error_state"].get("details", "no reason given")
-                raise ClusterError(f"The proxy of {pod} refuses its listener {listener['name']}: {details}")
+                raise ClusterError(f"The proxy of {pod} refuses its listener {refused_name(listener)}: {details}")
         secrets = sections.get("SecretsConfigDump", {}).get("dynamic_active_secrets", [])
         routes = sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", [])
         clusters = sections.get("ClustersConfigDump", {}).get("dynamic_active_clusters", [])

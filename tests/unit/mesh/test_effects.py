@@ -524,9 +524,16 @@ def test_two_rules_for_one_host_are_refused() -> None:
         effects_of([one, other])
 
 
-def test_a_refused_listener_ends_the_wait() -> None:
+@pytest.mark.parametrize(
+    "listener",
+    [
+        {"name": "0.0.0.0_8443", "error_state": {"details": "no such suite"}},
+        {"error_state": {"details": "no such suite", "failed_configuration": {"name": "0.0.0.0_8443"}}},
+    ],
+    ids=["another version of it is active", "none is active"],
+)
+def test_a_refused_listener_ends_the_wait(listener: dict[str, object]) -> None:
     """Envoy's reason is the error, whatever else is waited for."""
-    listener = {"name": "0.0.0.0_8443", "error_state": {"details": "no such suite"}}
     dump = {"configs": [{"@type": "a.ListenersConfigDump", "dynamic_listeners": [listener]}]}
     with pytest.raises(ClusterError, match=r"^The proxy of b/a refuses its listener 0\.0\.0\.0_8443: no such suite$"):
         ProxyConfig.read("b/a", json.dumps(dump))
