@@ -95,7 +95,7 @@ def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_C
             name not in after and _part_of(name, after, before, unknown[1])
         ):
             continue
-        if name.startswith(REFUSED):
+        if name.startswith(REFUSED) and not (old + new).strip("0123456789"):
             if int(new or 0) > int(old or 0):  # a process that is new counts from nought
                 yield _Change(name, old or "0", new, (name,))
         elif name.startswith(CONFIGURATION):

@@ -116,6 +116,13 @@ def test_only_more_refusals_are_a_difference(before: str | None, after: str | No
     assert len(told(first, last)) == count
 
 
+def test_refusals_that_could_not_be_counted() -> None:
+    """A counter that nobody could ask for is unknown, and no number."""
+    name = "refused by istiod"
+    (difference,) = told({f"{name}: pilot_total_xds_rejects": "0"}, {name: "unknown: no istiod is ready"})
+    assert (difference.name, difference.unknown) == (name, True)
+
+
 @pytest.mark.parametrize(
     ("name", "before", "after", "reason"),
     [

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
+from meshproof.mesh.envoy import refused_name
 from meshproof.mesh.workload_certificate import WorkloadCertificate
 
 _OWN, _TRUSTED = "default", "ROOTCA"  # as Istio calls a proxy's own certificate, and whom it trusts
@@ -100,9 +101,9 @@ def _resources(sections: Mapping[str, Document]) -> Iterator[tuple[str, object]]
 
 def _listener(entry: Document) -> Iterator[tuple[str, object]]:
     """Yield a listener, then each of its filter chains; one that only drains takes nobody any more."""
-    name = f"listener {entry['name']}"
     if "error_state" in entry:
-        yield f"refused {name}", entry["error_state"].get("details", "no reason given")
+        yield f"refused listener {refused_name(entry)}", entry["error_state"].get("details", "no reason given")
+    name = f"listener {entry.get('name')}"
     if "warming_state" in entry:
         yield f"warming {name}", "yes"
     if "active_state" not in entry or _ISTIOD.search(entry["name"]):

@@ -111,17 +111,22 @@ def test_a_proxy_without_a_certificate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "name", "value"),
+    ("entry", "name", "value"),
     [
-        ({"error_state": {"details": "no such cipher"}}, "refused listener 0.0.0.0_8443", "no such cipher"),
-        ({"warming_state": {}}, "warming listener 0.0.0.0_8443", "yes"),
+        ({"name": "0.0.0.0_9", "error_state": {"details": "no suite"}}, "refused listener 0.0.0.0_9", "no suite"),
+        (
+            {"error_state": {"details": "no suite", "failed_configuration": {"name": "0.0.0.0_9"}}},
+            "refused listener 0.0.0.0_9",
+            "no suite",
+        ),
+        ({"name": "0.0.0.0_9", "warming_state": {}}, "warming listener 0.0.0.0_9", "yes"),
     ],
-    ids=["refused", "warming"],
+    ids=["refused", "refused from the start", "warming"],
 )
-def test_a_listener_that_is_not_as_it_was_asked_for(state: Mapping[str, object], name: str, value: str) -> None:
-    """That a proxy refuses a listener, or waits with it, is a fact of its own beside the listener that is in force."""
+def test_a_listener_that_is_not_as_it_was_asked_for(entry: Mapping[str, object], name: str, value: str) -> None:
+    """That a proxy refuses a listener, or waits with it, is a fact beside the listeners that are in force."""
     document = json.loads(dump("gateway"))
-    section(document, "ListenersConfigDump")["dynamic_listeners"][0].update(state)
+    section(document, "ListenersConfigDump")["dynamic_listeners"].append(entry)
     facts = resources_of(json.dumps(document))
     assert facts[name] == value
     assert CHAIN in facts
