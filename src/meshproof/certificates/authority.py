@@ -29,6 +29,8 @@ from trustme import KeyType
 from meshproof.certificates.leaf import Leaf
 from meshproof.certificates.names import is_common_name
 
+ECDSA = KeyType.ECDSA
+"""The kind of a key that signs quickly, for who makes many connections."""
 _KEY_BITS = 2048
 _SIGNING_ONLY = x509.KeyUsage(
     digital_signature=True,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshproof.certificates.authority import Authority
+from meshproof.certificates.authority import ECDSA, Authority
 from meshproof.certificates.tree import OWN
 from meshproof.machine.wait import Patience
 from meshproof.mesh import Scenario
@@ -68,8 +68,8 @@ class World:
         self._testbed = testbed
         ours, address = testbed.certificates.authority(OWN), scenario.address(443)
         self._trust, self._address = ours.pem, address
-        self._allowed = ours.client(f"{_IDENTITY}/allowed")
-        denied, stranger = ours.client(f"{_IDENTITY}/denied"), Authority("stranger").client(f"{_IDENTITY}/allowed")
+        self._allowed, denied = (ours.client(f"{_IDENTITY}/{name}", key=ECDSA) for name in ("allowed", "denied"))
+        stranger = Authority("stranger").client(f"{_IDENTITY}/allowed", key=ECDSA)
         self.probes: Sequence[Probe] = [
             *probes.at_the_gateway(address, self._trust, denied, stranger),
             probes.in_plaintext(testbed.kube),
