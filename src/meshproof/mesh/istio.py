@@ -22,6 +22,7 @@ from meshproof.errors import ClusterError, CommandFailed
 from meshproof.images import MeshImages
 from meshproof.machine import process
 from meshproof.machine.wait import until
+from meshproof.mesh.overlays import laid_over
 from meshproof.settings import TIMEOUTS
 
 _INSTALLATION = Path(__file__).with_name("installation")
@@ -103,11 +104,9 @@ def _options(installation: Installation) -> Iterator[list[str]]:
     if installation.revision:
         options.append(f"--set=revision={installation.revision}")
     with TemporaryDirectory(prefix="meshproof-") as directory:
-        for number, operator in enumerate(operators(installation)):
-            file = Path(directory, f"{number}.yaml")
-            file.write_text(operator)
-            options.append(f"--filename={file}")
-        yield options
+        file = Path(directory, "operator.yaml")
+        file.write_text(operator(installation))
+        yield [*options, f"--filename={file}"]
 
 
 def renew(kube: Kube) -> None:
@@ -129,15 +128,15 @@ def renew(kube: Kube) -> None:
 def identity(installation: Installation) -> str:
     """Name what `install` would install: the images and the options, by their content."""
     mesh = installation.images
-    content = hashlib.sha256("".join(operators(installation)).encode())
+    content = hashlib.sha256(operator(installation).encode())
     return f"{mesh.hub}:{mesh.tag} {content.hexdigest()[:16]}"
 
 
-def operators(installation: Installation) -> list[str]:
-    """Return the documents that `istioctl install` is given."""
+def operator(installation: Installation) -> str:
+    """Return the document that `istioctl install` is given."""
     mesh = installation.images
-    operator = yaml.safe_load((_INSTALLATION / "operator.yaml").read_text())
-    (ingress,) = operator["spec"]["components"]["ingressGateways"]
+    document = yaml.safe_load((_INSTALLATION / "operator.yaml").read_text())
+    (ingress,) = document["spec"]["components"]["ingressGateways"]
     ingress["k8s"]["service"]["ports"] = [
         {
             "name": _NAMES.get(port.number, f"https-{port.number}"),
@@ -148,12 +147,14 @@ def operators(installation: Installation) -> list[str]:
         for port in PORTS
     ]
     if mesh.pinned:
-        operator["spec"]["values"]["pilot"]["image"] = mesh.pinned["pilot"]
-        operator["spec"]["values"]["global"]["proxy"]["image"] = mesh.pinned["proxyv2"]
-        operator["spec"]["values"]["global"]["proxy_init"] = {"image": mesh.pinned["proxyv2"]}
+        document["spec"]["values"]["pilot"]["image"] = mesh.pinned["pilot"]
+        document["spec"]["values"]["global"]["proxy"]["image"] = mesh.pinned["proxyv2"]
+        document["spec"]["values"]["global"]["proxy_init"] = {"image": mesh.pinned["proxyv2"]}
     upstream = [(_INSTALLATION / "upstream-envoy.yaml").read_text()] if mesh.upstream_envoy else []
     without = [] if installation.gateways else [(_INSTALLATION / "no-gateways.yaml").read_text()]
-    return [yaml.safe_dump(operator), *upstream, *installation.overlays, *without]
+    for overlay in (*upstream, *installation.overlays, *without):
+        document = laid_over(document, yaml.safe_load(overlay))
+    return yaml.safe_dump(document)
 
 
 def control_plane_ready(kube: Kube, installing: Future[None]) -> None:

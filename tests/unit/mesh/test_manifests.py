@@ -19,7 +19,7 @@ from meshproof.cluster.kind.configuration import kind_configuration
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.images import ImageSet, MeshImages
-from meshproof.mesh.istio import Installation, identity, operators
+from meshproof.mesh.istio import Installation, identity, operator
 from meshproof.mesh.manifests import KINDS, application_files, images_of, lease, load, mark_images, step_of
 from tests.support.checkout import ROOT, SCENARIOS
 
@@ -36,8 +36,8 @@ DECLARED = re.compile(r"(grpc|grpc-web|http|http2|https|mongo|mysql|redis|tcp|tl
 
 def gateway_service(images: ImageSet) -> list[dict[str, Any]]:
     """Return the ports of the ingress gateway's Service that istioctl is given."""
-    operator = yaml.safe_load(operators(Installation(images.mesh))[0])
-    ports: list[dict[str, Any]] = operator["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
+    document = yaml.safe_load(operator(Installation(images.mesh)))
+    ports: list[dict[str, Any]] = document["spec"]["components"]["ingressGateways"][0]["k8s"]["service"]["ports"]
     return ports
 
 
@@ -47,10 +47,10 @@ def test_a_pinned_mesh_is_installed_by_its_digests() -> None:
     Source: istio/istio, manifests/charts/istio-control/istio-discovery: templates/deployment.yaml, files/*template.yaml
     """
     pins = {"pilot": "hub/pilot@sha256:1", "proxyv2": "hub/proxyv2@sha256:2"}
-    values = yaml.safe_load(operators(Installation(replace(MESH, pinned=pins)))[0])["spec"]["values"]
+    values = yaml.safe_load(operator(Installation(replace(MESH, pinned=pins))))["spec"]["values"]
     assert values["pilot"]["image"] == pins["pilot"]
     assert values["global"]["proxy"]["image"] == values["global"]["proxy_init"]["image"] == pins["proxyv2"]
-    by_tag = yaml.safe_load(operators(Installation(MESH))[0])["spec"]["values"]
+    by_tag = yaml.safe_load(operator(Installation(MESH)))["spec"]["values"]
     assert "image" not in by_tag["pilot"]
     assert "proxy_init" not in by_tag["global"]
     assert identity(Installation(replace(MESH, pinned=pins))) != identity(Installation(MESH))
