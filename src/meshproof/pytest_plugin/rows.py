@@ -17,6 +17,13 @@ from meshproof.pytest_plugin.mesh import GIVEN
 from meshproof.pytest_plugin.promises import FILE
 
 LOG = "pytest.log"
+_BESIDE_OTHERS = (
+    "--capture=sys",  # what other threads print to our streams is not pytest's
+    *("-p", "no:warnings", "-p", "no:threadexception", "-p", "no:unraisableexception"),  # nor what they are warned of
+    *("-p", "no:cacheprovider"),
+    *("-p", "no:hypothesispytest"),
+)
+"""What pytest is told as one of several things that go on in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +58,16 @@ def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTri
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / LOG).open("w", encoding="utf-8") as log, leaving_in(directory), redirect_stdout(log):
-            # What is printed here meanwhile, by another thread, must not go to pytest: it takes the streams of Python
-            # only, and those of the process stay ours.
-            options = ["--capture=sys", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-            status = pytest.main([*options, f"--junitxml={directory / 'junit.xml'}", *words], plugins=[_Given(testbed)])
+            status = pytest.main(
+                [*_BESIDE_OTHERS, f"--junitxml={directory / 'junit.xml'}", *words], plugins=[_Given(testbed)]
+            )
         results = json.loads((directory / FILE).read_text(encoding="utf-8")) if (directory / FILE).exists() else None
     except OSError as error:
         raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
     if status == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
-    if status == ExitCode.NO_TESTS:
-        raise NoRows(
-            f"`pytest {' '.join(words)}` has no test: mark those that are to be tried, or name their directory."
-        )
+        return RowsTried(results["rows"] if results else {}, interrupted=True)
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise NotThere(f"`pytest {' '.join(words)}` has no test: mark those to be tried, or name their directory.")
     if results is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise ClusterError(f"pytest ended with {int(status)} before all rows were tried: {directory / LOG} says why.")
     return RowsTried(results["rows"], interrupted=False)
