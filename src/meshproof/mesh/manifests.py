@@ -58,6 +58,8 @@ CA_SUFFIX = "-cacert"
 CONTENT = "meshproof/content"
 IMAGES = "meshproof/images"
 STEP = "meshproof/step"
+TURN, FIRST, LAST = "meshproof/upgrade", "first", "last"
+"""The label of a Deployment that says when an upgrade replaces its sidecars, and its values."""
 WAIT = "meshproof/wait"
 """The annotation of a document that meshproof does not wait for, with the value ``none``: its test waits itself.
 

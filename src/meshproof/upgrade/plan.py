@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from meshproof.mesh.manifests import FIRST, LAST
 from meshproof.upgrade.evidence import Side, State, Strategy
-from meshproof.upgrade.steps import FIRST, LAST, Steps
+from meshproof.upgrade.steps import Steps
 
 OLD = State("S0", "all old")
 NEW_CONTROL_PLANE = State("S1", "new control plane beside the old one")

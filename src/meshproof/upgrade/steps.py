@@ -14,10 +14,9 @@ from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.istio import Installation
+from meshproof.mesh.manifests import FIRST, LAST, TURN
 
 GATEWAYS = ("istio-ingressgateway", "istio-egressgateway")
-TURN, FIRST, LAST = "meshproof/upgrade", "first", "last"
-"""The label of a Deployment that says when its sidecars go over, and its values; without it we choose."""
 _TAG = "default"
 """The revision tag of namespaces with the label ``istio-injection: enabled``."""
 _COMPONENT = "operator.istio.io/component"

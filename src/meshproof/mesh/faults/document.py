@@ -10,9 +10,19 @@ from typing import cast
 from meshproof.cluster.objects import Document, name_of
 from meshproof.input_files import Node, nearest
 from meshproof.mesh.faults.parts import at, need
-from meshproof.mesh.manifests import CERTIFICATES, CLIENT_CAS, GATEWAY_API, KINDS, STEP, WAIT, group_of, is_waited_for
+from meshproof.mesh.manifests import (
+    CERTIFICATES,
+    CLIENT_CAS,
+    GATEWAY_API,
+    KINDS,
+    STEP,
+    TURN,
+    WAIT,
+    group_of,
+    is_waited_for,
+)
 
-_LABELS = (STEP,)  # of ours, those that a manifest can have
+_LABELS = (STEP, TURN)  # of ours, those that a manifest can have
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 
 

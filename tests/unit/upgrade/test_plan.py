@@ -1,0 +1,65 @@
+"""The way of an upgrade: which states there are, and that each half is restarted as often as it has to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshproof.mesh.manifests import FIRST, LAST, TURN
+from meshproof.upgrade.evidence import Side, Strategy
+from meshproof.upgrade.plan import stages
+from meshproof.upgrade.steps import halves
+
+BEFORE, AFTER = Side("1.30", "1.30", "", ""), Side("1.31.0", "1.31.0", "", "")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rollback", "keys"),
+    [
+        pytest.param(Strategy.CANARY, False, ["S0", "S1", "S2", "S3", "S4"], id="canary"),
+        pytest.param(Strategy.CANARY, True, ["S0", "S1", "S2", "S3", "S5"], id="canary, rolled back"),
+        pytest.param(Strategy.IN_PLACE, False, ["S0", "S1'", "S2'", "S4"], id="in place"),
+        pytest.param(Strategy.IN_PLACE, True, ["S0", "S1'", "S2'", "S5"], id="in place, rolled back"),
+    ],
+)
+def test_states(strategy: Strategy, keys: list[str], *, rollback: bool) -> None:
+    """Each way has its states, and nothing is done for the first one."""
+    way = stages(BEFORE, AFTER, strategy, rollback=rollback)
+    assert [stage.state.key for stage in way] == keys
+    assert [bool(stage.steps) for stage in way] == [False] + [True] * (len(way) - 1)
+
+
+@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+def test_both_halves_go_over(strategy: Strategy) -> None:
+    """At the end all sidecars are new: each half was restarted once."""
+    restarts = [step.restarts for stage in stages(BEFORE, AFTER, strategy, rollback=False) for step in stage.steps]
+    assert [restart for restart in restarts if restart] == [FIRST, LAST]
+
+
+def test_what_went_over_comes_back() -> None:
+    """Where a canary is rolled back, only the first half had new sidecars."""
+    restarts = [
+        step.restarts for stage in stages(BEFORE, AFTER, Strategy.CANARY, rollback=True) for step in stage.steps
+    ]
+    assert [restart for restart in restarts if restart] == [FIRST, FIRST]
+
+
+def test_a_step_says_what_it_is_of() -> None:
+    """The releases are in the words of the steps."""
+    words = " ".join(
+        step.text for stage in stages(BEFORE, AFTER, Strategy.CANARY, rollback=False) for step in stage.steps
+    )
+    assert "control plane of 1.31.0 under a revision" in words
+    assert "remove the control plane of 1.30" in words
+
+
+def test_halves() -> None:
+    """A Deployment goes over when its label says; the others by turns."""
+
+    def deployment(name: str, turn: str = "") -> dict[str, dict[str, object]]:
+        return {"metadata": {"name": name, "labels": {TURN: turn} if turn else {}}}
+
+    first, last = halves(
+        [deployment("a"), deployment("b", LAST), deployment("c"), deployment("d", FIRST), deployment("e")]
+    )
+    assert [document["metadata"]["name"] for document in first] == ["d", "a", "e"]
+    assert [document["metadata"]["name"] for document in last] == ["b", "c"]
