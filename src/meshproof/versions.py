@@ -37,7 +37,7 @@ class Asked:
         istio: The release of Istio.
         kubernetes: As for Istio.
         envoy: As for Istio.
-        also_istio: Releases of Istio whose images are to be in the cluster beside it.
+        also_istio: Releases of Istio whose images are to be in the cluster beside it; see ``istio_and_envoy``.
     """
 
     istio: str | None = None
@@ -112,7 +112,15 @@ def choose(source: ImageSource, asked: Asked, *, because: str = "") -> Versions:
     installed = mesh(istio, asked.envoy or (project.get("envoy") if istio == own_istio else None))
     tried = pairs(source)[installed.istio]
     kubernetes = asked.kubernetes or project.get("kubernetes") or _default_kubernetes(source, tried)
-    return Versions(one_of("kubernetes", kubernetes), installed, tuple(mesh(istio, None) for istio in asked.also_istio))
+    return Versions(
+        one_of("kubernetes", kubernetes), installed, tuple(mesh(*istio_and_envoy(name)) for name in asked.also_istio)
+    )
+
+
+def istio_and_envoy(name: str) -> tuple[str, str | None]:
+    """Return the releases that a name means: ``1.31.0`` with its own Envoy, ``1.31.0/envoy-1.40.0`` another."""
+    istio, _, envoy = name.partition("/envoy-")
+    return istio, envoy or None
 
 
 def _default_istio(source: ImageSource) -> str:

@@ -50,6 +50,10 @@ COMMANDS = {
         "readiness:command",
         "Tell who would lose connectivity if STRICT were switched on now, and why.",
     ),
+    "upgrade": (
+        "upgrade:command",
+        "Upgrade a mesh on a cluster of its own, look at it in each state, and say whether that is safe.",
+    ),
     "images": ("images:command", "The images that a cluster is made of."),
 }
 """By the name of a command: the module of ``cli`` with it, and what it is called there; and the first sentence of its

@@ -79,6 +79,8 @@ def _of_the_machine(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _of_the_recorder(evidence: Evidence) -> Iterator[Finding]:
+    for text in evidence.unknown:
+        yield _unsure(evidence, "traffic", text, _AGAIN)
     for calibration in evidence.calibration:
         if not calibration.good:
             text = f"The traffic recorder can't be believed: {calibration}."

@@ -238,6 +238,7 @@ class Evidence:
         budget: What was allowed.
         calibration: What each source of traffic saw of losses that were made on purpose.
         stop: Why it ended early; None if it did not.
+        unknown: Sentences on what should be known, and is not: a sender did not tell of all its requests.
     """
 
     before: Side
@@ -257,6 +258,7 @@ class Evidence:
     budget: Budget = field(default_factory=Budget)
     calibration: Sequence[Calibration] = ()
     stop: Stop | None = None
+    unknown: Sequence[str] = ()
 
     @property
     def first_state(self) -> State:

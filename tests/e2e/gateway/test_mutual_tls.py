@@ -16,7 +16,7 @@ from meshproof.tls.protocol.hello import SERVER_NAME
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.gateway.seed import NO_CONNECTION, WORDLESS_END, Row, end_of, seed_rows
 
-pytestmark = pytest.mark.seed(number=1)
+pytestmark = [pytest.mark.upgrade, pytest.mark.seed(number=1)]
 HOST = "test.com"
 TEAPOT = "/status/418"  # what the policy denies
 MUTUAL = "MUTUAL"

@@ -29,7 +29,7 @@ from meshproof.tls import WORDLESS, Answer, ProtocolVersion
 from meshproof.tls.scanner.findings import ClientAuthentication
 from tests.e2e.gateway.seed import WORDLESS_END, end_of
 
-pytestmark = pytest.mark.seed(number=2)
+pytestmark = [pytest.mark.upgrade, pytest.mark.seed(number=2)]
 HOST = "sample.aliyun.com"
 NGINX = "NGINX"
 SERVERS = {NGINX: Server(443, HOST)}

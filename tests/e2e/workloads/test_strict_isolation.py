@@ -8,7 +8,7 @@ import pytest
 
 from meshproof.testing import CurlEnd, Eventually, Scenario, Transfer, Workload, between, held, peers
 
-pytestmark = pytest.mark.seed(number=3)
+pytestmark = [pytest.mark.upgrade, pytest.mark.seed(number=3)]
 URL = "http://httpbin.default:8000/headers"
 BY, URI = "spiffe://cluster.local/ns/default/sa/httpbin", "spiffe://cluster.local/ns/default/sa/client"
 

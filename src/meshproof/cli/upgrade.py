@@ -1,0 +1,183 @@
+"""`meshproof upgrade`: whether an upgrade of the mesh is safe, and what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from meshproof.certificates.tree import OWN
+from meshproof.cli.options import FILE
+from meshproof.cli.output import report
+from meshproof.cluster.kind import clusters
+from meshproof.errors import BadInput, ExitCode
+from meshproof.machine import cache
+from meshproof.machine.console import stage
+from meshproof.machine.wait import Patience
+from meshproof.mesh import Testbed
+from meshproof.mesh.istio import Installation
+from meshproof.mesh.scenario import in_force
+from meshproof.mesh.testbed import brought_up
+from meshproof.project import as_typed_here, current_project
+from meshproof.settings import TIMEOUTS, Settings, cache_directory, default_cluster_name
+from meshproof.traffic import MANIFEST as CALIBRATION
+from meshproof.traffic import calibrate
+from meshproof.upgrade.acknowledgements import read_acknowledgements
+from meshproof.upgrade.evidence import Budget, Evidence, Side, Strategy
+from meshproof.upgrade.overlays import OURS, overlay_of
+from meshproof.upgrade.report import Lines, write
+from meshproof.upgrade.run import Order, Run
+from meshproof.upgrade.steps import Steps
+from meshproof.upgrade.verdict import judge, verdict_of
+from meshproof.upgrade.world import in_force_for
+from meshproof.versions import Asked, ImageSource, istio_and_envoy
+
+_DIRECTORY = "upgrade"
+_TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each, the rows and the facts
+
+
+@click.command("upgrade")
+@click.argument("tests", nargs=-1, metavar="[TESTS]...")
+@click.option("--from", "before", metavar="VERSION", required=True, help="Istio before, such as 1.30.")
+@click.option(
+    "--to", "after", metavar="VERSION", required=True, help="Istio after, such as 1.31.0 or 1.31.0/envoy-1.40.0."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice([strategy.value for strategy in Strategy]),
+    default=Strategy.CANARY.value,
+    show_default=True,
+    help="A second control plane beside the first one, or in its place.",
+)
+@click.option("--rollback", is_flag=True, help="Turn round half-way, and go back.")
+@click.option(
+    "--overlay",
+    "overlays",
+    metavar="FILE",
+    multiple=True,
+    type=FILE,
+    help="Your IstioOperator, for both sides; several may be.",
+)
+@click.option(
+    "--to-overlay",
+    "to_overlays",
+    metavar="FILE",
+    multiple=True,
+    type=FILE,
+    help="An IstioOperator for the new side only; several may be.",
+)
+@click.option("--acknowledge", metavar="FILE", type=FILE, help="What may be otherwise afterwards, with the reasons.")
+@click.option("--marks", metavar="MARKS", default="upgrade", show_default=True, help="Which rows to try in each state.")
+@click.option("--lost", metavar="N", type=click.IntRange(min=0), default=0, help="Requests that a flow may lose.")
+@click.option("--gap", metavar="MS", type=click.FloatRange(min=0), default=5000.0, help="The longest gap of a flow.")
+@click.option("--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes.")
+@click.option(
+    "--images",
+    type=click.Choice([source.value for source in ImageSource]),
+    default=ImageSource.AUTO.value,
+    show_default=True,
+    help="Where images come from.",
+)
+@click.option("--keep-cluster", is_flag=True, help="Leave the cluster running at the end.")
+@click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
+def command(
+    *,
+    tests: tuple[str, ...],
+    before: str,
+    after: str,
+    strategy: str,
+    rollback: bool,
+    overlays: tuple[Path, ...],
+    to_overlays: tuple[Path, ...],
+    acknowledge: Path | None,
+    marks: str,
+    lost: int,
+    gap: float,
+    kubernetes: str | None,
+    images: str,
+    keep_cluster: bool,
+    plan: bool,
+) -> None:
+    """Upgrade a mesh on a cluster of its own, look at it in each state, and say whether that is safe.
+
+    TESTS are what pytest is to try in each state, as it would be told; of them, the rows with the mark `upgrade`.
+
+    Exit codes: 0 when it is safe, 1 when a row is broken that was kept before, 4 for what can't be understood, 14 when
+    it is not known, 21 when something was let through that must be refused, 22 when it could not be done, 23 when too
+    much was lost, 24 when the mesh does something otherwise, 130 when it was interrupted.
+    """
+    on_both = tuple(overlay_of(file) for file in overlays)
+    on_the_new = tuple(overlay_of(file) for file in to_overlays)
+    order = Order(
+        before=_side(before, overlays, kubernetes),
+        after=_side(after, (*overlays, *to_overlays), kubernetes),
+        strategy=Strategy(strategy),
+        rollback=rollback,
+        rows=["-m", marks, *tests],
+        budget=Budget(lost, gap),
+        acknowledgements=read_acknowledgements(acknowledge) if acknowledge else (),
+        directory=current_project().artifacts / _DIRECTORY,
+    )
+    if plan:
+        _print_plan(order)
+        return
+    name = f"{default_cluster_name()}-upgrade"
+    if name in clusters(cache_directory()):
+        raise BadInput(
+            f"There is a cluster {name} already, of an upgrade that was kept or killed: an upgrade begins with a new "
+            f"one. `meshproof down --cluster-name {name}` deletes it."
+        )
+    asked = Asked(order.before.istio, kubernetes, order.before.envoy or None, (after,))
+    settings = Settings(name, keep_cluster, ImageSource(images), asked, cache=cache_directory())
+    with brought_up(settings, (*OURS, *on_both)) as testbed:
+        before_it = Installation(testbed.images.mesh, (*OURS, *on_both))
+        after_it = Installation(testbed.images.meshes[-1], (*OURS, *on_both, *on_the_new))
+        steps = Steps(before_it, after_it, testbed.kube, testbed.cluster.kubeconfig_path)
+        evidence = _upgraded(order, testbed, steps)
+    findings = judge(evidence)
+    verdict = verdict_of(findings)
+    files = write(evidence, findings, verdict, order.directory)
+    Lines(evidence.began_ns).verdict(verdict, findings, [as_typed_here(file) for file in files])
+    if verdict.value is not ExitCode.DONE:
+        raise click.exceptions.Exit(verdict.value)
+
+
+def _upgraded(order: Order, testbed: Testbed, steps: Steps) -> Evidence:
+    """Have the recorder calibrated and the world there, and go through the states."""
+    patience = Patience(TIMEOUTS.in_vain)
+    records = order.directory / "traffic"
+    cache.mark(order.directory)
+    cache.empty(order.directory)
+    with stage("traffic recorder calibrated"), in_force(CALIBRATION, testbed, patience) as scenario:
+        trust = testbed.certificates.authority(OWN).pem
+        calibration = calibrate(scenario, testbed.kube, trust, testbed.images.traffic, records)
+    with in_force_for(testbed, patience) as world:
+        return Run(order, testbed, steps, world).go(calibration)
+
+
+def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:
+    istio, envoy = istio_and_envoy(name)
+    return Side(name, istio, envoy or "", kubernetes or "", [str(file) for file in overlays])
+
+
+def _print_plan(order: Order) -> None:
+    """Print the states, what leads to each, and how long that takes."""
+    table = Table(title=f"{order.before.name} → {order.after.name}, {order.strategy.value}")
+    for column in ("State", "What is done", "About"):
+        table.add_column(column)
+    for planned in order.stages:
+        steps = [step.text for step in planned.steps] or ["bring up a cluster with both meshes; install the old one"]
+        seconds = sum(step.seconds for step in planned.steps) or _TO_BRING_UP
+        looks = "try the rows, and look at the mesh"
+        table.add_row(str(planned.state), "\n".join([*steps, looks]), f"{seconds + _TO_LOOK:.0f} s")
+    report.print(table)
+    report.print(
+        Text(
+            "All the while: traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that "
+            "must be refused; a control client that does not cross the mesh."
+        ),
+        soft_wrap=True,
+    )

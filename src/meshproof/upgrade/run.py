@@ -1,0 +1,182 @@
+"""An upgrade from its first state to its last: what is done, and what is recorded meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshproof.errors import MeshproofError
+from meshproof.mesh import Testbed
+from meshproof.pytest_plugin.rows import run_rows
+from meshproof.traffic import Calibration
+from meshproof.upgrade import facts
+from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.differences import differences_between
+from meshproof.upgrade.evidence import Budget, Event, Evidence, Side, State, Stop, Strategy, Visit
+from meshproof.upgrade.plan import Stage, stages
+from meshproof.upgrade.pods import pods_watched
+from meshproof.upgrade.pressure import sampled
+from meshproof.upgrade.recordings import Recordings
+from meshproof.upgrade.report import Lines
+from meshproof.upgrade.steps import Steps
+from meshproof.upgrade.surprises import surprises_told
+from meshproof.upgrade.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+        before: The mesh before.
+        after: The mesh after.
+        strategy: How the one is made the other.
+        rollback: Whether to turn round half-way.
+        rows: What pytest is told: which rows to try in each state.
+        budget: What the upgrade may cost.
+        acknowledgements: What may be otherwise afterwards.
+        directory: Where everything is left.
+    """
+
+    before: Side
+    after: Side
+    strategy: Strategy
+    rollback: bool
+    rows: Sequence[str]
+    budget: Budget
+    acknowledgements: Sequence[Acknowledgement]
+    directory: Path
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The states, and what leads to each."""
+        return stages(self.before, self.after, self.strategy, rollback=self.rollback)
+
+
+class Run:
+    """One upgrade while it goes on.
+
+    Attributes:
+        visits: The states so far.
+        events: What happened so far.
+        stop: Why it ended early.
+    """
+
+    def __init__(self, order: Order, testbed: Testbed, steps: Steps, world: World) -> None:
+        """Have everything ready.
+
+        Args:
+            order: What is asked for.
+            testbed: The mesh.
+            steps: What is done to it.
+            world: The traffic, and what is to be refused.
+        """
+        self.visits: list[Visit] = []
+        self.events: list[Event] = []
+        self.stop: Stop | None = None
+        self._order, self._testbed, self._steps, self._world = order, testbed, steps, world
+        self._ways: list[tuple[int, State]] = []  # to each state, since when
+        self._records = order.directory / "traffic"
+        self._recordings = Recordings(world, testbed.images.traffic, self._records)
+
+    def go(self, calibration: Sequence[Calibration]) -> Evidence:
+        """Go all the way, or as far as it can be gone; return what came of it.
+
+        Args:
+            calibration: What each source of traffic saw of losses that were made on purpose.
+
+        Raises:
+            MeshproofError: There is nothing to be judged: the traffic did not begin.
+        """
+        sights = self._world.calibrate(self._records)
+        began, began_ns = time.time(), time.monotonic_ns()
+        self._lines = Lines(began_ns)
+        with (
+            sampled() as pressure,
+            pods_watched(self._testbed.kube, self._note),
+            self._recordings.going_on(),
+            surprises_told(self._recordings, self._lines, self._state_at),
+        ):
+            for stage in self._order.stages:
+                self._visit(stage)
+                if self.stop:
+                    break
+        order = self._order
+        return Evidence(
+            before=order.before,
+            after=order.after,
+            strategy=order.strategy,
+            rollback=order.rollback,
+            began=began,
+            began_ns=began_ns,
+            ended_ns=time.monotonic_ns(),
+            visits=self.visits,
+            events=sorted(self.events, key=lambda event: event.at_ns),
+            flows=self._recordings.flows,
+            controls=self._recordings.controls,
+            probes=self._world.results(self._recordings.flown, sights, self._state_at),
+            differences=differences_between(self.visits, order.acknowledgements, order.before, order.after),
+            pressure=pressure,
+            budget=order.budget,
+            calibration=calibration,
+            stop=self.stop,
+            unknown=self._recordings.unknown,
+        )
+
+    def _visit(self, stage: Stage) -> None:
+        """Go to a state and look at the mesh there; note why that could not be done."""
+        began_ns, reached_ns = time.monotonic_ns(), None
+        self._ways.append((began_ns, stage.state))
+        rows: Mapping[str, str] = {}
+        seen: Mapping[str, str] = {}
+        doing = "begin"
+        try:
+            for step in stage.steps:
+                doing = step.text
+                self._note("step", doing)
+                with self._recordings.without(step.restarts):
+                    step.do(self._steps)
+            reached_ns = time.monotonic_ns()
+            self._note("state", str(stage.state))
+            doing = "try the rows"
+            tried = run_rows(self._testbed, self._order.rows, self._order.directory / stage.state.key)
+            rows = tried.rows
+            if tried.interrupted:
+                self.stop = _interrupted(stage.state, doing)
+            else:
+                doing = "look at the mesh"
+                seen = facts.take(self._testbed, (), self._steps.after.images.istioctl)
+        except KeyboardInterrupt:
+            self.stop = _interrupted(stage.state, doing)
+        except MeshproofError as error:
+            self.stop = Stop(
+                stage.state,
+                f"Tried to {doing}, and it could not be done: {error}",
+                "Mend what is said here; until then the mesh is between two states.",
+            )
+        visit = Visit(stage.state, began_ns, reached_ns, time.monotonic_ns(), rows, seen)
+        self.visits.append(visit)
+        if reached_ns:
+            self._lines.reached(visit, self._recordings.requests, self._recordings.tries)
+        order = self._order
+        for difference in differences_between(self.visits, order.acknowledgements, order.before, order.after):
+            if difference.state is stage.state:
+                self._lines.changed(difference, visit.ended_ns)
+
+    def _state_at(self, at_ns: int) -> State:
+        """Return the state that the mesh was in at a moment, or on its way to."""
+        return [state for began_ns, state in self._ways if began_ns <= at_ns or state is self._ways[0][1]][-1]
+
+    def _note(self, kind: str, text: str) -> None:
+        self.events.append(Event(time.monotonic_ns(), kind, text))
+
+
+def _interrupted(state: State, doing: str) -> Stop:
+    return Stop(
+        state,
+        f"It was interrupted while it was to {doing}.",
+        "What would have come after that is not known: run it again.",
+        interrupted=True,
+    )
