@@ -12,6 +12,13 @@ IMAGES ?= auto
 # All tests in the runs of a matrix, and not only the quick ones: `make matrix-e2e FULL=1`.
 FULL ?=
 
+# What to upgrade: `make upgrade FROM=1.30 TO=1.31.0`; STRATEGY=in-place, ROLLBACK=1, and OPTIONS="--overlay mine.yaml".
+FROM ?=
+TO ?=
+STRATEGY ?=
+ROLLBACK ?=
+OPTIONS ?=
+
 # Show what the runs of a matrix print: `make matrix-e2e VERBOSE=1`.
 VERBOSE ?=
 
@@ -43,6 +50,12 @@ e2e: forget doctor ## Prove a mesh on a real cluster: set-up, the quick tests, c
 .PHONY: e2e-full
 e2e-full: forget doctor ## The same with all tests, those under traffic too
 	@$(BIN)/pytest $(PROOFS) $(MESH) --junitxml=artifacts/junit.xml
+
+.PHONY: upgrade
+upgrade: doctor ## Say whether an upgrade is safe: FROM=1.30 TO=1.31.0, and STRATEGY=in-place ROLLBACK=1 OPTIONS=…
+	@$(BIN)/meshproof upgrade $(if $(FROM),--from=$(FROM)) $(if $(TO),--to=$(TO)) --images=$(IMAGES) \
+	  $(if $(STRATEGY),--strategy=$(STRATEGY)) $(if $(ROLLBACK),--rollback) \
+	  $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) $(OPTIONS) tests/e2e
 
 .PHONY: matrix-e2e
 matrix-e2e: doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, FULL=1 VERBOSE=1
