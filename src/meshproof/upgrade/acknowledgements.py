@@ -8,7 +8,7 @@ It is a list of such entries::
       after: "not offered*"                       # optional: what it is now
       from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too
       to: "1.31"                                  # optional: the release that it leads to
-      state: S3                                   # optional: the state in which it is all right
+      states: [S3, S4]                            # optional: the states in which it is all right
 
 `known.yaml` beside this module is such a file: what is known of releases of Istio and Envoy, each with its source.
 """
@@ -22,7 +22,8 @@ from pathlib import Path
 
 from meshproof.input_files import Node, yaml_documents
 
-_KEYS = ("fact", "reason", "before", "after", "from", "to", "state")
+_STATES = "states"
+_KEYS = ("fact", "reason", "before", "after", "from", "to", _STATES)
 _ANY = "*"
 _KNOWN = Path(__file__).with_name("known.yaml")
 
@@ -38,7 +39,7 @@ class Acknowledgement:
         after: The pattern of what it is.
         old: The release of Istio before the upgrade for which it holds, or how that begins; empty is any.
         new: The same of the release after it.
-        state: The state in which it holds; empty is any.
+        states: The states in which it holds; none is any.
         line: Where in the file it is.
     """
 
@@ -48,7 +49,7 @@ class Acknowledgement:
     after: str = _ANY
     old: str = ""
     new: str = ""
-    state: str = ""
+    states: tuple[str, ...] = ()
     line: int | None = None
 
     def holds_for(self, old: str, new: str) -> bool:
@@ -57,7 +58,7 @@ class Acknowledgement:
 
     def fits(self, name: str, before: str, after: str, state: str) -> bool:
         """Return whether it is about a difference in a state."""
-        return self.state in ("", state) and all(
+        return state in (self.states or (state,)) and all(
             _pattern(pattern).fullmatch(text)
             for pattern, text in ((self.fact, name), (self.before, before), (self.after, after))
         )
@@ -84,7 +85,7 @@ def _entry(node: Node) -> Acknowledgement:
             raise node.wrong(f"lacks `{key}`")
         if not fields[key].text().strip():
             raise fields[key].wrong("is empty")
-    texts = {key: field.text() for key, field in fields.items()}
+    texts = {key: field.text() for key, field in fields.items() if key != _STATES}
     return Acknowledgement(
         texts["fact"],
         texts["reason"].strip(),
@@ -92,7 +93,7 @@ def _entry(node: Node) -> Acknowledgement:
         texts.get("after", _ANY),
         texts.get("from", ""),
         texts.get("to", ""),
-        texts.get("state", ""),
+        tuple(state.text() for state in fields[_STATES].items()) if _STATES in fields else (),
         node.line,
     )
 

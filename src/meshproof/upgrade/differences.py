@@ -115,7 +115,8 @@ def _of_configuration(name: str, before: str, after: str) -> Iterator[_Change]:
     """Yield which fields of a resource differ; or that it came, or went."""
     _, _, resource = name.removeprefix(CONFIGURATION).partition(": ")
     if not (before and after):
-        yield _Change(name, before and _THERE, after and _THERE, (CONFIGURATION, resource))
+        first, last = (_THERE if text.startswith(("{", "[")) else text for text in (before, after))
+        yield _Change(name, first, last, (CONFIGURATION, resource))
         return
     kind = resource.partition(" ")[0]
     for path, first, last in changed_fields(_value(before), _value(after)):

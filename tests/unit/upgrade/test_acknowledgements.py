@@ -15,11 +15,11 @@ def test_what_a_file_says(tmp_path: Path) -> None:
     file = tmp_path / "acknowledged.yaml"
     file.write_text(
         '- fact: "posture *: TLS 1.2"\n  reason: TICKET-12\n'
-        '- {fact: b, reason: c, before: x, after: "y*", from: "1.30", to: "1.31", state: S3}\n'
+        '- {fact: b, reason: c, before: x, after: "y*", from: "1.30", to: "1.31", states: [S3, S4]}\n'
     )
     assert read_acknowledgements(file) == [
         Acknowledgement("posture *: TLS 1.2", "TICKET-12", line=1),
-        Acknowledgement("b", "c", "x", "y*", "1.30", "1.31", "S3", line=3),
+        Acknowledgement("b", "c", "x", "y*", "1.30", "1.31", ("S3", "S4"), line=3),
     ]
 
 
@@ -31,9 +31,10 @@ def test_what_a_file_says(tmp_path: Path) -> None:
         ("- reason: a\n", "line 1: the document lacks `fact`"),
         ("- fact: a\n  reason: ''\n", "line 2: reason is empty"),
         ("- fact: a\n  reason: b\n  form: '1.30'\n", "line 3: the document has 'form', which is not known"),
+        ("- fact: a\n  reason: b\n  states: S3\n", "line 3: states should be a list, and is 'S3'"),
         ("- fact: a\n  reason: b\n  from: 1.30\n", "line 3: from should be text, and is 1.3"),
     ],
-    ids=["no list", "no reason", "no fact", "an empty reason", "a wrong key", "a number"],
+    ids=["no list", "no reason", "no fact", "an empty reason", "a wrong key", "one state", "a number"],
 )
 def test_a_mistake_is_a_sentence_with_its_line(text: str, sentence: str, tmp_path: Path) -> None:
     """Who wrote the file finds the place, and what is wrong with it."""
@@ -48,5 +49,5 @@ def test_what_is_known_has_its_source() -> None:
     """Each entry of ours says who says so, and is about one field of some releases, or of one value."""
     for entry in known():
         assert "https://" in entry.reason
-        assert (entry.old and entry.new) or entry.state or entry.before != "*"
+        assert (entry.old and entry.new) or entry.states or entry.before != "*"
         assert not entry.fact.endswith("*")

@@ -63,6 +63,13 @@ def test_what_is_gone_is_told_without_its_parts() -> None:
     assert (gone.name, gone.before, gone.after) == (LISTENER, "there", "")
 
 
+def test_what_a_proxy_refuses_has_its_reason() -> None:
+    """That there is a refused listener is no resource that came, but what the proxy says of it."""
+    name = "configuration of istio-system/gateway: refused listener 0.0.0.0_8443"
+    (difference,) = told({ROW: "offered"}, {ROW: "offered", name: "no such suite"})
+    assert (difference.name, difference.after) == (name, "no such suite")
+
+
 def test_the_same_of_several_proxies_is_one() -> None:
     """What two sidecars and two clusters have in common is told once, with how many there are."""
     names = [
@@ -188,7 +195,7 @@ def test_what_is_acknowledged(acknowledgement: Acknowledgement, *, fits: bool) -
 def test_what_is_all_right_in_one_state_only() -> None:
     """What may be so while sidecars are mixed is told again where it still is after that."""
     facts = [{ROW: value} for value in ("offered", "not offered", "not offered", "not offered")]
-    first, last = told(*facts, acknowledged=(Acknowledgement(ROW, "mixed", state="S1"),))
+    first, last = told(*facts, acknowledged=(Acknowledgement(ROW, "mixed", states=("S1",)),))
     assert [(each.state.key, each.acknowledged) for each in (first, last)] == [("S1", "mixed"), ("S2", "")]
 
 

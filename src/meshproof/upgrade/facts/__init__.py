@@ -1,11 +1,12 @@
 """What is seen of the mesh in one state of an upgrade, as facts: each has a stable name and a text.
 
 listeners      the posture of each TLS listener of the ingress gateway
-proxies        what one proxy of each Deployment has loaded and refused, and who it is
+proxies        what one proxy of each Deployment has loaded, and who it is
 configuration  what one has loaded, without what differs between two that do the same
 fields         which fields of two configurations differ
 names          how the names of facts begin
-control_plane  webhooks, versions of kinds, and what istiod refused
+control_plane  webhooks, and versions of kinds
+refusals       how often istiod and the proxies have refused a configuration
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from meshproof.cluster.objects import Document
 from meshproof.errors import MeshproofError
-from meshproof.mesh import Testbed, istio
+from meshproof.mesh import Testbed
 from meshproof.mesh.analysis import analyze
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts import control_plane, listeners, proxies
@@ -33,13 +35,16 @@ from meshproof.upgrade.facts.names import (
     REFUSED,
     WEBHOOK,
 )
+from meshproof.upgrade.facts.refusals import Refusals, count_refusals, since
 
-__all__ = ["CLIENT", "CONFIGURATION", "POSTURE", "PROXY", "REFUSED", "changed_fields", "take"]
+__all__ = ["CLIENT", "CONFIGURATION", "POSTURE", "PROXY", "REFUSED", "changed_fields", "count_refusals", "take"]
 
-_PODS, _SERVICES = {"Pod": ("v1",)}, {"Service": ("v1",)}
+_SERVICES = {"Service": ("v1",)}
 
 
-def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, str]:
+def take(
+    testbed: Testbed, hosts: Collection[str], istioctl: Path, counted: Refusals = MappingProxyType({})
+) -> dict[str, str]:
     """Look at the mesh as it is now.
 
     A fact that could not be found out has a value that begins with ``unknown``. The facts whose names begin with
@@ -50,6 +55,7 @@ def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, 
         hosts: Server names that stand for the wildcards of Gateways that they fit; names that Gateways have are scanned
             anyway.
         istioctl: The program that analyzes the cluster; the same one in all states, so that they can be compared.
+        counted: What ``count_refusals`` gave when the steps to this state began: what is refused since is told.
     """
     kube = testbed.kube
 
@@ -59,17 +65,15 @@ def take(testbed: Testbed, hosts: Collection[str], istioctl: Path) -> dict[str, 
         except MeshproofError as error:
             return {name.strip(): f"{UNKNOWN}: {error}" for name in names}
 
-    def of_proxies() -> dict[str, str]:
-        pods = kube.labelled("", _PODS)
-        return proxies.of_proxies(kube, pods, _addresses(pods, kube.labelled("", _SERVICES)))
-
     parts: Mapping[tuple[str, ...], Callable[[], Mapping[str, str]]] = {
-        (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path, kube.labelled("", _PODS)),
+        (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path, kube.labelled("", proxies.PODS)),
         (POSTURE,): lambda: listeners.postures(
             listeners.server_names(kube.labelled("", listeners.GATEWAYS), hosts), testbed.gateway
         ),
-        (PROXY, CONFIGURATION, f"{REFUSED}{PROXY}"): of_proxies,
-        (f"{REFUSED}istiod",): lambda: control_plane.refused(istio.control_plane_pages(kube, "metrics")),
+        (PROXY, CONFIGURATION): lambda: proxies.of_proxies(
+            kube, _addresses(kube.labelled("", proxies.PODS), kube.labelled("", _SERVICES))
+        ),
+        (REFUSED,): lambda: since(counted, count_refusals(kube)),
         (WEBHOOK,): lambda: control_plane.settled_webhooks(kube),
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }

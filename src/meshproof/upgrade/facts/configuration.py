@@ -55,6 +55,12 @@ def resources_of(dump: str) -> dict[str, str]:
     return facts
 
 
+def active_listeners(dump: str) -> dict[str, Document]:
+    """Return the listeners that are in force, by their names; what is refused or warming beside them does not count."""
+    listeners = _sections(dump).get("ListenersConfigDump", {}).get("dynamic_listeners", [])
+    return {entry["name"]: entry["active_state"]["listener"] for entry in listeners if "active_state" in entry}
+
+
 def identity(dump: str) -> dict[str, str]:
     """Return whom a proxy says that it is in the mesh, whom it trusts, and what it is made of."""
     sections = _sections(dump)

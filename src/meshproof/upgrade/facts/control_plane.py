@@ -1,16 +1,15 @@
-"""What Kubernetes and istiod have: webhooks and where they lead, versions of kinds, and what istiod refused."""
+"""What Kubernetes has of Istio: webhooks and where they lead, and in which versions kinds are served."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.errors import NotSettled
 from meshproof.machine.wait import until
-from meshproof.upgrade.facts.names import KIND, REFUSED, SOON, WEBHOOK
+from meshproof.upgrade.facts.names import KIND, SOON, WEBHOOK
 
 LEADS, LEADS_NOWHERE = "leads to a ready istiod", "leads to nobody"
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -18,7 +17,6 @@ WEBHOOKS = {f"{kind}WebhookConfiguration": (_ADMISSION,) for kind in ("Mutating"
 SLICES = {"EndpointSlice": ("discovery.k8s.io/v1",)}
 DEFINITIONS = {"CustomResourceDefinition": ("apiextensions.k8s.io/v1",)}
 _OF_SERVICE = "kubernetes.io/service-name"
-_COUNTERS = ("pilot_total_xds_rejects", "pilot_total_rejected_configs", "pilot_sds_certificate_errors_total")
 _GROUPS = (".istio.io", ".gateway.networking.k8s.io", ".gateway.networking.x-k8s.io")
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
 
@@ -103,23 +101,3 @@ def _versions(document: Document) -> str:
     stored = ", ".join(version["name"] for version in versions if version["storage"])
     bundle = document["metadata"].get("annotations", {}).get(_BUNDLE)
     return f"served {served}; stored {stored}{f'; bundle {bundle}' if bundle else ''}"
-
-
-def refused(pages: Iterable[str]) -> dict[str, str]:
-    """Return how often istiod has refused a configuration, or was told by a proxy that it does.
-
-    Args:
-        pages: The metrics of each istiod. Source: https://istio.io/latest/docs/reference/commands/pilot-discovery/
-    """
-    counts = Counter(dict.fromkeys(_COUNTERS, 0))
-    for name, value in (sample for page in pages for sample in _samples(page)):
-        if name in counts:
-            counts[name] += int(value)
-    return {f"{REFUSED}istiod: {name}": str(count) for name, count in counts.items()}
-
-
-def _samples(page: str) -> Iterator[tuple[str, float]]:
-    for line in page.splitlines():
-        if line and not line.startswith("#"):
-            name, _, value = line.rpartition(" ")
-            yield name.partition("{")[0], float(value)

@@ -1,4 +1,4 @@
-"""Where webhooks lead, in which versions kinds are served, and what istiod counted."""
+"""Where webhooks lead, and in which versions kinds are served."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshproof.upgrade.facts.control_plane import kinds, refused, webhooks
+from meshproof.upgrade.facts.control_plane import kinds, webhooks
 
 NAME = "rev.namespace.sidecar-injector.istio.io"
 
@@ -75,11 +75,3 @@ def test_the_versions_of_a_kind() -> None:
         "kind gateways.networking.istio.io": "served v1, v1beta1; stored v1",
         "kind gateways.gateway.networking.k8s.io": "served v1; stored v1; bundle v1.5.1",
     }
-
-
-def test_what_istiod_refused() -> None:
-    """A counter is the sum of its samples in all pods, and 0 where none has it."""
-    page = 'pilot_total_xds_rejects{type="cds"} 2\n# HELP x y\npilot_total_xds_rejects{type="lds"} 1\npilot_xds 7\n'
-    facts = refused([page, page])
-    assert facts["refused by istiod: pilot_total_xds_rejects"] == "6"
-    assert facts["refused by istiod: pilot_total_rejected_configs"] == "0"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.upgrade.facts.proxies import in_step, promises, without_suffix, workload_of
+from meshproof.upgrade.facts.proxies import in_step, promises, workload_of
 
 DUMPS = Path(__file__).with_name("dumps")
 
@@ -23,26 +23,26 @@ def status(pod: str, **acknowledged: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "facts"),
+    ("statuses", "value"),
     [
-        ([status("shop-578c445f65-l4mz7.default")], {"in step with istiod: default/shop": "SYNCED"}),
-        (
-            [status("shop-578c445f65-l4mz7.default"), status("shop-578c445f65-abcde.default", route="0")],
-            {"in step with istiod: default/shop": "not yet: route"},
-        ),
-        ([], {}),
+        ([status("shop-1.default"), status("shop-2.default")], "SYNCED"),
+        ([status("shop-1.default"), status("shop-2.default", route="0")], "not yet: route"),
+        ([status("shop-1.default")], "not yet: not connected"),
+        ([status("shop-1.default"), status("shop-2.default"), status("gone.default", route="0")], "SYNCED"),
     ],
-    ids=["all acknowledged", "one replica is behind", "no proxy"],
+    ids=["all acknowledged", "one is behind", "one is not connected", "a pod that is going"],
 )
-def test_whether_proxies_are_in_step(statuses: list[dict[str, str]], facts: dict[str, str]) -> None:
-    """A workload is in step if each of its proxies has acknowledged all that some istiod sent it."""
-    assert in_step([json.dumps(statuses), "null"]) == facts
+def test_whether_proxies_are_in_step(statuses: list[dict[str, str]], value: str) -> None:
+    """A workload is in step if each of its ready proxies has acknowledged all that some istiod sent it."""
+    workloads = {"shop-1.default": "default/shop", "shop-2.default": "default/shop"}
+    pages = [json.dumps(statuses[:1]), json.dumps(statuses[1:]), "null"]
+    assert in_step(pages, workloads) == {"in step with istiod: default/shop": value}
 
 
 def test_what_a_sidecar_holds_its_clients_to() -> None:
     """A permissive port takes plaintext, a strict one does not; and the policies are those that are in force."""
     dump = (DUMPS / "sidecar.json").read_text()
-    assert promises("default/httpbin", dump) == {"policies": "none", "takes plaintext": "on port 80"}
+    assert promises(dump) == {"policies": "none", "takes plaintext": "on port 80"}
     document = json.loads(dump)
     (listener,) = (
         each["active_state"]["listener"]
@@ -55,7 +55,7 @@ def test_what_a_sidecar_holds_its_clients_to() -> None:
     rules = {"action": "DENY", "policies": {"ns[default]-policy[deny]-rule[0]": {}}}
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     filters.insert(0, {"name": "envoy.filters.http.rbac", "typed_config": {"rules": rules}})
-    assert promises("default/httpbin", json.dumps(document)) == {
+    assert promises(json.dumps(document)) == {
         "policies": "DENY ns[default]-policy[deny]-rule[0]",
         "takes plaintext": "on no port",
     }
@@ -63,7 +63,7 @@ def test_what_a_sidecar_holds_its_clients_to() -> None:
 
 def test_a_gateway_is_no_sidecar() -> None:
     """Whether it takes plaintext is a matter of its listeners, which have facts of their own."""
-    assert promises("istio-system/gateway", (DUMPS / "gateway.json").read_text()) == {"policies": "none"}
+    assert promises((DUMPS / "gateway.json").read_text()) == {"policies": "none"}
 
 
 def test_pods_of_a_deployment_have_its_name() -> None:
@@ -76,4 +76,3 @@ def test_pods_of_a_deployment_have_its_name() -> None:
     }
     assert workload_of({"metadata": metadata}) == "default/shop"
     assert workload_of({"metadata": {"name": "alone", "namespace": "default"}}) == "default/alone"
-    assert without_suffix("Pod default/shop-578c445f65-l4mz7") == "Pod default/shop"
