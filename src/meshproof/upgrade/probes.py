@@ -1,16 +1,20 @@
 """The fail-open probes: what must be refused, all the time, and whether it was.
 
 A refusal counts only by the mesh's own word, on a connection that was made: a status with its body, an alert with its
-number, or the end of the connection where the mesh says nothing. What was answered in another way was let through. The
-rest, such as a connection that was refused or a timeout, is unknown.
+number, or the end of the connection where the mesh says nothing, if the control got in just before and just after it.
+What was answered in another way was let through. The rest, such as a connection that was refused or a timeout, is
+unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from bisect import bisect
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from meshproof.certificates.leaf import Leaf
@@ -162,13 +166,10 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
         sees: Whether the probe was shown in this run to see a request that is let through.
     """
     tries = flown[probe.flow.name].records
-    fates = [(record, probe.fate(record)) for record in tries]
+    control = _together([of_one for name, of_one in flown.items() if name.startswith(tuple(probe.controls))])
+    fates = list(_fates(probe, tries, control))
     refused = sorted(record.ended_ns for record, fate in fates if fate is Fate.REFUSED)
-    unknown: dict[str, int] = {}
-    for record, fate in fates:
-        if fate is Fate.UNKNOWN:
-            what = _what(record)
-            unknown[what] = unknown.get(what, 0) + 1
+    unknown = Counter(_what(record) for record, fate in fates if fate is Fate.UNKNOWN)
     return ProbeResult(
         name=probe.name,
         tries=len(tries),
@@ -180,9 +181,26 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
             if fate is Fate.LET_THROUGH
         ],
         longest_ms=max(((later - earlier) / _MS for earlier, later in pairwise(refused)), default=None),
-        control=_together([of_one for name, of_one in flown.items() if name.startswith(tuple(probe.controls))]),
+        control=control,
         sees=sees,
     )
+
+
+def _fates(probe: Probe, tries: Sequence[Record], control: Flown) -> Iterator[tuple[Record, Fate]]:
+    """Yield each try with what became of it.
+
+    A refusal without a word counts between two requests of the control that got in: a gateway that is going ends
+    connections so as well.
+    """
+    got_in = {(record.flow, record.sequence) for record in control.answered}
+    beside = [(record.sent_ns, (record.flow, record.sequence) in got_in) for record in control.records]
+    for record in tries:
+        fate = probe.fate(record)
+        if fate is Fate.REFUSED and record.outcome in probe.endings:
+            after = bisect(beside, record.sent_ns, key=itemgetter(0))
+            if not all(was_let_in for _, was_let_in in beside[max(0, after - 1) : after + 1]):
+                fate = Fate.UNKNOWN
+        yield record, fate
 
 
 def _what(record: Record) -> str:
@@ -195,4 +213,4 @@ def _together(controls: list[Flown]) -> Flown:
     first, *_ = controls
     names = ", ".join(control.flow.name for control in controls)
     records = [record for control in controls for record in control.records]
-    return Flown(replace(first.flow, name=names), sorted(records, key=lambda record: record.due_ns))
+    return Flown(replace(first.flow, name=names), sorted(records, key=attrgetter("sent_ns")))

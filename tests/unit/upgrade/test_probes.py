@@ -149,6 +149,19 @@ def test_the_result_of_a_probe() -> None:
     assert (outcome.control.flow.name, len(outcome.control.answered), outcome.sees) == (flows.MUTUAL, 1, True)
 
 
+def test_a_refusal_without_a_word_counts_between_two_controls() -> None:
+    """While the control is not let in either, an end without a word says nothing: the gateway may be gone."""
+    probe = next(each for each in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN) if each.endings)
+    control = Flow(flows.GATEWAY, "http://a.example/")
+    in_, out = (Ending.ANSWERED, 200, ""), (Ending.RESET, None, "")
+    flown = {
+        probe.flow.name: records(probe.flow, *((at, *out) for at in (20, 40, 120, 220, 320, 420))),
+        control.name: records(control, (30, *in_), (110, *in_), (210, *out), (310, *in_), (410, *in_)),
+    }
+    outcome = result(probe, flown, lambda _: S0, sees=True)
+    assert (outcome.refusals, outcome.unknown, outcome.longest_ms) == (4, {"RESET": 2}, 280)
+
+
 def test_several_controls_are_one() -> None:
     """Where one client stops sending and another goes on, both together are the control."""
     probe = Probe("it", Flow("it", "http://a.example/"), tuple(flows.SIDECARS.values()))
