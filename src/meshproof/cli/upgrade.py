@@ -15,7 +15,7 @@ from meshproof.cli.output import report
 from meshproof.cluster.kind import clusters
 from meshproof.errors import BadInput, ExitCode
 from meshproof.machine import cache
-from meshproof.machine.console import stage
+from meshproof.machine.console import complain, stage
 from meshproof.machine.wait import Patience
 from meshproof.mesh import Testbed
 from meshproof.mesh.istio import Installation
@@ -155,7 +155,11 @@ def _upgraded(order: Order, testbed: Testbed, steps: Steps) -> Evidence:
         trust = testbed.certificates.authority(OWN).pem
         calibration = calibrate(scenario, testbed.kube, trust, testbed.images.traffic, records)
     with in_force_for(testbed, patience) as world:
-        return Run(order, testbed, steps, world).go(calibration)
+        run = Run(order, testbed, steps, world)
+        evidence = run.go(calibration)
+    for acknowledgement in run.unused_acknowledgements():
+        complain(f"Line {acknowledgement.line} of --acknowledge fits nothing that is otherwise: {acknowledgement.fact}")
+    return evidence
 
 
 def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproof.traffic import Flown, Record
-from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit
+from meshproof.upgrade.evidence import PART, Evidence, ProbeResult, Visit
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, gaps, longest_gap, sender_was_late_ms
 
@@ -36,7 +36,7 @@ def excused_ms(evidence: Evidence, flow: Flown, gap: Span) -> float:
 
 def doubts(evidence: Evidence) -> Iterator[Finding]:
     """Yield what makes a run inconclusive."""
-    for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits):
+    for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits, _of_facts):
         yield from part(evidence)
 
 
@@ -108,9 +108,16 @@ def _of_flows(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _missed(evidence: Evidence, flow: Flown) -> str:
-    """Return during which part of the upgrade a flow was not sent; empty where it was sent all the way through."""
+    """Return during which part of the upgrade a flow was not sent; empty where it was sent all the way through.
+
+    While the pod of a client is replaced nothing can be sent from it: the flow has several parts then.
+    """
     later = evidence.visits[1:]
-    began, ended = min(record.sent_ns for record in flow.records), max(record.ended_ns for record in flow.records)
+    name = flow.flow.name.partition(PART)[0]
+    records = [
+        record for part in evidence.flows if part.flow.name.partition(PART)[0] == name for record in part.records
+    ]
+    began, ended = min(record.sent_ns for record in records), max(record.ended_ns for record in records)
     if later and began > later[0].began_ns:
         return "when the upgrade began"
     if later and ended < (later[-1].reached_ns or later[-1].began_ns):
@@ -169,3 +176,13 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
         if first.facts and not visit.facts:
             text = f"Nothing was seen of the mesh in {visit.state}: whether it behaves otherwise is not known."
             yield _unsure(evidence, "facts", text, f"Read why in the log of {visit.state.key}.", visit=visit)
+
+
+def _of_facts(evidence: Evidence) -> Iterator[Finding]:
+    """What could not be found out on one of the two sides, so that nobody can say whether it differs."""
+    for difference in evidence.differences:
+        if difference.unknown and not difference.acknowledged:
+            visit = next(visit for visit in evidence.visits if visit.state == difference.state)
+            before, after = (side or "nothing" for side in (difference.before, difference.after))
+            text = f"{difference.name} could not be compared. Before: {before}; after: {after}."
+            yield _unsure(evidence, difference.name, text, _AGAIN, visit=visit)

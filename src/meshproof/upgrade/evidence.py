@@ -11,6 +11,8 @@ from enum import Enum
 
 from meshproof.traffic import Calibration, Flown
 
+PART = ", part "
+"""What stands before the number of a part in the name of a flow that was sent in several parts."""
 UNKNOWN = "unknown"
 """How the value of a fact begins that could not be found out."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from meshproof.errors import TrafficUnknown
 from meshproof.mesh.manifests import FIRST, LAST
 from meshproof.traffic import Flow, Flown, Record, Recording, record
+from meshproof.upgrade.evidence import PART
 from meshproof.upgrade.flows import Client
 from meshproof.upgrade.probes import Fate
 from meshproof.upgrade.world import World
@@ -82,6 +83,10 @@ class Recordings:
         others = {*self._controls, *self._probes}
         return [flown for name, flown in self.flown.items() if name not in others]
 
+    def unanswered(self) -> list[str]:
+        """Return the names of the flows that have had no answer yet."""
+        return [flown.flow.name for flown in (*self.flows, *self.controls) if not flown.answered]
+
     @property
     def requests(self) -> int:
         """How many requests there have been by now that were to be answered."""
@@ -132,7 +137,7 @@ class Recordings:
         """Begin to send from the pod of one half."""
         client, stack = _CLIENTS[turn], ExitStack()
         number = sum(recording.name.startswith(_name(client)) for recording in self._recordings)
-        again = f", part {number + 1}" if number else ""
+        again = f"{PART}{number + 1}" if number else ""
         flows = self._world.between_sidecars(client, again)
         stack.enter_context(self._recorded(f"{_name(client)}{again}", flows))
         self._clients[turn] = stack

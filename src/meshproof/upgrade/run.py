@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshproof.errors import MeshproofError
+from meshproof.machine.wait import until
 from meshproof.mesh import Testbed
 from meshproof.pytest_plugin.rows import run_rows
+from meshproof.settings import TIMEOUTS
 from meshproof.traffic import Calibration
 from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
-from meshproof.upgrade.differences import differences_between
+from meshproof.upgrade.differences import differences_between, unused
 from meshproof.upgrade.evidence import Budget, Event, Evidence, Side, State, Stop, Strategy, Visit
 from meshproof.upgrade.plan import Stage, stages
 from meshproof.upgrade.pods import pods_watched
@@ -88,7 +90,8 @@ class Run:
             calibration: What each source of traffic saw of losses that were made on purpose.
 
         Raises:
-            MeshproofError: There is nothing to be judged: the traffic did not begin.
+            MeshproofError: There is nothing to be judged: the traffic did not begin, or was not answered before the
+                upgrade.
         """
         sights = self._world.calibrate(self._records)
         began, began_ns = time.time(), time.monotonic_ns()
@@ -99,6 +102,12 @@ class Run:
             self._recordings.going_on(),
             surprises_told(self._recordings, self._lines, self._state_at),
         ):
+            until(
+                self._recordings.unanswered,
+                [],
+                what="The list of flows that were not answered before the upgrade",
+                timeout=TIMEOUTS.behaviour,
+            )
             for stage in self._order.stages:
                 self._visit(stage)
                 if self.stop:
@@ -125,6 +134,11 @@ class Run:
             unknown=self._recordings.unknown,
         )
 
+    def unused_acknowledgements(self) -> list[Acknowledgement]:
+        """Return those that fit nothing that is otherwise."""
+        order = self._order
+        return unused(self.visits, order.acknowledgements, order.before, order.after)
+
     def _visit(self, stage: Stage) -> None:
         """Go to a state and look at the mesh there; note why that could not be done."""
         began_ns, reached_ns = time.monotonic_ns(), None
@@ -133,6 +147,7 @@ class Run:
         seen: Mapping[str, str] = {}
         doing = "begin"
         try:
+            counted = facts.count_refusals(self._testbed.kube)
             for step in stage.steps:
                 doing = step.text
                 self._note("step", doing)
@@ -140,14 +155,13 @@ class Run:
                     step.do(self._steps)
             reached_ns = time.monotonic_ns()
             self._note("state", str(stage.state))
+            doing = "look at the mesh"  # before the rows: what they provoke is nothing of the upgrade's
+            seen = facts.take(self._testbed, (), self._steps.after.images.istioctl, counted)
             doing = "try the rows"
             tried = run_rows(self._testbed, self._order.rows, self._order.directory / stage.state.key)
             rows = tried.rows
             if tried.interrupted:
                 self.stop = _interrupted(stage.state, doing)
-            else:
-                doing = "look at the mesh"
-                seen = facts.take(self._testbed, (), self._steps.after.images.istioctl)
         except KeyboardInterrupt:
             self.stop = _interrupted(stage.state, doing)
         except MeshproofError as error:

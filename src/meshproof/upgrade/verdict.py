@@ -111,7 +111,7 @@ def _lost(evidence: Evidence, flow: Flown, lost: Sequence[Record]) -> Finding:
 
 def _changes(evidence: Evidence) -> Iterator[Finding]:
     for difference in evidence.differences:
-        if difference.acknowledged or difference.expected:
+        if difference.acknowledged or difference.expected or difference.unknown:
             continue
         yield Finding(
             Verdict.CHANGED,

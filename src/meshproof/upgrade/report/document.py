@@ -13,6 +13,7 @@ from typing import Any
 
 from meshproof.traffic import Flown, Record
 from meshproof.upgrade.evidence import Evidence, ProbeResult, Side, Visit
+from meshproof.upgrade.facts import CONFIGURATION
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, longest_gap, resolution_ms
 
@@ -143,7 +144,7 @@ def _visit(visit: Visit, since: _Clock) -> Json:
         "reached": since.seconds(visit.reached_ns),
         "ended": since.seconds(visit.ended_ns),
         "rows": dict(visit.rows),
-        "facts": dict(visit.facts),
+        "facts": {name: value for name, value in visit.facts.items() if not name.startswith(CONFIGURATION)},
     }
 
 
