@@ -24,8 +24,8 @@ _KINDS = {
 }
 """For each verdict its colour, and the sign that says the same."""
 
-_GROUPS = {"Unexplained": "Seen", "Acknowledged": "Reason", "Brought by the upgrade itself": "Why"}
-"""The differences, and what the last column of each table is called."""
+_GROUPS = {"Unexplained": "", "Acknowledged": "Reason", "Brought by the upgrade itself": "Why"}
+"""The differences, and what the column of their reasons is called."""
 
 
 def html_page(document: Json, wide: str, narrow: str) -> str:

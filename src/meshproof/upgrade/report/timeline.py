@@ -13,7 +13,7 @@ from meshproof.upgrade.evidence import Evidence, Pressure, ProbeResult
 from meshproof.upgrade.gap import Span, longest_gap
 
 TEMPLATE = Path(__file__).with_name("timeline.svg.j2")
-NARROW, WIDE = 375.0, 960.0
+NARROW, WIDE = 375.0, 900.0
 """How wide it can be, in pixels: as a narrow screen, and as a page of paper."""
 _MARGIN = 8.0
 _LINE = 15.0
@@ -80,7 +80,7 @@ class Lane:
     @property
     def bottom(self) -> float:
         """Where the next one can begin."""
-        return self.foot + (_LINE + 3 if self.below else 6)
+        return self.foot + (_LINE + 7 if self.below else 7)
 
 
 def draw(evidence: Evidence, *, width: float = WIDE, legend: bool = True) -> str:
@@ -141,7 +141,7 @@ def _states(evidence: Evidence, scale: Scale) -> list[tuple[Mark, Mark, str]]:
         reached = scale.across(visit.reached_ns) if visit.reached_ns is not None else ended
         whole = Mark(began, max(ended - began, 0), _fit(str(visit.state), ended - began - 6), strong=number % 2 == 1)
         key = visit.state.key if len(visit.state.key) * _LETTER < ended - began else ""
-        states.append((whole, Mark(reached, max(ended - reached, 0), key), str(visit.state)))
+        states.append((whole, Mark(reached, max(ended - reached, 0), key), _fit(str(visit.state), scale.width)))
     return states
 
 
