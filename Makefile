@@ -84,6 +84,11 @@ parity: $(READY) ## Compare `meshproof scan` with testssl.sh on real servers on 
 	@./tools/peers
 	@$(BIN)/pytest tests/parity
 
+.PHONY: browser
+browser: $(READY) ## Look at the pages in Chromium: narrow, wide and on paper, in light and dark
+	@./tools/browser
+	@$(BIN)/pytest tests/browser
+
 .PHONY: mutants
 mutants: $(READY) ## Make small mistakes in the scan's code, and count those that `make test` notices
 	@$(BIN)/python tools/mutants.py --seed $(SEED) --count $(COUNT)
