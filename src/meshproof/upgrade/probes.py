@@ -180,10 +180,20 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
             for record, fate in fates
             if fate is Fate.LET_THROUGH
         ],
-        longest_ms=max(((later - earlier) / _MS for earlier, later in pairwise(refused)), default=None),
+        longest_ms=_longest_ms(tries, refused),
         control=control,
         sees=sees,
+        refused_ns=refused,
+        unknown_ns=[record.ended_ns for record, fate in fates if fate is Fate.UNKNOWN],
     )
+
+
+def _longest_ms(tries: Sequence[Record], refused: Sequence[int]) -> float | None:
+    """Return the longest time without a refusal, from the first try to the end of the last; None without any."""
+    if not refused:
+        return None
+    moments = [min(record.sent_ns for record in tries), *refused, max(record.ended_ns for record in tries)]
+    return max((later - earlier) / _MS for earlier, later in pairwise(moments))
 
 
 def _fates(probe: Probe, tries: Sequence[Record], control: Flown) -> Iterator[tuple[Record, Fate]]:

@@ -145,6 +145,7 @@ def test_the_result_of_a_probe() -> None:
     assert [(each.at_ns, each.state.key, each.what) for each in outcome.let_through] == [
         (110 * MS, "S3", "ANSWERED 418")
     ]
+    assert (outcome.refused_ns, outcome.unknown_ns) == ([10 * MS, 60 * MS, 260 * MS], [160 * MS])
     assert outcome.longest_ms == 200
     assert (outcome.control.flow.name, len(outcome.control.answered), outcome.sees) == (flows.MUTUAL, 1, True)
 
@@ -160,6 +161,18 @@ def test_a_refusal_without_a_word_counts_between_two_controls() -> None:
     }
     outcome = result(probe, flown, lambda _: S0, sees=True)
     assert (outcome.refusals, outcome.unknown, outcome.longest_ms) == (4, {"RESET": 2}, 280)
+
+
+def test_a_probe_that_is_not_refused_any_more_was_not_refused_until_its_end() -> None:
+    """Else one that is refused only at the beginning would seem to have been refused all the time."""
+    probe = next(probe for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN))
+    refused, lost = (Ending.ANSWERED, 403, "RBAC: access denied"), (Ending.TIMED_OUT, None, "")
+    ends = [(10, *refused), (60, *refused), (900, *lost), (2060, *lost)]
+    never = {probe.flow.name: records(probe.flow, (10, *lost)), flows.MUTUAL: records(Flow(flows.MUTUAL, "http://a/"))}
+    assert (
+        result(probe, never | {probe.flow.name: records(probe.flow, *ends)}, lambda _: S0, sees=True).longest_ms == 2000
+    )
+    assert result(probe, never, lambda _: S0, sees=True).longest_ms is None
 
 
 def test_several_controls_are_one() -> None:
