@@ -19,6 +19,7 @@ DOMAIN = "meshproof-upgrade.example"
 TIMEOUT = 5.0
 """Seconds after which a request is lost."""
 _KEPT, _NEW = 50.0, 10.0  # requests a second: a gap is known to 20 ms, and to 100 ms
+_CONTROL = 20.0
 _NO_DNS = Address("192.0.2.1", 80)  # RFC 5737: a name outside of the mesh needs no address; sidecars go by the name
 _PORT = 8080
 
@@ -120,6 +121,6 @@ def controls(kube: Kube) -> list[Flow]:
     source = Workload(kube, PLAIN, "sender", container="traffic")
     url = f"http://server.{PLAIN}.svc.cluster.local:{_PORT}/status/200"
     return [
-        Flow("control, kept connections", url, source=source, rate=_KEPT, timeout=TIMEOUT),
+        Flow("control, kept connections", url, source=source, rate=_CONTROL, timeout=TIMEOUT),
         Flow("control, new connections", url, source=source, connections=Connections.NEW, rate=_NEW, timeout=TIMEOUT),
     ]
