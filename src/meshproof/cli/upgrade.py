@@ -9,30 +9,14 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from meshproof.certificates.tree import OWN
 from meshproof.cli.options import FILE
 from meshproof.cli.output import report
 from meshproof.cluster.kind import clusters
 from meshproof.errors import BadInput, ExitCode
-from meshproof.machine import cache
-from meshproof.machine.console import complain, stage
-from meshproof.machine.wait import Patience
-from meshproof.mesh import Testbed
-from meshproof.mesh.istio import Installation
-from meshproof.mesh.scenario import in_force
-from meshproof.mesh.testbed import brought_up
-from meshproof.project import as_typed_here, current_project
-from meshproof.settings import TIMEOUTS, Settings, cache_directory, default_cluster_name
-from meshproof.traffic import MANIFEST as CALIBRATION
-from meshproof.traffic import calibrate
-from meshproof.upgrade.acknowledgements import read_acknowledgements
-from meshproof.upgrade.evidence import Budget, Evidence, Side, Strategy
-from meshproof.upgrade.overlays import OURS, overlay_of
-from meshproof.upgrade.report import Lines, write
-from meshproof.upgrade.run import Order, Run
-from meshproof.upgrade.steps import Steps
-from meshproof.upgrade.verdict import judge, verdict_of
-from meshproof.upgrade.world import in_force_for
+from meshproof.machine.console import complain
+from meshproof.project import current_project
+from meshproof.settings import Settings, cache_directory, default_cluster_name
+from meshproof.upgrade import Budget, Order, Side, Strategy, overlay_of, read_acknowledgements, upgraded
 from meshproof.versions import Asked, ImageSource, istio_and_envoy
 
 _DIRECTORY = "upgrade"
@@ -109,8 +93,6 @@ def command(
     it is not known, 21 when something was let through that must be refused, 22 when it could not be done, 23 when too
     much was lost, 24 when the mesh does something otherwise, 130 when it was interrupted.
     """
-    on_both = tuple(overlay_of(file) for file in overlays)
-    on_the_new = tuple(overlay_of(file) for file in to_overlays)
     order = Order(
         before=_side(before, overlays, kubernetes),
         after=_side(after, (*overlays, *to_overlays), kubernetes),
@@ -120,6 +102,8 @@ def command(
         budget=Budget(lost, gap),
         acknowledgements=read_acknowledgements(acknowledge) if acknowledge else (),
         directory=current_project().artifacts / _DIRECTORY,
+        overlays=tuple(map(overlay_of, overlays)),
+        to_overlays=tuple(map(overlay_of, to_overlays)),
     )
     if plan:
         _print_plan(order)
@@ -132,34 +116,11 @@ def command(
         )
     asked = Asked(order.before.istio, kubernetes, order.before.envoy or None, (after,))
     settings = Settings(name, keep_cluster, ImageSource(images), asked, cache=cache_directory())
-    with brought_up(settings, (*OURS, *on_both)) as testbed:
-        before_it = Installation(testbed.images.mesh, (*OURS, *on_both))
-        after_it = Installation(testbed.images.meshes[-1], (*OURS, *on_both, *on_the_new))
-        steps = Steps(before_it, after_it, testbed.kube, testbed.cluster.kubeconfig_path)
-        evidence = _upgraded(order, testbed, steps)
-    findings = judge(evidence)
-    verdict = verdict_of(findings)
-    files = write(evidence, findings, verdict, order.directory)
-    Lines(evidence.began_ns).verdict(verdict, findings, [as_typed_here(file) for file in files])
-    if verdict.value is not ExitCode.DONE:
-        raise click.exceptions.Exit(verdict.value)
-
-
-def _upgraded(order: Order, testbed: Testbed, steps: Steps) -> Evidence:
-    """Have the recorder calibrated and the world there, and go through the states."""
-    patience = Patience(TIMEOUTS.in_vain)
-    records = order.directory / "traffic"
-    cache.mark(order.directory)
-    cache.empty(order.directory)
-    with stage("traffic recorder calibrated"), in_force(CALIBRATION, testbed, patience) as scenario:
-        trust = testbed.certificates.authority(OWN).pem
-        calibration = calibrate(scenario, testbed.kube, trust, testbed.images.traffic, records)
-    with in_force_for(testbed, patience) as world:
-        run = Run(order, testbed, steps, world)
-        evidence = run.go(calibration)
-    for acknowledgement in run.unused_acknowledgements():
-        complain(f"Line {acknowledgement.line} of --acknowledge fits nothing that is otherwise: {acknowledgement.fact}")
-    return evidence
+    result = upgraded(order, settings)
+    for acknowledgement in result.unused:
+        complain(f"Line {acknowledgement.line} of {acknowledge} fits nothing that is otherwise: {acknowledgement.fact}")
+    if result.verdict.value is not ExitCode.DONE:
+        raise click.exceptions.Exit(result.verdict.value)
 
 
 def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:

@@ -1,1 +1,32 @@
-"""`meshproof upgrade`: whether a change of the mesh is safe, and what it changes."""
+"""`meshproof upgrade`: whether a change of the mesh is safe, and what it changes.
+
+plan          the states, and what leads from one to the next
+steps         what is done to the mesh
+overlays      what istioctl is given beside what every mesh of ours has
+world         the pods, hosts and policies that all is tried with; its flows and probes
+recordings    what is sent, and what becomes of it
+facts         what is seen of the mesh in a state
+differences   what is otherwise than in the first state; acknowledgements explain some of it
+whole         an upgrade from its first state to its last
+evidence      what it leaves to be judged by
+verdict       the judgement; doubt is what keeps it from being one
+report        the files, and what a terminal shows
+"""
+
+from meshproof.upgrade.acknowledgements import Acknowledgement, read_acknowledgements
+from meshproof.upgrade.evidence import Budget, Side, Strategy
+from meshproof.upgrade.overlays import overlay_of
+from meshproof.upgrade.run import Order
+from meshproof.upgrade.whole import Upgraded, upgraded
+
+__all__ = [
+    "Acknowledgement",
+    "Budget",
+    "Order",
+    "Side",
+    "Strategy",
+    "Upgraded",
+    "overlay_of",
+    "read_acknowledgements",
+    "upgraded",
+]

@@ -40,6 +40,8 @@ class Order:
         budget: What the upgrade may cost.
         acknowledgements: What may be otherwise afterwards.
         directory: Where everything is left.
+        overlays: Documents for istioctl, for both sides.
+        to_overlays: Those for the new side only.
     """
 
     before: Side
@@ -50,6 +52,8 @@ class Order:
     budget: Budget
     acknowledgements: Sequence[Acknowledgement]
     directory: Path
+    overlays: tuple[str, ...] = ()
+    to_overlays: tuple[str, ...] = ()
 
     @property
     def stages(self) -> list[Stage]:
@@ -181,7 +185,8 @@ class Run:
 
     def _state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
-        return [state for began_ns, state in self._ways if began_ns <= at_ns or state is self._ways[0][1]][-1]
+        states = [state for began_ns, state in self._ways if began_ns <= at_ns]
+        return states[-1] if states else self._order.stages[0].state
 
     def _note(self, kind: str, text: str) -> None:
         self.events.append(Event(time.monotonic_ns(), kind, text))

@@ -68,11 +68,13 @@ class Steps:
     def uninstall_before(self) -> None:
         """Remove the old control plane."""
         self._istioctl("uninstall", "--skip-confirmation", "--revision=default")
+        self._kube.deployments.gone(istio.NAMESPACE, "istiod")
 
     def uninstall_after(self) -> None:
         """Remove the tag and the new control plane."""
         self._istioctl("tag", "remove", _TAG, "--skip-confirmation")
         self._istioctl("uninstall", "--skip-confirmation", f"--revision={self.revision}")
+        self._kube.deployments.gone(istio.NAMESPACE, f"istiod-{self.revision}")
 
     def install_before(self) -> None:
         """Install the old mesh over whatever is there."""

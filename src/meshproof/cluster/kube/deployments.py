@@ -103,6 +103,23 @@ class Deployments:
         until(going, [], what=f"The old pods of {', '.join(names)} in {namespace}", timeout=TIMEOUTS.rollout)
 
     @in_our_words
+    def gone(self, namespace: str, name: str) -> None:
+        """Wait until a Deployment that was deleted is gone, and its pods with it.
+
+        Raises:
+            NotSettled: It stayed, or one of them.
+        """
+
+        def left() -> list[str]:
+            try:
+                return [name, *(pod["metadata"]["name"] for pod in self._pods_of(namespace, name))]
+            except NotFoundError:
+                pods = self._connection.listed("v1", "Pod", namespace=namespace)
+                return [pod for pod in (pod["metadata"]["name"] for pod in pods) if _is_of(pod, name)]
+
+        until(left, [], what=f"What is left of the Deployment {name} in {namespace}", timeout=TIMEOUTS.rollout)
+
+    @in_our_words
     def with_container(self, name: str) -> list[Document]:
         """Return the Deployments of all namespaces that have a pod with a container, also one that was injected."""
         return [
@@ -185,3 +202,8 @@ class Deployments:
             if item["metadata"]["name"] in named
         ]
         return is_same_pod(pod, made, read)
+
+
+def _is_of(pod: str, deployment: str) -> bool:
+    """Return whether a pod has the name that a Deployment gives its pods: two words are added."""
+    return pod.rsplit("-", 2)[0] == deployment

@@ -1,0 +1,77 @@
+"""An upgrade as a whole: from the cluster that it is done on to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshproof.certificates.tree import OWN
+from meshproof.machine import cache
+from meshproof.machine.console import stage
+from meshproof.machine.wait import Patience
+from meshproof.mesh import Testbed
+from meshproof.mesh.istio import Installation
+from meshproof.mesh.scenario import in_force
+from meshproof.mesh.testbed import brought_up
+from meshproof.settings import TIMEOUTS, Settings
+from meshproof.traffic import MANIFEST, Calibration, calibrate
+from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.overlays import OURS
+from meshproof.upgrade.report import Lines, write
+from meshproof.upgrade.run import Order, Run
+from meshproof.upgrade.steps import Steps
+from meshproof.upgrade.verdict import Verdict, judge, verdict_of
+from meshproof.upgrade.world import in_force_for
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What came of an upgrade.
+
+    Attributes:
+        verdict: What is said of it.
+        files: The report, the page first.
+        unused: Acknowledgements that fit nothing that is otherwise.
+    """
+
+    verdict: Verdict
+    files: Sequence[Path]
+    unused: Sequence[Acknowledgement]
+
+
+def upgraded(order: Order, settings: Settings) -> Upgraded:
+    """Upgrade a mesh on a cluster of its own, look at it in each state, and report.
+
+    Args:
+        order: What is asked for.
+        settings: The cluster; its first mesh is the one before, its last one that after.
+
+    Raises:
+        MeshproofError: There is nothing to be judged: the cluster did not come up, or the traffic was not answered
+            before anything was changed.
+    """
+    with brought_up(settings, (*OURS, *order.overlays)) as testbed:
+        cache.mark(order.directory)
+        cache.empty(order.directory)
+        on_both = (*OURS, *order.overlays)
+        before = Installation(testbed.images.mesh, on_both)
+        after = Installation(testbed.images.meshes[-1], (*on_both, *order.to_overlays))
+        patience = Patience(TIMEOUTS.in_vain)
+        calibration = _calibrated(testbed, patience, order.directory)
+        with in_force_for(testbed, patience) as world:
+            steps = Steps(before, after, testbed.kube, testbed.cluster.kubeconfig_path)
+            run = Run(order, testbed, steps, world)
+            evidence = run.go(calibration)
+    findings = judge(evidence)
+    verdict = verdict_of(findings)
+    files = write(evidence, findings, verdict, order.directory)
+    Lines(evidence.began_ns).verdict(verdict, findings, files[:1])
+    return Upgraded(verdict, files, run.unused_acknowledgements())
+
+
+def _calibrated(testbed: Testbed, patience: Patience, directory: Path) -> list[Calibration]:
+    """Return what the recorder sees of losses that are made on purpose."""
+    with stage("traffic recorder calibrated"), in_force(MANIFEST, testbed, patience) as scenario:
+        trust = testbed.certificates.authority(OWN).pem
+        return calibrate(scenario, testbed.kube, trust, testbed.images.traffic, directory / "traffic")
