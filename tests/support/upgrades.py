@@ -270,6 +270,9 @@ UPGRADES: dict[str, Callable[[], Evidence]] = {
     "interrupted at once": nothing,
     "nothing sent": lambda: replace(good(), flows=[flown(GATEWAY, until=0)], controls=[], probes=[]),
     "behaviour changed": lambda: replace(good(), differences=[UNEXPLAINED] * 2),
+    "a fact that is unknown": lambda: replace(
+        good(), differences=[replace(UNEXPLAINED, after="unknown: no answer")], unknown=["A sender did not tell all."]
+    ),
     "regression": lambda: replace(good(), visits=visits(S2=[0, 1, 2], S3=[0])),
     "disruption": lambda: replace(good(), flows=[flown(GATEWAY, lost=[450])]),
     "inconclusive": lambda: replace(good(), controls=[flown("control", lost=[450])]),

@@ -316,6 +316,12 @@ def test_an_upgrade_that_is_interrupted_at_once_is_judged() -> None:
     assert verdict_of(findings) is Verdict.INTERRUPTED
 
 
+def test_what_could_not_be_found_out_is_no_change() -> None:
+    """Nobody knows whether it differs: that is inconclusive."""
+    (finding,) = judged(differences=[replace(UNEXPLAINED, after="unknown: no answer")])
+    assert (finding.verdict, finding.subject, finding.state.key) == (Verdict.INCONCLUSIVE, UNEXPLAINED.name, "S2")
+
+
 def test_a_long_fact_is_cut() -> None:
     """A finding is a sentence; the report has the whole fact elsewhere."""
     (finding,) = judged(differences=[replace(UNEXPLAINED, before="a\nb " * 500, after="")])

@@ -24,6 +24,13 @@ RESULTS = ("kept", "broken", "not tried", "skipped", "known broken")
 """What can have become of a row."""
 MOST = 1000
 """So many requests that were lost, or got in, are written one by one; the recording has all."""
+UNEXPLAINED, UNFOUND, ACKNOWLEDGED, BROUGHT = (
+    "Unexplained",
+    "Could not be found out",
+    "Acknowledged",
+    "Brought by the upgrade itself",
+)
+"""The kinds of differences, as a person reads them."""
 
 Json = dict[str, Any]
 
@@ -67,6 +74,7 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "seconds": since.seconds(evidence.ended_ns),
         "budget": asdict(evidence.budget),
         "stop": _stop(evidence),
+        "unknown": list(evidence.unknown),
         "states": [_visit(visit, since) for visit in evidence.visits],
         "promises": promises,
         "events": [
@@ -76,13 +84,23 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "flows": [_flow(flown, since) for flown in evidence.flows],
         "controls": [_flow(flown, since) for flown in evidence.controls],
         "probes": [_probe(probe, since) for probe in evidence.probes],
-        "differences": [asdict(difference) | {"state": difference.state.key} for difference in evidence.differences],
+        "differences": [
+            asdict(difference) | {"state": difference.state.key, "unknown": difference.unknown}
+            for difference in evidence.differences
+        ],
         "calibration": [calibration.summary() for calibration in evidence.calibration],
         "pressure": [
             {"seconds": since.seconds(at.at_ns), "cpu": at.cpu, "memory": at.memory, "io": at.io}
             for at in evidence.pressure
         ],
     }
+
+
+def group_of(difference: Json) -> str:
+    """Return of which kind a difference is."""
+    if difference["acknowledged"]:
+        return ACKNOWLEDGED
+    return UNFOUND if difference["unknown"] else BROUGHT if difference["expected"] else UNEXPLAINED
 
 
 class _Clock:
@@ -137,6 +155,7 @@ def _stop(evidence: Evidence) -> Json | None:
 
 
 def _visit(visit: Visit, since: _Clock) -> Json:
+    """Return a state, without the configurations of the proxies: each is 100 kB."""
     return {
         "state": visit.state.key,
         "title": visit.state.title,

@@ -72,6 +72,8 @@ class Lines:
         """Print that something is otherwise; what is acknowledged or expected is no surprise, and has no line."""
         if not (difference.acknowledged or difference.expected):
             text = f"{difference.name} is otherwise than before the upgrade"
+            if difference.unknown:
+                text = f"{difference.name} could not be found out"
             self._surprise("yellow", "differences", text, difference.state, at_ns)
 
     def verdict(self, verdict: Verdict, findings: Sequence[Finding], files: Sequence[Path] = ()) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshproof.report.wording import plain
-from meshproof.upgrade.report.document import Json
+from meshproof.upgrade.report.document import Json, group_of
 
 _MOST = 10
 """So many findings are shown; the report has all."""
@@ -54,13 +55,8 @@ def _lines(document: Json) -> Iterator[str]:
             for probe in document["probes"]
         ),
     )
-    differences = document["differences"]
-    acknowledged = sum(bool(difference["acknowledged"]) for difference in differences)
-    expected = sum(bool(difference["expected"] and not difference["acknowledged"]) for difference in differences)
-    yield (
-        f"{len(differences):,} differences: {acknowledged:,} acknowledged, {expected:,} brought by the upgrade itself, "
-        f"{len(differences) - acknowledged - expected:,} unexplained."
-    )
+    groups = Counter(group_of(difference) for difference in document["differences"])
+    yield f"Differences: {', '.join(f'{number:,} {group.lower()}' for group, number in groups.items()) or 'none'}."
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from meshproof.report.templates import template
-from meshproof.upgrade.report.document import RESULTS, Json
+from meshproof.upgrade.report.document import ACKNOWLEDGED, BROUGHT, RESULTS, UNEXPLAINED, UNFOUND, Json, group_of
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 MOST = 50
@@ -24,7 +24,7 @@ _KINDS = {
 }
 """For each verdict its colour, and the sign that says the same."""
 
-_GROUPS = {"Unexplained": "", "Acknowledged": "Reason", "Brought by the upgrade itself": "Why"}
+_GROUPS = {UNEXPLAINED: "", UNFOUND: "", ACKNOWLEDGED: "Reason", BROUGHT: "Why"}
 """The differences, and what the column of their reasons is called."""
 
 
@@ -42,16 +42,10 @@ def html_page(document: Json, wide: str, narrow: str) -> str:
         most=MOST,
         results=RESULTS,
         groups=[
-            (name, why, [difference for difference in document["differences"] if _group(difference) == name])
+            (name, why, [difference for difference in document["differences"] if group_of(difference) == name])
             for name, why in _GROUPS.items()
         ],
         # Both are made of a template of ours that escapes every value.
         wide=Markup(wide),  # noqa: S704
         narrow=Markup(narrow),  # noqa: S704
     )
-
-
-def _group(difference: Json) -> str:
-    if difference["acknowledged"]:
-        return "Acknowledged"
-    return "Brought by the upgrade itself" if difference["expected"] else "Unexplained"

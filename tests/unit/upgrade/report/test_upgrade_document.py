@@ -135,6 +135,12 @@ def test_a_promise_is_counted_in_each_state() -> None:
     ]
 
 
+def test_configurations_are_left_out() -> None:
+    """Each is 100 kB; what differs between them is among the differences."""
+    first = replace(good().visits[0], facts={"configuration of a": "{}", "webhook b": "there"})
+    assert written(replace(good(), visits=[first]))["states"][0]["facts"] == {"webhook b": "there"}
+
+
 def test_a_state_that_was_not_reached_says_so() -> None:
     """Null is no moment; the promise has no row there."""
     document = written(stopped())
