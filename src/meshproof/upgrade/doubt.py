@@ -8,44 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshproof.traffic import Flown, Record
+from meshproof.traffic import Flown
+from meshproof.upgrade.blame import LATE_MS, Machine
 from meshproof.upgrade.evidence import PART, Evidence, ProbeResult, Visit
 from meshproof.upgrade.finding import Finding, Verdict
-from meshproof.upgrade.gap import Span, gaps, longest_gap, sender_was_late_ms
+from meshproof.upgrade.gap import gaps, longest_gap
 
-AT_ONCE_NS = 1_000_000_000
-"""What the control client loses within a second of a request that was lost shows that the machine was at fault."""
-LATE_MS = 250.0
-"""A control flow whose sender was later than this (p99), or that had no answer for longer, had a machine too busy."""
 TOO_SELDOM_MS = 1000.0
 """A fail-open probe that was not refused for longer than this could have missed a hole of a second."""
 _AGAIN = "Run it again on a machine that does nothing else."
 _UNTRIED = {"not tried", "skipped"}
 
 
-def is_excused(evidence: Evidence, record: Record) -> bool:
-    """Return whether the control client lost something at about the time at which a flow did."""
-    return Span(record.sent_ns, record.ended_ns + 1).shared_with(_losses(evidence)) > 0
-
-
-def excused_ms(evidence: Evidence, flow: Flown, gap: Span) -> float:
-    """Return how much of a gap the machine is to blame for: by what the control client, or the sender itself, says."""
-    pauses = [span for control in evidence.controls for span in gaps(control) if span.ms > LATE_MS]
-    return max(gap.shared_with([*_losses(evidence), *pauses]), sender_was_late_ms(flow, gap))
-
-
 def doubts(evidence: Evidence) -> Iterator[Finding]:
     """Yield what makes a run inconclusive."""
     for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits, _of_facts):
         yield from part(evidence)
-
-
-def _losses(evidence: Evidence) -> list[Span]:
-    return [
-        Span(record.sent_ns - AT_ONCE_NS, record.ended_ns + AT_ONCE_NS)
-        for control in evidence.controls
-        for record in control.failures
-    ]
 
 
 def _unsure(
@@ -90,21 +68,34 @@ def _of_the_recorder(evidence: Evidence) -> Iterator[Finding]:
 def _of_flows(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.flows:
         yield _unsure(evidence, "traffic", "No traffic was sent: what would have been lost is not known.", "Send some.")
-    budget = evidence.budget.longest_ms
+    machine = Machine(evidence.controls)
     for flow in evidence.flows:
-        gap = longest_gap(flow)
-        if not gap:
+        if not flow.records:
             text = f"{flow.flow.name} sent nothing: what would have been lost is not known."
             yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
         elif missed := _missed(evidence, flow):
             text = f"{flow.flow.name} was not sent {missed}: what would have been lost then is not known."
             yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
-        elif gap.ms > budget >= gap.ms - excused_ms(evidence, flow, gap):
-            text = (
-                f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms, of which the machine was to blame for "
-                f"{excused_ms(evidence, flow, gap):,.0f} ms."
-            )
-            yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=gap.began_ns)
+        yield from _excused(evidence, flow, machine)
+
+
+def _excused(evidence: Evidence, flow: Flown, machine: Machine) -> Iterator[Finding]:
+    """What a flow lost, and gaps above the budget, where the machine may have been at fault."""
+    lost = [record for record in flow.failures if machine.excuses(record)]
+    if lost:
+        requests = "a request" if len(lost) == 1 else f"{len(lost):,} requests"
+        text = f"{flow.flow.name} lost {requests} while the control client lost some too, or stood still."
+        yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=min(record.sent_ns for record in lost))
+    budget = evidence.budget.longest_ms
+    parts = {gap: machine.part_of(gap, flow) for gap in gaps(flow) if gap.ms > budget}
+    excused = [gap for gap, part in parts.items() if gap.ms - part <= budget]
+    if excused:
+        gap = max(excused, key=lambda gap: gap.ms)
+        text = (
+            f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms, of which the machine was to blame for "
+            f"{parts[gap]:,.0f} ms."
+        )
+        yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=gap.began_ns)
 
 
 def _missed(evidence: Evidence, flow: Flown) -> str:

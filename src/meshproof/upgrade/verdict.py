@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 from meshproof.traffic import Flown, Record
-from meshproof.upgrade.doubt import doubts, excused_ms, is_excused
+from meshproof.upgrade.blame import Machine
+from meshproof.upgrade.doubt import doubts
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
-from meshproof.upgrade.gap import longest_gap
+from meshproof.upgrade.gap import gaps
 
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
@@ -77,18 +78,19 @@ def _stop(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _disruption(evidence: Evidence) -> Iterator[Finding]:
+    machine, budget = Machine(evidence.controls), evidence.budget.longest_ms
     for flow in evidence.flows:
-        lost = [record for record in flow.failures if not is_excused(evidence, record)]
+        lost = [record for record in flow.failures if not machine.excuses(record)]
         if len(lost) > evidence.budget.failures:
             yield _lost(evidence, flow, lost)
-        gap = longest_gap(flow)
-        if gap and gap.ms - excused_ms(evidence, flow, gap) > evidence.budget.longest_ms:
+        too_long = [gap for gap in gaps(flow) if gap.ms > budget and gap.ms - machine.part_of(gap, flow) > budget]
+        if too_long:
+            gap = max(too_long, key=lambda gap: gap.ms)
             yield Finding(
                 Verdict.DISRUPTION,
                 flow.flow.name,
                 evidence.state_at(gap.began_ns),
-                f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms; the budget is "
-                f"{evidence.budget.longest_ms:,.0f} ms.",
+                f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms; the budget is {budget:,.0f} ms.",
                 "Look on the time line at what happened then.",
                 gap.began_ns,
             )

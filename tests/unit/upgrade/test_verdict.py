@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meshproof.errors import ExitCode
-from meshproof.traffic import Calibration, Connections
+from meshproof.traffic import Calibration, Connections, Ending
 from meshproof.upgrade.evidence import Budget, Evidence, Stop, Visit
 from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
 from tests.support.upgrades import (
@@ -159,9 +159,46 @@ def test_an_inconclusive_run_does_not_hide_a_fail_open() -> None:
 def test_what_the_control_loses_too_is_inconclusive() -> None:
     """Neither red nor green: the machine may have been at fault."""
     findings = judged(**LOST, **MACHINE)
-    assert verdicts(findings) == [Verdict.INCONCLUSIVE]
+    assert [(finding.verdict, finding.subject) for finding in findings] == [
+        (Verdict.INCONCLUSIVE, "control"),
+        (Verdict.INCONCLUSIVE, GATEWAY),
+    ]
     elsewhere = judged(**LOST, controls=[flown("control", lost=[900])])
     assert verdict_of(elsewhere) is Verdict.DISRUPTION
+
+
+@pytest.mark.parametrize(
+    ("ending", "control", "verdict"),
+    [
+        (Ending.TIMED_OUT, {"silent": (22, 23)}, Verdict.INCONCLUSIVE),
+        (Ending.TIMED_OUT, {"silent": (32, 33)}, Verdict.DISRUPTION),
+        (Ending.TIMED_OUT, {}, Verdict.DISRUPTION),
+        (Ending.RESET, {"silent": (22, 23)}, Verdict.DISRUPTION),
+    ],
+    ids=["the control stood still", "it stood still later", "it never stood still", "the loss is no matter of time"],
+)
+def test_what_times_out_while_the_control_stands_still_is_inconclusive(
+    ending: Ending, control: dict[str, Any], verdict: Verdict
+) -> None:
+    """Nothing was fast then; but no busy machine resets a connection."""
+    flow = flown(GATEWAY, lost=[450])
+    late = [
+        replace(record, ended_ns=record.ended_ns + 1_000_000_000, outcome=ending) if record.sequence == 450 else record
+        for record in flow.records
+    ]
+    (finding,) = judged(flows=[replace(flow, records=late)], controls=[flown("control", **control)])
+    assert (finding.verdict, finding.subject) == (verdict, GATEWAY)
+
+
+def test_a_shorter_gap_that_nobody_excuses_counts() -> None:
+    """Also where the longest one is the machine's."""
+    flow = flown(EAST_WEST, silent=(33, 39.5))
+    twice = replace(flow, records=[record for record in flow.records if not at(10) <= record.due_ns < at(17)])
+    findings = judged(flows=[twice], controls=[flown("control", silent=(10, 17))])
+    assert [(finding.verdict, finding.state.key) for finding in findings] == [
+        (Verdict.DISRUPTION, "S3"),
+        (Verdict.INCONCLUSIVE, "S0"),
+    ]
 
 
 def test_a_gap_of_the_control_is_taken_off_a_gap() -> None:
