@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from meshproof.report.templates import template
 from meshproof.traffic import Flown
@@ -176,7 +177,9 @@ def _lanes(evidence: Evidence, scale: Scale) -> Iterator[Lane]:
 
 def _flow(kind: str, flown: Flown, evidence: Evidence, scale: Scale, heading: str) -> Lane:
     counts = scale.counted(record.ended_ns for record in flown.answered)
-    most = max(counts.values(), default=1)
+    usual = median(counts.values()) if counts else 1
+    full = round(usual * 1.25) or 1  # a burst after a pause would make all the rest low
+    heights = {bucket: min(count, full) for bucket, count in counts.items()}
     classes = ", ".join(f"{number:,} {ending}" for ending, number in flown.losses.most_common(4))
     ends = "".join(f", {number:,} {ending}" for ending, number in sorted(flown.ends.items()))
     lost = f"{len(flown.failures):,} lost{f': {classes}' if classes else ''}"
@@ -187,7 +190,7 @@ def _flow(kind: str, flown: Flown, evidence: Evidence, scale: Scale, heading: st
         f"{flown.requests:,} requests, {lost}{ends}",
         bool(flown.failures),
         _FLOW,
-        lambda foot: scale.bars(counts, most=most, foot=foot, height=_FLOW),
+        lambda foot: scale.bars(heights, most=full, foot=foot, height=_FLOW),
         loud=_places((record.ended_ns for record in flown.failures), scale),
         below=_below(gap, f"longest gap {gap.ms:,.0f} ms, {evidence.state_at(gap.began_ns).key}", scale)
         if gap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,7 +14,7 @@ from meshproof.upgrade.report.page import MOST, html_page
 from meshproof.upgrade.report.timeline import NARROW, WIDE, draw
 from meshproof.upgrade.verdict import judge, verdict_of
 from tests.support.pages import EVIL, Reader, attributes
-from tests.support.upgrades import UPGRADES, evil, fail_open, good, many_failures, nothing, stopped
+from tests.support.upgrades import GATEWAY, UPGRADES, at, evil, fail_open, flown, good, many_failures, nothing, stopped
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -154,8 +155,8 @@ def test_a_time_line_shows_what_happened() -> None:
     """A lane for each flow, probe and control, with the longest gap; each state; each event by its number."""
     evidence = fail_open()
     text = texts(draw(evidence))
-    for flown in (*evidence.flows, *evidence.controls):
-        assert flown.flow.name in text
+    for flow in (*evidence.flows, *evidence.controls):
+        assert flow.flow.name in text
     for probe in evidence.probes:
         assert probe.name in text
     for part in ("longest gap 1,420 ms, S3", "got in, first at 25.5 s, S2", "S3 mixed sidecars", "3 lost: 3 RESET"):
@@ -171,6 +172,17 @@ def test_a_loud_mark_is_drawn_for_each_that_got_in() -> None:
     assert triangles.count("M") == 2
     assert '<path class="alarm"' not in draw(good())
     assert '<path class="loud"' not in draw(good())
+
+
+def test_a_burst_does_not_flatten_the_rest() -> None:
+    """The usual number of answers is nearly as high as a lane, and what is more is as high as the lane."""
+    flow = flown(GATEWAY)
+    burst = [replace(record, ended_ns=at(30)) for record in flow.records[:300]]
+    picture = draw(replace(good(), flows=[replace(flow, records=[*burst, *flow.records[300:]])], controls=[]))
+    path = re.findall(r'<path class="flow" d="([^"]*)"', picture)[0]
+    heights = {float(height) for height in re.findall(r"v(-[\d.]+)H", path)}
+    assert min(heights) == -30
+    assert sorted(heights)[1] <= -23
 
 
 def test_thousands_of_marks_are_drawn_once() -> None:
