@@ -954,7 +954,7 @@ func (c *conn) failed2(err error, when string) *failure {
 		return &failure{outcome: endedNotProcessed, detail: text}
 	case errors.As(err, &stream):
 		return &failure{outcome: endedStreamReset, detail: strings.TrimSpace(text + " " + when)}
-	case strings.HasPrefix(text, "http2: client conn"): // it had ended
+	case strings.HasPrefix(text, "http2: client conn"), errors.Is(err, net.ErrClosed): // it had ended
 		lost := failed(io.EOF, when)
 		if end := c.heard.end.Load(); end != nil {
 			lost = failed(*end, when)
