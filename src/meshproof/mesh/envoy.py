@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ from meshproof.mesh import istio
 
 _AT_ONCE = 8  # proxies that are asked side by side
 _DRAINING = "stats?type=Gauges&filter=^listener_manager.total_(listeners|filter_chains)_draining$"
+_DUMP = "config_dump?include_eds"
+_HEALTHY = "HEALTHY"
 _PLAINTEXT = "raw_buffer"
 _INBOUND = "virtualInbound"
 _HTTP = "envoy.filters.network.http_connection_manager"
@@ -116,6 +118,7 @@ class ProxyConfig:
         clusters: The active clusters, by name.
         namespace: Where its pod is.
         labels: What its pod is labelled with.
+        endpoints: How many endpoints that take requests a cluster has, by its name.
     """
 
     listeners: dict[str, dict[str, Any]]
@@ -124,6 +127,7 @@ class ProxyConfig:
     clusters: dict[str, dict[str, Any]] = field(default_factory=dict)
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kube: Kube, proxies: Proxies, *, needed: bool = True) -> list[ProxyConfig]:
@@ -135,7 +139,7 @@ class ProxyConfig:
 
         def ask(pod: Document) -> ProxyConfig:
             namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-            dump = istio.pod_request(kube, namespace, name, "config_dump")
+            dump = istio.pod_request(kube, namespace, name, _DUMP)
             return cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {}))
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -167,6 +171,7 @@ class ProxyConfig:
             secrets={each["name"]: each["secret"] for each in secrets},
             routes={each["route_config"]["name"]: each["route_config"] for each in routes},
             clusters={each["cluster"]["name"]: each["cluster"] for each in clusters},
+            endpoints=_endpoints(sections.get("EndpointsConfigDump", {}).get("dynamic_endpoint_configs", [])),
             namespace=pod.partition("/")[0],
             labels=labels or {},
         )
@@ -253,3 +258,16 @@ class ProxyConfig:
     def _chains(self, listener: str) -> list[dict[str, Any]]:
         chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
         return chains
+
+
+def _endpoints(dumped: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many endpoints that take requests each cluster has."""
+    assignments = [each["endpoint_config"] for each in dumped]
+    return {
+        assignment["cluster_name"]: sum(
+            endpoint.get("health_status", _HEALTHY) == _HEALTHY
+            for locality in assignment.get("endpoints", [])
+            for endpoint in locality.get("lb_endpoints", [])
+        )
+        for assignment in assignments
+    }

@@ -19,6 +19,7 @@ from meshproof.mesh.effects.gateways import effects_of_gateway, effects_of_secre
 from meshproof.mesh.effects.policies import effects_of_authorization, effects_of_peers, effects_of_tokens
 from meshproof.mesh.effects.refusals import IN_VAIN, INSTEAD, OF_OTHERS, is_marked_in_vain, why_unwaited
 from meshproof.mesh.effects.routes import effects_of_virtual_service
+from meshproof.mesh.effects.services import effects_of_service
 from meshproof.mesh.effects.sidecars import effects_of_sidecar
 from meshproof.mesh.effects.waiting import wait_for
 from meshproof.mesh.manifests import is_waited_for
@@ -42,6 +43,7 @@ _EFFECTS: Mapping[str, Callable[[Document, Documents], Iterator[Effect]]] = {
     "PeerAuthentication": effects_of_peers,
     "RequestAuthentication": effects_of_tokens,
     "Secret": effects_of_secret,
+    "Service": effects_of_service,
     "ServiceEntry": effects_of_service_entry,
     "Sidecar": effects_of_sidecar,
     "VirtualService": effects_of_virtual_service,
