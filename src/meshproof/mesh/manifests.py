@@ -116,14 +116,24 @@ def load(files: Iterable[Path], *, images: ImageSet, certificates: Certificates)
     Raises:
         ClusterError: A document names an image, a certificate or an authority that is not there.
     """
-    documents: list[Document] = [
-        _unshared(document) for file in files for document in yaml.safe_load_all(file.read_text())
-    ]
+    return complete(
+        [_unshared(document) for file in files for document in yaml.safe_load_all(file.read_text())],
+        images=images,
+        certificates=certificates,
+    )
+
+
+def complete(documents: list[Document], *, images: ImageSet, certificates: Certificates) -> list[Document]:
+    """Put images and certificates into documents, and return them.
+
+    Raises:
+        ClusterError: A document names an image, a certificate or an authority that is not there.
+    """
     secrets = [document for document in documents if document["kind"] == "Secret"]
-    for complete, whom in ((_define, [*secrets, *with_servers(documents)]), (_fill, secrets)):
+    for put_in, whom in ((_define, [*secrets, *with_servers(documents)]), (_fill, secrets)):
         for document in whom:  # a Secret may name what a later one defines
             try:
-                complete(document, certificates)
+                put_in(document, certificates)
             except MeshproofError as error:
                 raise ClusterError(f"{name_of(document)} can't be completed. {error}") from error
     for document in documents:

@@ -1,11 +1,14 @@
-"""What istioctl is given beside what every mesh of ours has: two replicas of each gateway, and the user's own."""
+"""What a side of an upgrade has beside what every mesh has: two replicas of each gateway, and the user's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from meshproof.cluster.objects import Document
 from meshproof.errors import Unreadable
 
 _KIND = "IstioOperator"
@@ -13,23 +16,58 @@ OURS = (Path(__file__).with_name("gateways.yaml").read_text(encoding="utf-8"),)
 """Of a gateway with one replica nobody could expect that it loses nothing."""
 
 
-def overlay_of(file: Path) -> str:
-    """Return an overlay of the user's, as text.
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A file of the user's.
+
+    Attributes:
+        operators: Its documents of the kind IstioOperator, in YAML: istioctl installs with them.
+        documents: All others: they are applied.
+    """
+
+    operators: tuple[str, ...]
+    documents: tuple[Document, ...]
+
+
+def overlay_of(file: Path) -> Overlay:
+    """Read an overlay.
 
     Args:
-        file: A document of the kind IstioOperator.
+        file: Documents of the kind IstioOperator, and others that Kubernetes takes.
 
     Raises:
-        Unreadable: It is not there, or is something else.
+        Unreadable: It is not there, or has something else.
 
     Source: https://istio.io/latest/docs/reference/config/istio.operator.v1alpha1/
     """
     try:
-        text = file.read_text(encoding="utf-8")
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
     except (OSError, ValueError, yaml.YAMLError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error)
         raise Unreadable(f"The overlay {file} can't be read: {what}.") from error
-    if len(documents) != 1 or not isinstance(documents[0], dict) or documents[0].get("kind") != _KIND:
-        raise Unreadable(f"The overlay {file} should be one document of the kind {_KIND}, as istioctl takes it.")
-    return text
+    if not documents or not all(map(_is_one, documents)):
+        raise Unreadable(
+            f"The overlay {file} should have documents of the kind {_KIND}, as istioctl takes them, or of others, each "
+            "with its kind and a name."
+        )
+    return Overlay(
+        tuple(yaml.safe_dump(document) for document in documents if document["kind"] == _KIND),
+        tuple(document for document in documents if document["kind"] != _KIND),
+    )
+
+
+def operators_of(overlays: Sequence[Overlay]) -> tuple[str, ...]:
+    """Return what istioctl is given of some overlays, beside ours."""
+    return (*OURS, *(operator for overlay in overlays for operator in overlay.operators))
+
+
+def documents_of(overlays: Sequence[Overlay]) -> list[Document]:
+    """Return what is applied of some overlays."""
+    return [document for overlay in overlays for document in overlay.documents]
+
+
+def _is_one(document: object) -> bool:
+    if not isinstance(document, dict) or "apiVersion" not in document or "kind" not in document:
+        return False
+    metadata = document.get("metadata")
+    return document["kind"] == _KIND or (isinstance(metadata, dict) and bool(metadata.get("name")))

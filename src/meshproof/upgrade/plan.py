@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from meshproof.mesh.manifests import FIRST, LAST
@@ -49,7 +49,7 @@ class Stage:
     steps: tuple[Step, ...] = ()
 
 
-def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool) -> list[Stage]:
+def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool, applied: bool = False) -> list[Stage]:
     """Return the way of an upgrade.
 
     A canary that is rolled back turns round at its mixed state; in place, at the new gateways.
@@ -59,19 +59,28 @@ def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool) -> 
         after: The one that is to be.
         strategy: How.
         rollback: Whether to turn round half-way.
+        applied: Whether something is applied when the new gateways come.
 
     Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/
     """
     way = _canary if strategy is Strategy.CANARY else _in_place
-    return list(way(before.name, after.name, rollback=rollback))
+    applying = (_APPLY,) if applied else ()
+    returning = (_APPLY_BACK,) if applied else ()
+    return list(way(before.name, after.name, applying, returning, rollback=rollback))
 
 
-def _canary(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
+_APPLY = Step("apply what the new side's overlay has beside its mesh", 1, Steps.apply)
+_APPLY_BACK = Step("have that as it was", 1, Steps.apply_back)
+
+
+def _canary(
+    before: str, after: str, applying: Sequence[Step], returning: Sequence[Step], *, rollback: bool
+) -> Iterator[Stage]:
     yield Stage(OLD)
     yield Stage(
         NEW_CONTROL_PLANE, (Step(f"install the control plane of {after} under a revision", 12, Steps.install_beside),)
     )
-    yield Stage(NEW_GATEWAYS, (Step(f"have the gateways of {after}", 15, Steps.replace_gateways),))
+    yield Stage(NEW_GATEWAYS, (*applying, Step(f"have the gateways of {after}", 15, Steps.replace_gateways)))
     yield Stage(
         MIXED,
         (
@@ -83,6 +92,7 @@ def _canary(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
         yield Stage(
             BACK,
             (
+                *returning,
                 Step("let the tag `default` lead to the old revision", 2, Steps.move_tag_back),
                 Step("restart what has new sidecars", 20, Steps.restart_first, FIRST),
                 Step(f"have the gateways of {before}", 20, Steps.install_before),
@@ -99,15 +109,17 @@ def _canary(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
     )
 
 
-def _in_place(before: str, after: str, *, rollback: bool) -> Iterator[Stage]:
+def _in_place(
+    before: str, after: str, applying: Sequence[Step], returning: Sequence[Step], *, rollback: bool
+) -> Iterator[Stage]:
     yield Stage(OLD)
     yield Stage(
         REPLACED_CONTROL_PLANE,
         (Step(f"replace the control plane by that of {after}", 15, Steps.replace_control_plane),),
     )
-    yield Stage(GATEWAYS_IN_PLACE, (Step(f"have the gateways of {after}", 20, Steps.install_after),))
+    yield Stage(GATEWAYS_IN_PLACE, (*applying, Step(f"have the gateways of {after}", 20, Steps.install_after)))
     if rollback:
-        yield Stage(BACK, (Step(f"install {before} again", 25, Steps.install_before),))
+        yield Stage(BACK, (*returning, Step(f"install {before} again", 25, Steps.install_before)))
         return
     yield Stage(
         NEW,

@@ -17,6 +17,7 @@ from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between, unused
 from meshproof.upgrade.evidence import Budget, Event, Evidence, Side, State, Stop, Strategy, Visit
+from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
 from meshproof.upgrade.pods import pods_watched
 from meshproof.upgrade.pressure import sampled
@@ -40,8 +41,8 @@ class Order:
         budget: What the upgrade may cost.
         acknowledgements: What may be otherwise afterwards.
         directory: Where everything is left.
-        overlays: Documents for istioctl, for both sides.
-        to_overlays: Those for the new side only.
+        overlays: What the user has for both sides.
+        to_overlays: What there is for the new side only.
     """
 
     before: Side
@@ -52,13 +53,14 @@ class Order:
     budget: Budget
     acknowledgements: Sequence[Acknowledgement]
     directory: Path
-    overlays: tuple[str, ...] = ()
-    to_overlays: tuple[str, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
+    to_overlays: tuple[Overlay, ...] = ()
 
     @property
     def stages(self) -> list[Stage]:
         """The states, and what leads to each."""
-        return stages(self.before, self.after, self.strategy, rollback=self.rollback)
+        applied = bool(documents_of(self.to_overlays))
+        return stages(self.before, self.after, self.strategy, rollback=self.rollback, applied=applied)
 
 
 class Run:

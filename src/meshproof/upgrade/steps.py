@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshproof.cluster.kube import Kube
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh import istio
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.manifests import FIRST, LAST, TURN
@@ -21,6 +21,7 @@ _TAG = "default"
 """The revision tag of namespaces with the label ``istio-injection: enabled``."""
 _COMPONENT = "operator.istio.io/component"
 _OF_GATEWAYS = {"IngressGateways", "EgressGateways"}
+_OF_A_USER = {"annotations", "labels", "name", "namespace"}
 _KINDS_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "Role")
 
 
@@ -30,12 +31,17 @@ class Steps:
     Attributes:
         before: The mesh that is there.
         after: The one that is to be.
+        applied: What is applied when the new gateways come.
         revision: What the new control plane is called while both are there.
     """
 
-    def __init__(self, before: Installation, after: Installation, kube: Kube, kubeconfig: Path) -> None:
+    def __init__(
+        self, before: Installation, after: Installation, applied: Sequence[Document], kube: Kube, kubeconfig: Path
+    ) -> None:
         self.before = before
         self.after = after
+        self.applied = applied
+        self._replaced: list[Document] = []
         self.revision = after.images.istio.replace(".", "-")
         self._beside = replace(after, revision=self.revision)
         self._kube = kube
@@ -48,6 +54,20 @@ class Steps:
     def replace_gateways(self) -> None:
         """Have the new control plane's gateways: the Deployments keep their names, and their pods go over."""
         self._install(self._beside)
+
+    def apply(self) -> None:
+        """Apply what the new side has beside its mesh; remember what was there."""
+        there = [
+            self._kube.get(document["apiVersion"], document["kind"], *_place(document)) for document in self.applied
+        ]
+        self._replaced = [_as_applied(document) for document in there if document]
+        self._kube.apply(self.applied)
+
+    def apply_back(self) -> None:
+        """Have everything as it was before ``apply``."""
+        names = {name_of(document) for document in self._replaced}
+        self._kube.delete([document for document in self.applied if name_of(document) not in names])
+        self._kube.replace(self._replaced)
 
     def move_tag(self) -> None:
         """Have the new control plane inject the sidecars of namespaces with ``istio-injection: enabled``."""
@@ -137,3 +157,14 @@ def halves(deployments: Sequence[Document]) -> tuple[list[Document], list[Docume
 
 def _is_of_a_gateway(document: Document) -> bool:
     return document["metadata"].get("labels", {}).get(_COMPONENT) in _OF_GATEWAYS
+
+
+def _place(document: Document) -> tuple[str, str | None]:
+    """Return the name and the namespace of a document."""
+    return document["metadata"]["name"], document["metadata"].get("namespace")
+
+
+def _as_applied(document: Document) -> Document:
+    """Return an object without what the cluster has written into it, so that it can be applied again."""
+    metadata = {name: value for name, value in document["metadata"].items() if name in _OF_A_USER}
+    return {name: value for name, value in document.items() if name != "status"} | {"metadata": metadata}

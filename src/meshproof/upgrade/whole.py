@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshproof.certificates.tree import OWN
+from meshproof.cluster.objects import Document
 from meshproof.machine import cache
 from meshproof.machine.console import stage
 from meshproof.machine.wait import Patience
-from meshproof.mesh import Testbed
+from meshproof.mesh import Testbed, manifests
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import brought_up
 from meshproof.settings import TIMEOUTS, Settings
 from meshproof.traffic import MANIFEST, Calibration, calibrate
 from meshproof.upgrade.acknowledgements import Acknowledgement
-from meshproof.upgrade.overlays import OURS
+from meshproof.upgrade.overlays import Overlay, documents_of, operators_of
 from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.run import Order, Run
 from meshproof.upgrade.steps import Steps
@@ -51,16 +52,18 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
         MeshproofError: There is nothing to be judged: the cluster did not come up, or the traffic was not answered
             before anything was changed.
     """
-    with brought_up(settings, (*OURS, *order.overlays)) as testbed:
+    on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
+    with brought_up(settings, on_both) as testbed:
         cache.mark(order.directory)
         cache.empty(order.directory)
-        on_both = (*OURS, *order.overlays)
         before = Installation(testbed.images.mesh, on_both)
-        after = Installation(testbed.images.meshes[-1], (*on_both, *order.to_overlays))
+        after = Installation(testbed.images.meshes[-1], on_the_new)
         patience = Patience(TIMEOUTS.in_vain)
         calibration = _calibrated(testbed, patience, order.directory)
         with in_force_for(testbed, patience) as world:
-            steps = Steps(before, after, testbed.kube, testbed.cluster.kubeconfig_path)
+            testbed.kube.apply(_completed(order.overlays, testbed))
+            applied = _completed(order.to_overlays, testbed)
+            steps = Steps(before, after, applied, testbed.kube, testbed.cluster.kubeconfig_path)
             run = Run(order, testbed, steps, world)
             evidence = run.go(calibration)
     findings = judge(evidence)
@@ -75,3 +78,8 @@ def _calibrated(testbed: Testbed, patience: Patience, directory: Path) -> list[C
     with stage("traffic recorder calibrated"), in_force(MANIFEST, testbed, patience) as scenario:
         trust = testbed.certificates.authority(OWN).pem
         return calibrate(scenario, testbed.kube, trust, testbed.images.traffic, directory / "traffic")
+
+
+def _completed(overlays: Sequence[Overlay], testbed: Testbed) -> list[Document]:
+    """Return what is applied of some overlays, with the images and certificates that it names."""
+    return manifests.complete(documents_of(overlays), images=testbed.images, certificates=testbed.certificates)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from meshproof.errors import Unreadable
-from meshproof.upgrade.overlays import OURS, overlay_of
+from meshproof.upgrade.overlays import OURS, documents_of, operators_of, overlay_of
 
 
 def test_ours_is_one() -> None:
@@ -19,21 +19,29 @@ def test_ours_is_one() -> None:
     assert replicas == [2, 2]
 
 
-def test_an_overlay_is_taken_as_it_is(tmp_path: Path) -> None:
-    """Its text is what istioctl is given."""
+OPERATOR = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {}\n"
+POLICY = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: mine}\n"
+
+
+def test_an_overlay_is_for_istioctl_or_for_kubernetes(tmp_path: Path) -> None:
+    """Each document goes to whom it is for."""
     file = tmp_path / "mine.yaml"
-    file.write_text("apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {}\n")
-    assert overlay_of(file) == file.read_text()
+    file.write_text(f"{OPERATOR}---\n{POLICY}---\n")
+    overlay = overlay_of(file)
+    assert [yaml.safe_load(operator)["kind"] for operator in overlay.operators] == ["IstioOperator"]
+    assert [document["kind"] for document in documents_of([overlay])] == ["AuthorizationPolicy"]
+    assert operators_of([overlay]) == (*OURS, *overlay.operators)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         pytest.param(None, "can't be read: No such file or directory", id="not there"),
-        pytest.param("kind: Gateway\n", "should be one document of the kind IstioOperator", id="another kind"),
-        pytest.param("kind: IstioOperator\n---\nkind: IstioOperator\n", "should be one document", id="two"),
+        pytest.param("apiVersion: v1\nkind: Gateway\n", "each with its kind and a name", id="without a name"),
+        pytest.param("kind: IstioOperator\n", "should have documents of the kind", id="without a version"),
+        pytest.param("text\n", "should have documents", id="no document"),
         pytest.param("a: [", "can't be read: ", id="no YAML"),
-        pytest.param("", "should be one document", id="empty"),
+        pytest.param("", "should have documents", id="empty"),
         pytest.param("\xff", "can't be read: ", id="no text"),
     ],
 )
