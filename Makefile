@@ -97,6 +97,10 @@ mutants: $(READY) ## Make small mistakes in the scan's code, and count those tha
 mesh-mutants: doctor ## Break the manifests one at a time, and see that a row fails that says so; KEPT=1 on one cluster
 	@$(BIN)/python tools/mesh_mutants.py $(if $(KEPT),--kept)
 
+.PHONY: bad-upgrades
+bad-upgrades: doctor ## Upgrade a mesh badly, one way after the other, and see that each is called what it is
+	@$(BIN)/python tools/bad_upgrades.py
+
 .PHONY: check
 check: $(READY) ## Lint and check types, of the workflows too
 	@$(BIN)/ruff format --check .
