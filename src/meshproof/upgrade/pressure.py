@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from meshproof.machine.wait import until
+from meshproof.machine.wait import repeating
 from meshproof.upgrade.evidence import Pressure
 
 _KERNEL = Path("/proc/pressure")
@@ -39,20 +37,10 @@ def sample(directory: Path = _KERNEL) -> Pressure | None:
 def sampled(directory: Path = _KERNEL) -> Iterator[list[Pressure]]:
     """Sample each second for as long as the context lasts; give the list, to which samples are added."""
     samples: list[Pressure] = []
-    ended = threading.Event()
 
-    def observe() -> bool:
+    def look() -> None:
         if current := sample(directory):
             samples.append(current)
-        return ended.is_set()
 
-    def go_on() -> None:
-        until(observe, True, what="The end of the samples", timeout=math.inf, interval=_EVERY)
-
-    thread = threading.Thread(target=go_on, name="pressure", daemon=True)
-    thread.start()
-    try:
+    with repeating(look, every=_EVERY, name="pressure"):
         yield samples
-    finally:
-        ended.set()
-        thread.join()

@@ -39,4 +39,4 @@ def test_samples_come_as_long_as_they_are_asked_for(tmp_path: Path) -> None:
     with pressure.sampled(tmp_path) as samples:
         until(lambda: len(samples), "2 or more", lambda number: number > 1, what="The samples", timeout=10)
     assert all(later.at_ns > earlier.at_ns for earlier, later in pairwise(samples))
-    assert "pressure" not in {thread.name for thread in threading.enumerate()}
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pressure")] == []
