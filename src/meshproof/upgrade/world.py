@@ -20,10 +20,6 @@ from meshproof.upgrade.flows import Client
 from meshproof.upgrade.probes import Fate, Probe
 
 MANIFEST = Path(__file__).with_name("world.yaml")
-FIRST_HALF = ("server-first", "sender-first")
-"""The Deployments of ``flows.NAMESPACE`` whose sidecars go over first."""
-SECOND_HALF = ("server-last", "sender-last")
-"""Those whose sidecars go over after them."""
 _CLOSED = "closed"
 _TRIES = 20
 """How often each probe is to be let through before it is believed to see that."""
@@ -82,8 +78,7 @@ class World:
     def between_sidecars(self, client: Client, again: str = "") -> list[Flow]:
         """Return what must be answered, from a pod with a sidecar; see ``flows.between_sidecars``.
 
-        The pods of ``Client.OLD`` are in ``SECOND_HALF``, and those of ``Client.NEW`` in ``FIRST_HALF``: such a half is
-        not restarted while they send.
+        The labels of their Deployments say in which half they are: it is not restarted while they send.
         """
         return flows.between_sidecars(self._testbed.kube, client, again)
 

@@ -14,7 +14,7 @@ from meshproof.traffic import Connections, Ending, Flow, Flown, Record, record
 from meshproof.upgrade import flows
 from meshproof.upgrade.evidence import State
 from meshproof.upgrade.probes import Fate, Probe, at_the_gateway, result
-from meshproof.upgrade.world import FIRST_HALF, SECOND_HALF, Sight
+from meshproof.upgrade.world import Sight
 from tests.support.certificates import OTHER, OURS, TRUSTED, UNKNOWN
 from tests.support.servers import Behaviour, server_context, serving, tls
 from tests.support.traffic import traffic_program
@@ -197,9 +197,3 @@ def test_several_controls_are_one() -> None:
 def test_a_probe_that_can_not_see_is_not_believed(tries: int, seen: int, refused: int, good: bool) -> None:  # noqa: FBT001
     """It has to see what is let through on purpose, and to take none of that for refused."""
     assert Sight("it", tries, seen, refused).good is good
-
-
-def test_who_sends_is_in_the_other_half_than_who_answers() -> None:
-    """So an old client speaks to a new server once the first half has gone over, and a new client to an old server."""
-    assert {flows.Client.OLD.app, flows.Client.NEW.server} == set(SECOND_HALF)
-    assert {flows.Client.NEW.app, flows.Client.OLD.server} == set(FIRST_HALF)

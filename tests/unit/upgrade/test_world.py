@@ -13,12 +13,12 @@ from meshproof.certificates.tree import read
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.mesh import Workload, faults
-from meshproof.mesh.manifests import application_files, step_of
+from meshproof.mesh.manifests import FIRST, LAST, TURN, application_files, step_of
 from meshproof.project import current_project
 from meshproof.tls import Address
 from meshproof.traffic import Connections, Flow
 from meshproof.upgrade import flows, probes
-from meshproof.upgrade.world import FIRST_HALF, MANIFEST, SECOND_HALF
+from meshproof.upgrade.world import MANIFEST
 from tests.support.certificates import OURS, TRUSTED, UNKNOWN
 
 GATEWAY = Address("127.0.0.1", 1)
@@ -54,6 +54,15 @@ def all_flows(kube: Kube) -> list[Flow]:
 def tries(kube: Kube) -> list[probes.Probe]:
     """Return the fail-open probes."""
     return [*probes.at_the_gateway(GATEWAY, OURS.pem, TRUSTED, UNKNOWN), probes.in_plaintext(kube)]
+
+
+def half(turn: str) -> set[str]:
+    """Return the names of the Deployments that go over first, or last."""
+    return {
+        document["metadata"]["name"]
+        for document in documents(closed=True).values()
+        if document["metadata"].get("labels", {}).get(TURN) == turn
+    }
 
 
 def documents(*, closed: bool) -> dict[tuple[str, str], Document]:
@@ -116,7 +125,13 @@ def test_each_deployment_with_a_sidecar_is_in_one_half() -> None:
         for (kind, name), document in documents(closed=True).items()
         if kind == "Deployment" and document["metadata"]["namespace"] == flows.NAMESPACE
     ]
-    assert sorted(meshed) == sorted([*FIRST_HALF, *SECOND_HALF])
+    assert sorted(meshed) == sorted([*half(FIRST), *half(LAST)])
+
+
+def test_who_sends_is_in_the_other_half_than_who_answers() -> None:
+    """So an old client speaks to a new server once the first half has gone over, and a new client to an old server."""
+    assert {flows.Client.OLD.app, flows.Client.NEW.server} == half(LAST)
+    assert {flows.Client.NEW.app, flows.Client.OLD.server} == half(FIRST)
 
 
 def test_a_gap_is_known_as_well_as_promised(all_flows: list[Flow]) -> None:
