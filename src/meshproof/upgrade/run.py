@@ -16,7 +16,7 @@ from meshproof.traffic import Calibration
 from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between, unused
-from meshproof.upgrade.evidence import Budget, Event, Evidence, Side, State, Stop, Strategy, Visit
+from meshproof.upgrade.evidence import Budget, Difference, Event, Evidence, Side, State, Stop, Strategy, Visit
 from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
 from meshproof.upgrade.pods import pods_watched
@@ -86,6 +86,7 @@ class Run:
         self.stop: Stop | None = None
         self._order, self._testbed, self._steps, self._world = order, testbed, steps, world
         self._ways: list[tuple[int, State]] = []  # to each state, since when
+        self._differences: list[Difference] = []
         self._records = order.directory / "traffic"
         self._recordings = Recordings(world, testbed.images.traffic, self._records)
 
@@ -132,7 +133,7 @@ class Run:
             flows=self._recordings.flows,
             controls=self._recordings.controls,
             probes=self._world.results(self._recordings.flown, sights, self._state_at),
-            differences=differences_between(self.visits, order.acknowledgements, order.before, order.after),
+            differences=self._differences,
             pressure=pressure,
             budget=order.budget,
             calibration=calibration,
@@ -181,7 +182,8 @@ class Run:
         if reached_ns:
             self._lines.reached(visit, self._recordings.requests, self._recordings.tries)
         order = self._order
-        for difference in differences_between(self.visits, order.acknowledgements, order.before, order.after):
+        self._differences = differences_between(self.visits, order.acknowledgements, order.before, order.after)
+        for difference in self._differences:
             if difference.state is stage.state:
                 self._lines.changed(difference, visit.ended_ns)
 
