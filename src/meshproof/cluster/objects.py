@@ -25,6 +25,11 @@ def name_of(document: Document) -> str:
     return f"{kind} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
 
 
+def containers_of(pod: Document) -> list[Document]:
+    """Return a pod's containers, those that begin before the others too: a native sidecar is one of these."""
+    return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
+
+
 def strings(value: object) -> Iterator[str]:
     """Yield each string in a value of YAML, at whatever depth."""
     if isinstance(value, str):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshproof.cluster.kube import Kube
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import Document, containers_of
 from meshproof.errors import ClusterError
 from meshproof.mesh import istio
 
@@ -75,7 +75,7 @@ class Proxies:
 
 def has_ready_proxy(pod: Document) -> bool:
     """Return whether a pod is ready, is to stay, and has a proxy (a native sidecar is an init container)."""
-    containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+    containers = containers_of(pod)
     conditions = {each["type"]: each["status"] for each in pod.get("status", {}).get("conditions", [])}
     there = "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
     return there and any(container["name"] == istio.PROXY for container in containers)

@@ -12,7 +12,7 @@ from kubernetes.dynamic.exceptions import NotFoundError
 from meshproof.cluster.kube.connection import Connection, in_our_words
 from meshproof.cluster.kube.pods import Pods, is_ready
 from meshproof.cluster.kube.same_pod import is_same_pod
-from meshproof.cluster.objects import Document, strings
+from meshproof.cluster.objects import Document, containers_of, strings
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 
@@ -126,9 +126,7 @@ class Deployments:
             deployment
             for deployment in self._connection.listed("apps/v1", "Deployment")
             if any(
-                container["name"] == name
-                for pod in self._pods_of(deployment["metadata"]["namespace"], deployment["metadata"]["name"])
-                for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
+                container["name"] == name for pod in self._selected_by(deployment) for container in containers_of(pod)
             )
         ]
 
@@ -147,7 +145,7 @@ class Deployments:
 
         def observe() -> str:
             deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
-            listed = self._pods_of(namespace, name)
+            listed = self._selected_by(deployment)
             before.update([] if before else [pod["metadata"]["name"] for pod in listed])
             outdated, current = [], 0
             for pod in listed:
@@ -175,9 +173,13 @@ class Deployments:
 
     def _pods_of(self, namespace: str, name: str) -> list[Document]:
         """Return the pods of a Deployment, also those that are going."""
-        deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
+        return self._selected_by(self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name))
+
+    def _selected_by(self, deployment: Document) -> list[Document]:
+        """Return the pods of a Deployment that was just asked for; see ``_pods_of``."""
         labels = deployment["spec"]["selector"]["matchLabels"]
         selector = ",".join(f"{label}={value}" for label, value in labels.items())
+        namespace = deployment["metadata"]["namespace"]
         return self._connection.listed("v1", "Pod", namespace=namespace, label_selector=selector)
 
     def _is_as_new(self, pod: Document, deployment: Document) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import Document, containers_of
 from meshproof.mesh import istio
 
 _SIDECAR = "sidecar"
@@ -79,11 +79,6 @@ def annotations_of(document: Document) -> Mapping[str, str]:
     """Return an object's annotations."""
     annotations: Mapping[str, str] = document["metadata"].get("annotations") or {}
     return annotations
-
-
-def containers_of(pod: Document) -> list[Document]:
-    """Return a pod's containers, those that begin before the others too: a native sidecar is one of these."""
-    return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
 
 
 def has_sidecar(pod: Document) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshproof.cluster.objects import Document
+from meshproof.cluster.objects import Document, containers_of
 from meshproof.mesh.readiness.capture import Capture
-from meshproof.mesh.readiness.pods import Owner, containers_of, labels_of
+from meshproof.mesh.readiness.pods import Owner, labels_of
 
 
 @dataclass(frozen=True, slots=True)
