@@ -39,9 +39,23 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
+def where_images_come_from(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option ``--images``, as its argument ``images``."""
+    from meshproof.versions import ImageSource  # noqa: PLC0415 - what needs no images needs no versions
+
+    return click.option(
+        "--images",
+        type=click.Choice([source.value for source in ImageSource]),
+        callback=lambda _context, _option, value: ImageSource(value),
+        default=ImageSource.AUTO.value,
+        show_default=True,
+        help="Where images come from; auto asks whether a registry answers.",
+    )(function)
+
+
 def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say what a cluster is made of, as its arguments ``images`` and ``asked``."""
-    from meshproof.versions import Asked, ImageSource  # noqa: PLC0415 - what needs no images needs no versions
+    from meshproof.versions import Asked  # noqa: PLC0415 - as above
 
     @wraps(function)
     def command(
@@ -54,7 +68,7 @@ def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:  # noqa: ANN401 - as above
         return function(asked=Asked(istio_version, kubernetes_version, envoy_version, also_istio), **others)
 
-    decorated = command
+    decorated: Callable[..., Any] = command
     for option in (
         click.option(
             "--also-istio",
@@ -69,14 +83,7 @@ def which_images(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--kubernetes-version", metavar="VERSION", help="Release of Kubernetes."),
         click.option("--istio-version", metavar="VERSION", help="Release of Istio."),
-        click.option(
-            "--images",
-            type=click.Choice([source.value for source in ImageSource]),
-            callback=lambda _context, _option, value: ImageSource(value),
-            default=ImageSource.AUTO.value,
-            show_default=True,
-            help="Where images come from; auto asks whether a registry answers.",
-        ),
+        where_images_come_from,
     ):
         decorated = option(decorated)
     return decorated

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from meshproof.cli.options import FILE
+from meshproof.cli.options import FILE, where_images_come_from
 from meshproof.cli.output import report
 from meshproof.cluster.kind import clusters
 from meshproof.errors import BadInput, ExitCode
@@ -58,13 +58,7 @@ _TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each,
 @click.option("--lost", metavar="N", type=click.IntRange(min=0), default=0, help="Requests that a flow may lose.")
 @click.option("--gap", metavar="MS", type=click.FloatRange(min=0), default=5000.0, help="The longest gap of a flow.")
 @click.option("--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes.")
-@click.option(
-    "--images",
-    type=click.Choice([source.value for source in ImageSource]),
-    default=ImageSource.AUTO.value,
-    show_default=True,
-    help="Where images come from.",
-)
+@where_images_come_from
 @click.option("--keep-cluster", is_flag=True, help="Leave the cluster running at the end.")
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 def command(
@@ -81,7 +75,7 @@ def command(
     lost: int,
     gap: float,
     kubernetes: str | None,
-    images: str,
+    images: ImageSource,
     keep_cluster: bool,
     plan: bool,
 ) -> None:
@@ -115,7 +109,7 @@ def command(
             f"one. `meshproof down --cluster-name {name}` deletes it."
         )
     asked = Asked(order.before.istio, kubernetes, order.before.envoy or None, (after,))
-    settings = Settings(name, keep_cluster, ImageSource(images), asked, cache=cache_directory())
+    settings = Settings(name, keep_cluster, images, asked, cache=cache_directory())
     result = upgraded(order, settings)
     for acknowledgement in result.unused:
         complain(f"Line {acknowledgement.line} of {acknowledge} fits nothing that is otherwise: {acknowledgement.fact}")
