@@ -475,6 +475,34 @@ def test_only_an_end_in_order_is_announced(code: int, why: str, tmp_path: Path) 
     assert set(stream.losses) == (set() if code == NO_ERROR else {"TRUNCATED 200"})
 
 
+def announcing_with_an_answer(connection: socket.socket) -> None:
+    """Answer the first stream of a connection without an end, as a proxy does: GOAWAY comes with the next answer."""
+    connection.sendall(SETTINGS)
+    heard, streams = b"", 0
+    while streams < 2:
+        if not (more := connection.recv(65536)):
+            return
+        heard += more
+        headers = [stream for kind, _, stream in frames(heard.removeprefix(PREFACE)) if kind == 1]
+        for stream in headers[streams:]:
+            flags = 4 if stream == 1 else 5
+            connection.sendall(bytes([0, 0, 1, 1, flags, 0, 0, 0, stream, 0x88]))
+            if stream == 1:
+                connection.sendall(bytes([0, 0, 2, 0, 0, 0, 0, 0, 1]) + b"0\n")
+        streams = len(headers)
+    connection.sendall(bytes([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, NO_ERROR]))
+    connection.shutdown(socket.SHUT_WR)
+    connection.recv(65536)
+
+
+def test_a_stream_gives_its_server_occasion_to_announce_the_end(tmp_path: Path) -> None:
+    """A proxy does that with an answer: a stream alone on its connection would be cut without a word."""
+    with serving(announcing_with_an_answer) as address:
+        stream = flown(to(address, connections=STREAM, http2=True), tmp_path, enough=4)
+    assert set(stream.ends) == {"ANNOUNCED_DRAIN"}
+    assert not stream.losses
+
+
 def resetting_a_stream(connection: socket.socket) -> None:
     """Answer the first stream of a connection, and end the connection by a reset once there is a second one."""
     connection.sendall(SETTINGS)

@@ -33,8 +33,9 @@ const (
 	bodyKept    = 64 << 10         // octets of an answer that are told
 	outstanding = 1000             // requests of a flow with new connections that may be under way
 	streamPause = time.Second / 10 // before a stream that has ended is asked for again
+	beside      = time.Second / 5  // between short requests beside a stream of HTTP/2
 	queued      = 10_000           // requests that may wait for a kept connection
-	together    = time.Second / 20 // in which records are gathered
+	together    = time.Second / 4  // in which records are gathered
 	halfWay     = "half-way through the answer"
 )
 
@@ -805,6 +806,9 @@ func (s *sender) lines(f *flow, sequence *int, note func(record)) {
 	})
 	defer silence.Stop()
 	response, err := c.begin(asked.WithContext(limited))
+	if err == nil && c.h2 != nil {
+		go c.askBeside(limited, asked)
+	}
 	template := first
 	if err == nil {
 		template.Status, template.Protocol = response.StatusCode, response.Proto
@@ -864,6 +868,29 @@ func (s *sender) lines(f *flow, sequence *int, note func(record)) {
 		failed(err, when(response)).into(&template)
 	}
 	note(template)
+}
+
+// askBeside sends short requests on a stream's connection until the stream has ended, as clients with many streams do.
+//
+// A proxy announces the end of a connection with an answer: where a long one is the only one, it is cut without a word.
+// Source: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/operations/draining
+func (c *conn) askBeside(limited context.Context, stream *http.Request) {
+	ticks := time.NewTicker(beside)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-limited.Done():
+			return
+		case <-ticks.C:
+		}
+		asked := stream.Clone(limited)
+		asked.Method, asked.URL.Path, asked.URL.RawQuery = http.MethodHead, "/", ""
+		response, err := c.h2.RoundTrip(asked)
+		if err != nil { // no more requests are taken: that was announced, or the connection has ended
+			return
+		}
+		_ = response.Body.Close()
+	}
 }
 
 // begin sends a request whose answer is read as it comes.
