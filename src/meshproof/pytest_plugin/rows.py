@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.errors import BadOutput, ClusterError, NotThere
+from meshproof.errors import BadInput, BadOutput, ClusterError, NotThere
 from meshproof.mesh import Testbed
 from meshproof.project import leaving_in
 from meshproof.pytest_plugin.mesh import GIVEN
@@ -39,6 +40,26 @@ class RowsTried:
     interrupted: bool
 
 
+def look_for_rows(words: Sequence[str]) -> int:
+    """Return how many rows fit some words, without running any; those that are run in vain cost a cluster.
+
+    Args:
+        words: What pytest is told, such as ``-m upgrade`` and where the tests are.
+
+    Raises:
+        NotThere: Nothing fits the words.
+        BadInput: pytest does not understand them, or a test can't be read.
+    """
+    output, rows = io.StringIO(), _Rows()
+    with redirect_stdout(output):
+        status = pytest.main([*_BESIDE_OTHERS, "--collect-only", "--quiet", *words], plugins=[rows])
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise NotThere(f"`pytest {' '.join(words)}` has no test: mark those to be tried, or name their directory.")
+    if status != pytest.ExitCode.OK:
+        raise BadInput(f"`pytest {' '.join(words)}` can't be begun:\n{output.getvalue().strip()}")
+    return rows.number
+
+
 def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTried:
     """Run rows by pytest, in this process.
 
@@ -51,7 +72,6 @@ def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTri
         What became of each row, and whether somebody has ended the run.
 
     Raises:
-        NotThere: Nothing fits the words.
         ClusterError: The run could not be had to its end.
         BadOutput: The directory can't be written to.
     """
@@ -66,11 +86,22 @@ def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTri
         raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
     if status == pytest.ExitCode.INTERRUPTED:
         return RowsTried(results["rows"] if results else {}, interrupted=True)
-    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise NotThere(f"`pytest {' '.join(words)}` has no test: mark those to be tried, or name their directory.")
     if results is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise ClusterError(f"pytest ended with {int(status)} before all rows were tried: {directory / LOG} says why.")
     return RowsTried(results["rows"], interrupted=False)
+
+
+class _Rows:
+    """Counts the rows that are to be run.
+
+    Attributes:
+        number: How many there are.
+    """
+
+    number = 0
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.number = len(session.items)
 
 
 class _Given:

@@ -15,6 +15,7 @@ from meshproof.mesh import Testbed, manifests
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import brought_up
+from meshproof.pytest_plugin.rows import look_for_rows
 from meshproof.settings import TIMEOUTS, Settings
 from meshproof.traffic import MANIFEST, Calibration, calibrate
 from meshproof.upgrade.acknowledgements import Acknowledgement
@@ -49,9 +50,11 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
         settings: The cluster; its first mesh is the one before, its last one that after.
 
     Raises:
+        BadInput: There is no row to be tried, or one can't be read; nothing has been brought up then.
         MeshproofError: There is nothing to be judged: the cluster did not come up, or the traffic was not answered
             before anything was changed.
     """
+    look_for_rows(order.rows)
     on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
     with brought_up(settings, on_both) as testbed:
         cache.mark(order.directory)
