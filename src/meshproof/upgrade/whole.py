@@ -57,6 +57,7 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
     look_for_rows(order.rows)
     on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
     with brought_up(settings, on_both) as testbed:
+        testbed.cluster.come_first()
         cache.mark(order.directory)
         cache.empty(order.directory)
         before = Installation(testbed.images.mesh, on_both)
