@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshproof.traffic import Flown
-from meshproof.upgrade.blame import LATE_MS, Machine
+from meshproof.upgrade.blame import Machine
 from meshproof.upgrade.evidence import PART, Evidence, ProbeResult, Visit
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import gaps, longest_gap
 
 TOO_SELDOM_MS = 1000.0
-"""A fail-open probe that was not refused for longer than this could have missed a hole of a second."""
+"""Whoever did not look for longer than this could have missed a hole of a second."""
 _AGAIN = "Run it again on a machine that does nothing else."
 _UNTRIED = {"not tried", "skipped"}
 
@@ -43,7 +43,7 @@ def _of_the_machine(evidence: Evidence) -> Iterator[Finding]:
             why = f"lost {len(control.failures):,} of {control.requests:,} requests"
         elif not control.answered:
             why = "sent nothing"
-        elif (control.lag_p99_ms or 0.0) > LATE_MS:
+        elif (control.lag_p99_ms or 0.0) > TOO_SELDOM_MS:
             why = f"sent its requests {control.lag_p99_ms:,.0f} ms late (p99)"
         else:
             continue

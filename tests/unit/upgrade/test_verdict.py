@@ -264,7 +264,7 @@ def test_a_probe_that_could_not_notice_says_so(change: dict[str, Any], why: str)
         ({"probes": []}, "Nothing was tried that must be refused"),
         ({"controls": []}, "There was no control client"),
         ({"controls": [flown("control", until=0)]}, "sent nothing"),
-        ({"controls": [flown("control", late_ms=300)]}, "sent its requests 300 ms late"),
+        ({"controls": [flown("control", late_ms=1300)]}, "sent its requests 1,300 ms late"),
         ({"calibration": [Calibration(GATEWAY, 4, 3, (), 20)]}, "The traffic recorder can't be believed"),
     ],
     ids=[
