@@ -40,6 +40,8 @@ from meshproof.upgrade.facts.refusals import Refusals, count_refusals, since
 __all__ = ["CLIENT", "CONFIGURATION", "POSTURE", "PROXY", "REFUSED", "changed_fields", "count_refusals", "take"]
 
 _SERVICES = {"Service": ("v1",)}
+_AT_ONCE = 2
+"""How many parts are looked at side by side: all of them at once would keep the traffic waiting."""
 
 
 def take(
@@ -78,7 +80,7 @@ def take(
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
     in_step = ask(lambda: proxies.settled(kube), [IN_STEP])
-    with ThreadPoolExecutor(len(parts)) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         facts = [in_step, *pool.map(ask, parts.values(), parts)]
     return {name: value for each in facts for name, value in each.items()}
 
