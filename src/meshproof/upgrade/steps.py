@@ -22,6 +22,7 @@ _TAG = "default"
 _COMPONENT = "operator.istio.io/component"
 _OF_GATEWAYS = {"IngressGateways", "EgressGateways"}
 _OF_A_USER = {"annotations", "labels", "name", "namespace"}
+_INJECTS = "MutatingWebhookConfiguration"
 _KINDS_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "Role")
 
 
@@ -107,10 +108,14 @@ class Steps:
     def replace_control_plane(self) -> None:
         """Apply what the new control plane is made of, and leave the gateways as they are.
 
-        istioctl itself replaces both in one go; Helm's charts are upgraded one after the other, as here.
+        istioctl itself replaces both in one go; Helm's charts are upgraded one after the other, as here. The webhooks
+        that inject are left to istioctl: it deactivates those of the revision where those of a tag are in force, and
+        prints them active.
         """
         documents = istio.generated(self.after, self._kubeconfig)
-        control_plane = [document for document in documents if not _is_of_a_gateway(document)]
+        control_plane = [
+            document for document in documents if not _is_of_a_gateway(document) and document["kind"] != _INJECTS
+        ]
         self._kube.apply(sorted(control_plane, key=lambda document: document["kind"] not in _KINDS_FIRST))
         self._kube.deployments.rolled_out(istio.NAMESPACE, "istiod")
 
