@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from meshproof.certificates.tree import OWN
 from meshproof.cluster.objects import Document
 from meshproof.machine import cache
@@ -25,6 +27,8 @@ from meshproof.upgrade.run import Order, Run
 from meshproof.upgrade.steps import Steps
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
+
+_KUBE_PROXY = Path(__file__).with_name("kube_proxy.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
     look_for_rows(order.rows)
     on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
     with brought_up(settings, on_both) as testbed:
-        testbed.cluster.come_first()
+        _come_first(testbed)
         cache.mark(order.directory)
         cache.empty(order.directory)
         before = Installation(testbed.images.mesh, on_both)
@@ -75,6 +79,12 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
     files = write(evidence, findings, verdict, order.directory)
     Lines(evidence.began_ns).verdict(verdict, findings, files[:1])
     return Upgraded(verdict, files, run.unused_acknowledgements())
+
+
+def _come_first(testbed: Testbed) -> None:
+    """Have the mesh, and what leads to it, come first where processors are short."""
+    testbed.cluster.come_first()
+    testbed.kube.apply(list(yaml.safe_load_all(_KUBE_PROXY.read_text(encoding="utf-8"))))
 
 
 def _calibrated(testbed: Testbed, patience: Patience, directory: Path) -> list[Calibration]:
