@@ -134,7 +134,8 @@ def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
     if not probe.refusals:
         yield f"was not refused once in {probe.tries:,} tries", None
     elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS:
-        yield f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile", None
+        why = f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile"
+        yield why, probe.longest_from_ns
     pause = longest_gap(probe.control)
     if not probe.control.answered:
         yield "has a control that never got in: the refusals may have another reason", None

@@ -132,6 +132,7 @@ class ProbeResult:
         unknown: How many ended otherwise, by their class: they are no proof of either.
         let_through: Each that got in.
         longest_ms: The longest time without a refusal, from the first try to the end of the last; None without any.
+        longest_from_ns: When that began.
         control: The requests on the same path that must get in, and how many of them did not.
         sees: Whether it was shown in this run that it sees a request that is let through.
         refused_ns: When each refusal was there; the time line shows them.
@@ -146,6 +147,7 @@ class ProbeResult:
     longest_ms: float | None
     control: Flown
     sees: bool
+    longest_from_ns: int | None = None
     refused_ns: Sequence[int] = ()
     unknown_ns: Sequence[int] = ()
 

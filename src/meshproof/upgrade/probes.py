@@ -24,10 +24,10 @@ from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import ProbeResult, State, Try
 from meshproof.upgrade.flows import DOMAIN, GATEWAY, MUTUAL, NAMESPACE, NEWEST, PLAIN, SIDECARS, TIMEOUT
+from meshproof.upgrade.gap import Span
 
 _RATE = 15.0  # tries a second
 _PATH = "/status/418"
-_MS = 1e6  # ns
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
 """How Envoy ends a connection for which it has no filter chain: without a word."""
 _NO_CERTIFICATE = frozenset({116, 40})
@@ -170,6 +170,7 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
     fates = list(_fates(probe, tries, control))
     refused = sorted(record.ended_ns for record, fate in fates if fate is Fate.REFUSED)
     unknown = Counter(_what(record) for record, fate in fates if fate is Fate.UNKNOWN)
+    longest = _longest(tries, refused)
     return ProbeResult(
         name=probe.name,
         tries=len(tries),
@@ -180,7 +181,8 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
             for record, fate in fates
             if fate is Fate.LET_THROUGH
         ],
-        longest_ms=_longest_ms(tries, refused),
+        longest_ms=longest.ms if longest else None,
+        longest_from_ns=longest.began_ns if longest else None,
         control=control,
         sees=sees,
         refused_ns=refused,
@@ -188,12 +190,12 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
     )
 
 
-def _longest_ms(tries: Sequence[Record], refused: Sequence[int]) -> float | None:
+def _longest(tries: Sequence[Record], refused: Sequence[int]) -> Span | None:
     """Return the longest time without a refusal, from the first try to the end of the last; None without any."""
     if not refused:
         return None
     moments = [min(record.sent_ns for record in tries), *refused, max(record.ended_ns for record in tries)]
-    return max((later - earlier) / _MS for earlier, later in pairwise(moments))
+    return max((Span(earlier, later) for earlier, later in pairwise(moments)), key=lambda span: span.ms)
 
 
 def _fates(probe: Probe, tries: Sequence[Record], control: Flown) -> Iterator[tuple[Record, Fate]]:
