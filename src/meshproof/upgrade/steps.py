@@ -92,8 +92,10 @@ class Steps:
         self._kube.deployments.gone(istio.NAMESPACE, "istiod")
 
     def uninstall_after(self) -> None:
-        """Remove the tag and the new control plane."""
-        self._istioctl("tag", "remove", _TAG, "--skip-confirmation")
+        """Remove the new control plane.
+
+        The tag leads to the old one, and stays: with it ``istioctl tag remove`` would take the validation.
+        """
         self._istioctl("uninstall", "--skip-confirmation", f"--revision={self.revision}")
         self._kube.deployments.gone(istio.NAMESPACE, f"istiod-{self.revision}")
 
