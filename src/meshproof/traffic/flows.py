@@ -64,7 +64,7 @@ class Flow:
         client: The certificate to show when asked.
         status: The status code that is expected; an answer with another one is no stream.
         refusals: Endings that are expected, too: a request that ends so is a refusal, and no failure.
-        body: Whether records have the body of the answer.
+        body: Whether records have the headers and the body of the answer.
         instead: Paths for single requests, by their sequence number.
 
     Raises:

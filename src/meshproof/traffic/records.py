@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -38,6 +38,7 @@ class Record:
         alert: The number of the TLS alert that refused it.
         detail: What Go's library said.
         body: The answer's, up to 64 KiB, if the flow asks for it.
+        headers: The answer's, by lower-case name, if the flow asks for the body.
     """
 
     flow: str
@@ -56,6 +57,7 @@ class Record:
     alert: int | None = None
     detail: str = ""
     body: str = ""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.status}" if self.status else str(self.outcome)
@@ -80,6 +82,7 @@ class Record:
             alert=line.get("alert"),
             detail=line.get("detail", ""),
             body=line.get("body", ""),
+            headers=line.get("headers", {}),
         )
 
 

@@ -89,6 +89,8 @@ def test_the_certificates_of_both_are_checked_and_told(http2: bool, tmp_path: Pa
     assert {each.connection for each in new.records} == {"new"}
     assert len({each.number for each in kept.records}) == 2
     assert json.loads(kept.records[0].body)["tls"]["peer"]["serial"] == str(TRUSTED.serial)
+    assert kept.records[0].headers["content-type"] == ["application/json"]
+    assert {*new.records[0].body, *new.records[0].headers} == set()
     assert {(each.outcome, each.alert) for each in nobody.records} == {(Ending.TLS_REFUSED, 116)}
     assert {each.outcome for each in another.records} == {Ending.UNTRUSTED}
 

@@ -62,7 +62,7 @@ type flow struct {
 	Timeout     float64           `json:"timeout"` // seconds
 	Requests    int               `json:"requests"`
 	Status      int               `json:"status"`  // of the answer that a stream is
-	Body        bool              `json:"body"`    // whether answers are told
+	Body        bool              `json:"body"`    // whether answers are told, with their headers
 	Instead     map[int]string    `json:"instead"` // paths for single requests, by sequence number
 
 	number int
@@ -88,6 +88,8 @@ type record struct {
 	Alert      int    `json:"alert,omitempty"`
 	Detail     string `json:"detail,omitempty"`
 	Body       string `json:"body,omitempty"`
+
+	Headers map[string][]string `json:"headers,omitempty"` // the answer's
 }
 
 // The outcomes; see endings.py.
@@ -621,8 +623,8 @@ func (c *conn) exchange(f *flow, each *record) (again bool) {
 	if response != nil {
 		each.Status, each.Protocol = response.StatusCode, response.Proto
 	}
-	if f.Body {
-		each.Body = string(body[:min(len(body), bodyKept)])
+	if f.Body && response != nil {
+		each.Body, each.Headers = string(body[:min(len(body), bodyKept)]), headersOf(response.Header)
 	}
 	if failure != nil {
 		failure.into(each)

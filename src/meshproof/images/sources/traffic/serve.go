@@ -271,11 +271,16 @@ func (h *handler) ServeHTTP(response http.ResponseWriter, request *http.Request)
 	}
 }
 
-func accountOf(request *http.Request) *Account {
-	headers := map[string][]string{}
-	for name, values := range request.Header {
-		headers[strings.ToLower(name)] = values
+// headersOf returns headers by their names in lower case.
+func headersOf(headers http.Header) map[string][]string {
+	lower := map[string][]string{}
+	for name, values := range headers {
+		lower[strings.ToLower(name)] = values
 	}
+	return lower
+}
+
+func accountOf(request *http.Request) *Account {
 	name, _ := os.Hostname()
 	return &Account{
 		Time:     now(),
@@ -284,7 +289,7 @@ func accountOf(request *http.Request) *Account {
 		Method:   request.Method,
 		Path:     request.URL.RequestURI(),
 		Host:     request.Host,
-		Headers:  headers,
+		Headers:  headersOf(request.Header),
 		Remote:   request.RemoteAddr,
 		TLS:      encryptionOf(request.TLS),
 	}
