@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 from meshproof.traffic import picture
 from meshproof.traffic.flows import Flow, Outside
-from meshproof.traffic.records import Flown
+from meshproof.traffic.records import Flown, Record
 from meshproof.traffic.senders import Sender
 
 LONGEST = 300.0
@@ -164,11 +164,7 @@ def record(
         raise BadTarget(f"The recording {name!r} needs flows, each with a name of its own.")
     if (directory / f"{_stem(name)}.jsonl").exists():
         raise BadTarget(f"There is a recording {name!r} in {directory} already: give each one of a run its own name.")
-    sources: dict[Outside | tuple[str, str, str], list[Flow]] = {}
-    for flow in flows:
-        at = flow.source
-        sources.setdefault(at if isinstance(at, Outside) else (at.namespace, at.app, at.container), []).append(flow)
-    recording = Recording(name, [Sender(together[0].source, together) for together in sources.values()])
+    recording = Recording(name, _senders(flows))
     try:
         with ExitStack() as stack:
             for sender in recording.senders:
@@ -178,3 +174,36 @@ def record(
             yield recording
     finally:
         recording.end(directory)
+
+
+def a_few(*flows: Flow, requests: int, program: Path) -> Mapping[str, Sequence[Record]]:
+    """Send some requests of each flow, and leave no files.
+
+    Args:
+        flows: What to send, each with a name of its own.
+        requests: How many of each.
+        program: The one that sends from this machine.
+
+    Returns:
+        The first records of each flow by its name, in the order of their sequence numbers.
+
+    Raises:
+        TrafficUnknown: A sender did not tell of all its requests.
+        ClusterError: A sender could not be run in its pod.
+        NotSettled: There were not so many requests, however they ended.
+    """
+    recording = Recording("a few requests", _senders(flows))
+    with ExitStack() as stack:
+        for sender in recording.senders:
+            stack.enter_context(sender.sending(program, LONGEST, to_the_end=True))
+        recording.wait_for(requests, each=True)
+    return {name: flown.records[:requests] for name, flown in recording.flows.items()}
+
+
+def _senders(flows: Sequence[Flow]) -> list[Sender]:
+    """Return one sender for each source."""
+    sources: dict[Outside | tuple[str, str, str], list[Flow]] = {}
+    for flow in flows:
+        at = flow.source
+        sources.setdefault(at if isinstance(at, Outside) else (at.namespace, at.app, at.container), []).append(flow)
+    return [Sender(together[0].source, together) for together in sources.values()]

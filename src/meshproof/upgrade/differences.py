@@ -9,7 +9,7 @@ from typing import Any
 
 from meshproof.upgrade.acknowledgements import Acknowledgement, known
 from meshproof.upgrade.evidence import UNKNOWN, Difference, Side, State, Visit
-from meshproof.upgrade.facts import CLIENT, CONFIGURATION, POSTURE, PROXY, REFUSED, changed_fields
+from meshproof.upgrade.facts import ANSWER, CLIENT, CONFIGURATION, POSTURE, PROXY, REFUSED, REQUEST, changed_fields
 
 _THERE = "there"
 
@@ -35,8 +35,8 @@ def differences_between(
 
     One that is explained in a state, and not in a later one, is told in both.
 
-    The same difference of several proxies, of several clusters or listeners of one, or of several named clients, is
-    one: its name has the first of them, and how many others there are.
+    The same difference of several proxies, of several clusters or listeners of one, of several named clients, or of
+    several ways through the mesh, is one: its name has the first of them, and how many others there are.
 
     Args:
         visits: The states; those without facts were not looked at.
@@ -133,6 +133,9 @@ def _value(text: str) -> Any:  # noqa: ANN401 - JSON
 def _alike(name: str) -> tuple[str, ...]:
     if name.startswith(PROXY):
         return PROXY, name.rpartition(": ")[2]
+    for side in (ANSWER, REQUEST):
+        if name.startswith(side):
+            return side, name.partition(": ")[2]
     server, client, _ = name.partition(CLIENT)
     return (server, client) if client and name.startswith(POSTURE) else (name,)
 

@@ -53,6 +53,17 @@ GATEWAY, MUTUAL, NEWEST, PASSTHROUGH = (
 SIDECARS = {client: f"sidecar to sidecar, {client.value} client" for client in Client}
 """The names of flows that are also controls of fail-open probes."""
 
+ODD_HEADERS = {
+    "gateway, an unknown host": {"Host": f"nobody.{DOMAIN}"},
+    "gateway, headers of a proxy": {
+        "X-Forwarded-Client-Cert": f"By=spiffe://{DOMAIN}/server;URI=spiffe://{DOMAIN}/client",
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "http",
+        "X-Envoy-Decorator-Operation": "of a client",
+    },
+}
+"""What a request can have that the gateway answers itself, or that it takes away before it passes the request on."""
+
 
 def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[Flow]:
     """Return the flows that come to the gateway from outside, for the whole of an upgrade.

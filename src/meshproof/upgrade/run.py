@@ -163,7 +163,7 @@ class Run:
             reached_ns = time.monotonic_ns()
             self._note("state", str(stage.state))
             doing = "look at the mesh"  # before the rows: what they provoke is nothing of the upgrade's
-            seen = facts.take(self._testbed, (), self._steps.after.images.istioctl, counted)
+            seen = facts.take(self._testbed, (), self._steps.after.images.istioctl, counted, self._world.ways())
             doing = "try the rows"
             tried = run_rows(self._testbed, self._order.rows, self._order.directory / stage.state.key)
             rows = tried.rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshproof.certificates.authority import ECDSA, Authority
@@ -13,7 +13,7 @@ from meshproof.machine.wait import Patience
 from meshproof.mesh import Scenario
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
-from meshproof.traffic import Flow, Flown, record
+from meshproof.traffic import Connections, Flow, Flown, record
 from meshproof.upgrade import flows, probes
 from meshproof.upgrade.evidence import ProbeResult, State
 from meshproof.upgrade.flows import Client
@@ -81,6 +81,19 @@ class World:
         The labels of their Deployments say in which half they are: it is not restarted while they send.
         """
         return flows.between_sidecars(self._testbed.kube, client, again)
+
+    def ways(self) -> list[list[Flow]]:
+        """Return the ways through the mesh on which both ends of a request are looked at, by the place of the client.
+
+        Among them are two that the gateway answers itself, and one with headers that only proxies should write.
+        """
+        outside = [flow for flow in self.flows() if flow.connections is not Connections.STREAM]
+        outside += [replace(outside[0], name=name, headers=headers) for name, headers in flows.ODD_HEADERS.items()]
+        outside += [replace(probe.flow, name=f"gateway, {probe.name}") for probe in self.probes if probe.status]
+        return [
+            [replace(flow, body=True) for flow in together]
+            for together in (outside, *(self.between_sidecars(client) for client in Client))
+        ]
 
     def controls(self) -> list[Flow]:
         """Return what crosses no proxy."""

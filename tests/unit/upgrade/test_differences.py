@@ -70,6 +70,14 @@ def test_what_a_proxy_refuses_has_its_reason() -> None:
     assert (difference.name, difference.after) == (name, "no such suite")
 
 
+def test_the_same_header_on_several_ways_is_one() -> None:
+    """A header that answers have no more is told once, and apart from the same header of requests."""
+    names = [f"answer by {way}: header server" for way in ("gateway, HTTP/2", "egress")]
+    facts = dict.fromkeys((*names, "request by egress: header server"), "istio-envoy")
+    first, second = told(facts, dict.fromkeys(facts, "envoy"))
+    assert (first.name, second.name) == (f"{names[0]}, and 1 alike", "request by egress: header server")
+
+
 def test_the_same_of_several_proxies_is_one() -> None:
     """What two sidecars and two clusters have in common is told once, with how many there are."""
     names = [

@@ -6,12 +6,13 @@ configuration  what one has loaded, without what differs between two that do the
 fields         which fields of two configurations differ
 names          how the names of facts begin
 control_plane  webhooks, and versions of kinds
+answers        what both ends see of requests through the mesh
 refusals       how often istiod and the proxies have refused a configuration
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -20,12 +21,14 @@ from meshproof.cluster.objects import Document
 from meshproof.errors import MeshproofError
 from meshproof.mesh import Testbed
 from meshproof.mesh.analysis import analyze
+from meshproof.traffic import Flow
 from meshproof.upgrade.evidence import UNKNOWN
-from meshproof.upgrade.facts import control_plane, listeners, proxies
+from meshproof.upgrade.facts import answers, control_plane, listeners, proxies
 from meshproof.upgrade.facts.configuration import with_names
 from meshproof.upgrade.facts.fields import changed_fields
 from meshproof.upgrade.facts.names import (
     ANALYSIS,
+    ANSWER,
     CLIENT,
     CONFIGURATION,
     IN_STEP,
@@ -33,11 +36,23 @@ from meshproof.upgrade.facts.names import (
     POSTURE,
     PROXY,
     REFUSED,
+    REQUEST,
     WEBHOOK,
 )
 from meshproof.upgrade.facts.refusals import Refusals, count_refusals, since
 
-__all__ = ["CLIENT", "CONFIGURATION", "POSTURE", "PROXY", "REFUSED", "changed_fields", "count_refusals", "take"]
+__all__ = [
+    "ANSWER",
+    "CLIENT",
+    "CONFIGURATION",
+    "POSTURE",
+    "PROXY",
+    "REFUSED",
+    "REQUEST",
+    "changed_fields",
+    "count_refusals",
+    "take",
+]
 
 _SERVICES = {"Service": ("v1",)}
 _AT_ONCE = 2
@@ -45,7 +60,11 @@ _AT_ONCE = 2
 
 
 def take(
-    testbed: Testbed, hosts: Collection[str], istioctl: Path, counted: Refusals = MappingProxyType({})
+    testbed: Testbed,
+    hosts: Collection[str],
+    istioctl: Path,
+    counted: Refusals = MappingProxyType({}),
+    ways: Sequence[Sequence[Flow]] = (),
 ) -> dict[str, str]:
     """Look at the mesh as it is now.
 
@@ -58,6 +77,7 @@ def take(
             anyway.
         istioctl: The program that analyzes the cluster; the same one in all states, so that they can be compared.
         counted: What ``count_refusals`` gave when the steps to this state began: what is refused since is told.
+        ways: Flows that a few requests are sent of; those that are sent from one place together.
     """
     kube = testbed.kube
 
@@ -77,6 +97,7 @@ def take(
         ),
         (REFUSED,): lambda: since(counted, count_refusals(kube)),
         (WEBHOOK,): lambda: control_plane.settled_webhooks(kube),
+        (ANSWER, REQUEST): lambda: answers.of_ways(ways, testbed.images.traffic),
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
     in_step = ask(lambda: proxies.settled(kube), [IN_STEP])

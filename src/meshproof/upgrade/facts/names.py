@@ -11,5 +11,6 @@ CONFIGURATION = "configuration of "
 REFUSED = "refused by "
 WEBHOOK = "webhook "
 KIND = "kind "
+ANSWER, REQUEST = "answer by ", "request by "  # before the name of a way through the mesh
 
 SOON = 5.0  # seconds
