@@ -10,6 +10,7 @@ SELECTORS = " or ".join(f"`istio: {gateway}`" for gateway in _BOTH)
 """What selects one of them, as a sentence has it."""
 GATEWAY_HOSTS = tuple(f"istio-{gateway}.{istio.NAMESPACE}.svc.cluster.local" for gateway in _BOTH)
 """The hosts of their Services."""
+INGRESS_HOST = GATEWAY_HOSTS[0]
 
 
 def selected_gateway(selector: object) -> str | None:

@@ -7,14 +7,16 @@ from itertools import groupby
 
 from meshproof import tls
 from meshproof.cluster.objects import Document
-from meshproof.mesh.gateways import INGRESS_GATEWAY, selected_gateway
+from meshproof.mesh.gateways import INGRESS_GATEWAY, INGRESS_HOST, selected_gateway
 from meshproof.posture import comparison, spelling
 from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
 from meshproof.tls.protocol.clients import built_in
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.names import CLIENT, POSTURE
 
-GATEWAYS = {"Gateway": ("networking.istio.io/v1",)}
+_GATEWAY_API = "gateway.networking.k8s.io/"
+GATEWAYS = {"Gateway": ("networking.istio.io/v1", f"{_GATEWAY_API}v1", f"{_GATEWAY_API}v1beta1")}
+"""Istio's Gateways, and those of the Gateway API where a cluster has that."""
 _ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
 _CLIENT = CLIENT.removeprefix(": ")
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
@@ -48,29 +50,51 @@ def postures(names: Collection[tuple[str, int]], gateway: Mapping[int, Address])
 
 
 def server_names(gateways: Iterable[Document], hosts: Collection[str]) -> set[tuple[str, int]]:
-    """Return the server names that Gateways of Istio take TLS for, each with the port of the ingress gateway's Service.
+    """Return the server names that Gateways take TLS for, each with the port of the ingress gateway's Service.
 
     Args:
-        gateways: The Gateways; those of another gateway do not count.
+        gateways: The Gateways; those of another gateway do not count, such as one that Istio deploys for a Gateway of
+            the Gateway API.
         hosts: Server names that stand for the wildcards that they fit.
     """
-    servers = [
-        server
+    return {
+        (name, port)
         for document in gateways
-        if selected_gateway(document["spec"].get("selector")) == INGRESS_GATEWAY
-        for server in document["spec"].get("servers", [])
-        if server["port"].get("protocol") in _ENDS_TLS_OR_PASSES_IT
-    ]
-    return {(host, server["port"]["number"]) for server in servers for host in _names(server, hosts)}
+        for host, protocol, port in (_listeners if _is_of_gateway_api(document) else _servers)(document)
+        if protocol in _ENDS_TLS_OR_PASSES_IT
+        for name in _names(host, hosts)
+    }
 
 
-def _names(server: Document, hosts: Collection[str]) -> Iterator[str]:
-    for entry in server.get("hosts", []):
-        host = entry.rpartition("/")[2]
-        if not host.startswith("*"):
-            yield host
-        else:
-            yield from [name for name in hosts if name.endswith(host[1:])] or [f"{_ANY}{host[1:] or '.invalid'}"]
+def _is_of_gateway_api(document: Document) -> bool:
+    return str(document["apiVersion"]).startswith(_GATEWAY_API)
+
+
+def _servers(document: Document) -> Iterator[tuple[str, str | None, int]]:
+    """Yield each host of a Gateway of Istio's, with its protocol and its port."""
+    if selected_gateway(document["spec"].get("selector")) == INGRESS_GATEWAY:
+        for server in document["spec"].get("servers", []):
+            for host in server.get("hosts", []):
+                yield host.rpartition("/")[2], server["port"].get("protocol"), server["port"]["number"]
+
+
+def _listeners(document: Document) -> Iterator[tuple[str, str | None, int]]:
+    """Yield the same of one of the Gateway API, if it names the ingress gateway's Service as its address.
+
+    Source: https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#manual-deployment
+    """
+    namespace = document["metadata"]["namespace"]
+    addresses = [str(address.get("value", "")) for address in document["spec"].get("addresses") or []]
+    if INGRESS_HOST in (name if "." in name else f"{name}.{namespace}.svc.cluster.local" for name in addresses):
+        for listener in document["spec"].get("listeners", []):
+            yield listener.get("hostname") or "*", listener.get("protocol"), listener["port"]
+
+
+def _names(host: str, hosts: Collection[str]) -> Iterator[str]:
+    if not host.startswith("*"):
+        yield host
+    else:
+        yield from [name for name in hosts if name.endswith(host[1:])] or [f"{_ANY}{host[1:] or '.invalid'}"]
 
 
 def rows(posture: Posture) -> Iterator[tuple[str, str]]:

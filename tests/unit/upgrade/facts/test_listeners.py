@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from meshproof.mesh.gateways import INGRESS_HOST
 from meshproof.tls import Outcome
 from meshproof.upgrade.facts.listeners import postures, rows, server_names
 from tests.support.postures import BEGAN, CERTIFICATE, GOOD, SILENT, TLS_1_2, UNKNOWN
@@ -16,12 +17,24 @@ from tests.support.servers import nobody
 def gateway(*servers: tuple[str, str, int], selector: str = "ingressgateway") -> dict[str, Any]:
     """Return a Gateway of servers, each with its host, its protocol and its port."""
     return {
+        "apiVersion": "networking.istio.io/v1",
         "spec": {
             "selector": {"istio": selector},
             "servers": [
                 {"hosts": [host], "port": {"number": port, "protocol": protocol}} for host, protocol, port in servers
             ],
-        }
+        },
+    }
+
+
+def of_gateway_api(host: str | None, protocol: str = "HTTPS", address: str | None = INGRESS_HOST) -> dict[str, Any]:
+    """Return a Gateway of the Gateway API with one listener, in the namespace of the ingress gateway."""
+    listener = {"name": "a", "port": 443, "protocol": protocol} | ({"hostname": host} if host else {})
+    addresses = {"addresses": [{"type": "Hostname", "value": address}]} if address else {}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "metadata": {"name": "a", "namespace": "istio-system"},
+        "spec": {"gatewayClassName": "istio", "listeners": [listener], **addresses},
     }
 
 
@@ -34,11 +47,25 @@ def gateway(*servers: tuple[str, str, int], selector: str = "ingressgateway") ->
         (gateway(("shop/a.test", "HTTPS", 443)), {("a.test", 443)}),
         (gateway(("*.known.test", "HTTPS", 443)), {("one.known.test", 443)}),
         (gateway(("*.other.test", "HTTPS", 443)), {("any.other.test", 443)}),
+        (of_gateway_api("a.test"), {("a.test", 443)}),
+        (of_gateway_api("a.test", "TLS", "istio-ingressgateway"), {("a.test", 443)}),
+        (of_gateway_api("*.known.test"), {("one.known.test", 443)}),
+        (of_gateway_api(None), {("one.known.test", 443)}),
+        (of_gateway_api("a.test", "HTTP"), set()),
+        (of_gateway_api("a.test", address=None), set()),
+        (of_gateway_api("a.test", address="other.istio-system.svc.cluster.local"), set()),
     ],
-    ids=["each TLS server", "no HTTP", "no other gateway", "a namespace", "a known wildcard", "another wildcard"],
+    ids=[
+        *("each TLS server", "no HTTP", "no other gateway", "a namespace", "a known wildcard", "another wildcard"),
+        *("a listener", "a listener by the gateway's short name", "a listener's wildcard", "a listener for any host"),
+        *("no listener of HTTP", "no gateway of its own", "no other gateway's listener"),
+    ],
 )
 def test_the_servers_that_are_scanned(document: dict[str, Any], names: set[tuple[str, int]]) -> None:
-    """All TLS servers of the ingress gateway by their names; a host that is known stands for a wildcard."""
+    """All servers, and listeners of the Gateway API, for which the ingress gateway takes TLS, by their names.
+
+    A host that is known stands for a wildcard.
+    """
     assert server_names([document], ["one.known.test"]) == names
 
 
