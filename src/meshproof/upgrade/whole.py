@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from meshproof.certificates.tree import OWN
 from meshproof.cluster.objects import Document
+from meshproof.images.choice import resolved
 from meshproof.machine import cache
 from meshproof.machine.console import stage
 from meshproof.machine.wait import Patience
@@ -27,6 +28,7 @@ from meshproof.upgrade.run import Order, Run
 from meshproof.upgrade.steps import Steps
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
+from meshproof.versions import choose
 
 _KUBE_PROXY = Path(__file__).with_name("kube_proxy.yaml")
 
@@ -59,6 +61,11 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
             before anything was changed.
     """
     look_for_rows(order.rows)
+    source, because = resolved(settings.images)
+    settings = replace(settings, images=source)
+    kubernetes = choose(source, settings.asked, because=because).kubernetes
+    before, after = (replace(side, kubernetes=kubernetes) for side in (order.before, order.after))
+    order = replace(order, before=before, after=after)
     on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
     with brought_up(settings, on_both) as testbed:
         _come_first(testbed)

@@ -33,6 +33,7 @@ from meshproof.upgrade.facts.names import (
     CONFIGURATION,
     IN_STEP,
     KIND,
+    KUBERNETES,
     POSTURE,
     PROXY,
     REFUSED,
@@ -45,6 +46,7 @@ __all__ = [
     "ANSWER",
     "CLIENT",
     "CONFIGURATION",
+    "KUBERNETES",
     "POSTURE",
     "PROXY",
     "REFUSED",
@@ -98,6 +100,7 @@ def take(
         (REFUSED,): lambda: since(counted, count_refusals(kube)),
         (WEBHOOK,): lambda: control_plane.settled_webhooks(kube),
         (ANSWER, REQUEST): lambda: answers.of_ways(ways, testbed.images.traffic),
+        (KUBERNETES,): lambda: {KUBERNETES: kube.version()},
         (KIND,): lambda: control_plane.kinds(kube.labelled("", control_plane.DEFINITIONS)),
     }
     in_step = ask(lambda: proxies.settled(kube), [IN_STEP])

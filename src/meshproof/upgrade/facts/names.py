@@ -12,5 +12,6 @@ REFUSED = "refused by "
 WEBHOOK = "webhook "
 KIND = "kind "
 ANSWER, REQUEST = "answer by ", "request by "  # before the name of a way through the mesh
+KUBERNETES = "Kubernetes"
 
 SOON = 5.0  # seconds
