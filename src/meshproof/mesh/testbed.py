@@ -89,17 +89,20 @@ class Testbed:
 
 
 @contextmanager
-def brought_up(settings: Settings, overlays: tuple[str, ...] = ()) -> Iterator[Testbed]:
+def brought_up(
+    settings: Settings, overlays: tuple[str, ...] = (), certificates: Certificates | None = None
+) -> Iterator[Testbed]:
     """Bring everything up, and take down what was not there before and is not to be kept.
 
     Args:
         settings: What is asked for.
         overlays: What istioctl is given beside what every mesh of ours has; see ``istio.Installation``.
+        certificates: Those of another testbed, where both are to show the same; they are made anew by default.
 
     Raises:
         MeshproofError: Says what could not be had, and what to do.
     """
-    certificates = read(current_project().certificates)
+    certificates = certificates or read(current_project().certificates)
     faults.check(manifests.application_files(), {}, certificates)
     source, chosen, versions = provider(settings)
     with in_use(settings.cache), daemon(settings.cache) as docker:
