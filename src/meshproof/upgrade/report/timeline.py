@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ _LINE = 15.0
 _LETTER = 6.6  # pixels, about, of a font of 11
 _FLOW, _PROBE = 30.0, 12.0  # how high a lane is drawn
 _SHORTEST_NS = 500_000_000  # in which is counted
+_UNSAMPLED_NS = 10_000_000_000  # for longer than that the pressure was not looked at: there is no line across it
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)  # s between two numbers of the axis
 _TICKS = 75.0  # pixels between them at least
 
@@ -221,12 +223,20 @@ def _probe(probe: ProbeResult, evidence: Evidence, scale: Scale, heading: str) -
 
 
 def _pressure(pressure: Sequence[Pressure], scale: Scale) -> Lane:
-    places = [(scale.across(at.at_ns), at.cpu) for at in pressure]
+    samples: list[list[Pressure]] = []
+    for at in pressure:
+        if samples and at.at_ns - samples[-1][-1].at_ns < _UNSAMPLED_NS:
+            samples[-1].append(at)
+        else:
+            samples.append([at])
     cpu, memory, io = (max(getattr(at, kind) for at in pressure) for kind in ("cpu", "memory", "io"))
 
     def area(foot: float) -> str:
-        line = "".join(f"L{x} {round(foot - _FLOW * min(share, 100.0) / 100, 2)}" for x, share in places)
-        return f"M{places[0][0]} {foot}{line}V{foot}z"
+        return "".join(map(part, samples, repeat(foot)))
+
+    def part(together: Sequence[Pressure], foot: float) -> str:
+        places = [(scale.across(at.at_ns), round(foot - _FLOW * min(at.cpu, 100.0) / 100, 2)) for at in together]
+        return f"M{places[0][0]} {foot}{''.join(f'L{x} {y}' for x, y in places)}V{foot}z"
 
     return Lane(
         "pressure",
