@@ -13,8 +13,10 @@ IMAGES ?= auto
 FULL ?=
 
 # What to upgrade: `make upgrade FROM=1.30 TO=1.31.0`; STRATEGY=in-place, ROLLBACK=1, and OPTIONS="--overlay mine.yaml".
+# The same mesh on a new cluster: `make upgrade FROM=1.31.0 KUBERNETES=1.33.13 TO_KUBERNETES=1.34.4`.
 FROM ?=
 TO ?=
+TO_KUBERNETES ?=
 STRATEGY ?=
 ROLLBACK ?=
 OPTIONS ?=
@@ -55,7 +57,8 @@ e2e-full: forget doctor ## The same with all tests, those under traffic too
 upgrade: doctor ## Say whether an upgrade is safe: FROM=1.30 TO=1.31.0, and STRATEGY=in-place ROLLBACK=1 OPTIONS=…
 	@$(BIN)/meshproof upgrade $(if $(FROM),--from=$(FROM)) $(if $(TO),--to=$(TO)) --images=$(IMAGES) \
 	  $(if $(STRATEGY),--strategy=$(STRATEGY)) $(if $(ROLLBACK),--rollback) \
-	  $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) $(OPTIONS) tests/e2e
+	  $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) \
+	  $(if $(TO_KUBERNETES),--to-kubernetes=$(TO_KUBERNETES)) $(OPTIONS) tests/e2e
 
 .PHONY: matrix-e2e
 matrix-e2e: doctor ## Do so for each pair of versions; ISTIO="1.30 1.31.0" KUBERNETES=… only these, FULL=1 VERBOSE=1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from meshproof.traffic import Calibration, Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import (
@@ -20,6 +21,8 @@ from meshproof.upgrade.evidence import (
     Try,
     Visit,
 )
+from meshproof.upgrade.new_cluster import joined
+from meshproof.upgrade.plan import ON_A_NEW_CLUSTER, stages
 
 _MS = 1_000_000
 _BEGAN_NS = 5_000_000 * _MS
@@ -221,6 +224,60 @@ def stopped(*, interrupted: bool = False) -> Evidence:
     return replace(good(), visits=changed, stop=stop, ended_ns=at(32), flows=[flown(GATEWAY, until=32)])
 
 
+def on_the_old_cluster() -> Evidence:
+    """Return what is seen of a mesh on Kubernetes 1.33.13 in 20 s, before it is brought up on a new cluster."""
+    return replace(
+        _part_of(good(), 0, 20),
+        before=Side("1.31.0 on Kubernetes 1.33.13", "1.31.0", "1.39.3", "1.33.13"),
+        after=Side("1.31.0 on Kubernetes 1.34.4", "1.31.0", "1.39.3", "1.34.4"),
+        strategy=Strategy.NEW_CLUSTER,
+        visits=[replace(visits()[0], ended_ns=at(19.5))],
+        events=[Event(at(0), "state", "S0 all old"), Event(at(20.1), "pod gone", "default/httpbin")],
+    )
+
+
+def on_the_new_cluster(**changed: Any) -> Evidence:  # noqa: ANN401 - whatever is otherwise
+    """Return what a run on the new one leaves, from the 40th second on."""
+    old = on_the_old_cluster()
+    visit = Visit(ON_A_NEW_CLUSTER, at(41), at(42), at(59), old.visits[0].rows, old.visits[0].facts)
+    state = Event(at(42), "state", str(visit.state))
+    parts = {"visits": [*old.visits, visit], "ended_ns": at(60), "events": [state]} | changed
+    sent = {field: getattr(_part_of(good(), 40, 60), field) for field in ("flows", "controls", "probes", "pressure")}
+    return replace(old, **(sent | parts))
+
+
+def _part_of(evidence: Evidence, began: float, ended: float) -> Evidence:
+    """Return an upgrade that was looked at between two moments only."""
+
+    def of(flow: Flown) -> Flown:
+        return replace(flow, records=[record for record in flow.records if at(began) <= record.due_ns < at(ended)])
+
+    def within(moments: Iterable[int]) -> list[int]:
+        return [moment for moment in moments if at(began) <= moment < at(ended)]
+
+    return replace(
+        evidence,
+        ended_ns=at(ended),
+        flows=[of(flow) for flow in evidence.flows],
+        controls=[of(flow) for flow in evidence.controls],
+        probes=[
+            replace(
+                probe,
+                tries=len(within(probe.refused_ns)),
+                refusals=len(within(probe.refused_ns)),
+                control=of(probe.control),
+                refused_ns=within(probe.refused_ns),
+            )
+            for probe in evidence.probes
+        ],
+        pressure=[sample for sample in evidence.pressure if at(began) <= sample.at_ns < at(ended)],
+    )
+
+
+MOVING = stages(on_the_old_cluster().before, on_the_old_cluster().after, Strategy.NEW_CLUSTER, rollback=False)[1]
+"""The way from the one to the other."""
+
+
 def nothing() -> Evidence:
     """Return one that ended before anything was seen."""
     first = replace(visits()[0], reached_ns=None, rows={}, facts={})
@@ -276,5 +333,6 @@ UPGRADES: dict[str, Callable[[], Evidence]] = {
     "regression": lambda: replace(good(), visits=visits(S2=[0, 1, 2], S3=[0])),
     "disruption": lambda: replace(good(), flows=[flown(GATEWAY, lost=[450])]),
     "inconclusive": lambda: replace(good(), controls=[flown("control", lost=[450])]),
+    "on a new cluster": lambda: joined(on_the_old_cluster(), on_the_new_cluster(), MOVING),
 }
 """An upgrade of each verdict, and such as are hard to show."""

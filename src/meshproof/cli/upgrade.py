@@ -27,14 +27,16 @@ _TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each,
 @click.argument("tests", nargs=-1, metavar="[TESTS]...")
 @click.option("--from", "before", metavar="VERSION", required=True, help="Istio before, such as 1.30.")
 @click.option(
-    "--to", "after", metavar="VERSION", required=True, help="Istio after, such as 1.31.0 or 1.31.0/envoy-1.40.0."
+    "--to",
+    "after",
+    metavar="VERSION",
+    help="Istio after, such as 1.31.0 or 1.31.0/envoy-1.40.0; with a new cluster by default the same.",
 )
 @click.option(
     "--strategy",
     type=click.Choice([strategy.value for strategy in Strategy]),
-    default=Strategy.CANARY.value,
-    show_default=True,
-    help="A second control plane beside the first one, or in its place.",
+    help="A second control plane beside the first one (canary, the default), or in its place; or the mesh on a new "
+    "cluster.",
 )
 @click.option("--rollback", is_flag=True, help="Turn round half-way, and go back.")
 @click.option(
@@ -57,7 +59,14 @@ _TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each,
 @click.option("--marks", metavar="MARKS", default="upgrade", show_default=True, help="Which rows to try in each state.")
 @click.option("--lost", metavar="N", type=click.IntRange(min=0), default=0, help="Requests that a flow may lose.")
 @click.option("--gap", metavar="MS", type=click.FloatRange(min=0), default=5000.0, help="The longest gap of a flow.")
-@click.option("--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes.")
+@click.option(
+    "--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes; with a new cluster, before."
+)
+@click.option(
+    "--to-kubernetes",
+    metavar="VERSION",
+    help="Release of Kubernetes after, on a new cluster: --strategy new-cluster.",
+)
 @where_images_come_from
 @click.option("--keep-cluster", is_flag=True, help="Leave the cluster running at the end.")
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
@@ -65,8 +74,8 @@ def command(
     *,
     tests: tuple[str, ...],
     before: str,
-    after: str,
-    strategy: str,
+    after: str | None,
+    strategy: str | None,
     rollback: bool,
     overlays: tuple[Path, ...],
     to_overlays: tuple[Path, ...],
@@ -75,11 +84,14 @@ def command(
     lost: int,
     gap: float,
     kubernetes: str | None,
+    to_kubernetes: str | None,
     images: ImageSource,
     keep_cluster: bool,
     plan: bool,
 ) -> None:
     """Upgrade a mesh on a cluster of its own, look at it in each state, and say whether that is safe.
+
+    With --to-kubernetes it is looked at on a cluster of one release of Kubernetes, and then on a new one of another.
 
     TESTS are what pytest is to try in each state, as it would be told; of them, the rows with the mark `upgrade`.
 
@@ -87,10 +99,15 @@ def command(
     it is not known, 21 when something was let through that must be refused, 22 when it could not be done, 23 when too
     much was lost, 24 when the mesh does something otherwise, 130 when it was interrupted.
     """
+    way = _way(strategy, kubernetes, to_kubernetes, rollback=rollback)
+    if not after:
+        if way is not Strategy.NEW_CLUSTER:
+            raise BadInput("--to is missing: it says which Istio the mesh is to have, such as --to 1.31.0.")
+        after = before
     order = Order(
-        before=_side(before, overlays, kubernetes),
-        after=_side(after, (*overlays, *to_overlays), kubernetes),
-        strategy=Strategy(strategy),
+        before=_side(before, overlays, kubernetes, way),
+        after=_side(after, (*overlays, *to_overlays), to_kubernetes or kubernetes, way),
+        strategy=way,
         rollback=rollback,
         rows=["-m", marks, *tests],
         budget=Budget(lost, gap),
@@ -117,8 +134,35 @@ def command(
         raise click.exceptions.Exit(result.verdict.value)
 
 
-def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:
+def _way(strategy: str | None, kubernetes: str | None, to_kubernetes: str | None, *, rollback: bool) -> Strategy:
+    """Return how to upgrade.
+
+    Raises:
+        BadInput: Two options contradict each other, or one lacks the other.
+    """
+    way = Strategy(strategy) if strategy else Strategy.NEW_CLUSTER if to_kubernetes else Strategy.CANARY
+    if to_kubernetes and way is not Strategy.NEW_CLUSTER:
+        raise BadInput(
+            f"--to-kubernetes {to_kubernetes} is for a new cluster, and --strategy {way.value} stays on the one that "
+            f"is there: leave one of them out, or say --strategy {Strategy.NEW_CLUSTER.value}."
+        )
+    if to_kubernetes and not kubernetes:
+        raise BadInput(
+            f"--to-kubernetes {to_kubernetes} is the release of the new cluster: say with --kubernetes-version which "
+            "one the old cluster has."
+        )
+    if rollback and way is Strategy.NEW_CLUSTER:
+        raise BadInput(
+            "--rollback is for an upgrade on one cluster: when the mesh is on a new one the old one is deleted. Leave "
+            "--rollback out, or upgrade the other way round."
+        )
+    return way
+
+
+def _side(name: str, overlays: Sequence[Path], kubernetes: str | None, way: Strategy) -> Side:
     istio, envoy = istio_and_envoy(name)
+    if way is Strategy.NEW_CLUSTER and kubernetes:
+        name = f"{name} on Kubernetes {kubernetes}"
     return Side(name, istio, envoy or "", kubernetes or "", [str(file) for file in overlays])
 
 
@@ -128,14 +172,15 @@ def _print_plan(order: Order) -> None:
     for column in ("State", "What is done", "About"):
         table.add_column(column)
     for planned in order.stages:
-        steps = [step.text for step in planned.steps] or ["bring up a cluster with both meshes; install the old one"]
-        seconds = sum(step.seconds for step in planned.steps) or _TO_BRING_UP
+        steps = [*([planned.cluster] if planned.cluster else []), *(step.text for step in planned.steps)]
+        seconds = sum(step.seconds for step in planned.steps) + (_TO_BRING_UP if planned.cluster else 0)
         looks = "try the rows, and look at the mesh"
         table.add_row(str(planned.state), "\n".join([*steps, looks]), f"{seconds + _TO_LOOK:.0f} s")
+    when = "While it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "All the while"
     report.print(table)
     report.print(
         Text(
-            "All the while: traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that "
+            f"{when}: traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that "
             "must be refused; a control client that does not cross the mesh."
         ),
         soft_wrap=True,

@@ -7,6 +7,7 @@ world         the pods, hosts and policies that all is tried with; its flows and
 recordings    what is sent, and what becomes of it
 facts         what is seen of the mesh in a state
 differences   what is otherwise than in the first state; acknowledgements explain some of it
+new_cluster   what was seen on two clusters, put together
 whole         an upgrade from its first state to its last
 evidence      what it leaves to be judged by
 verdict       the judgement; doubt is what keeps it from being one

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from meshproof.upgrade.acknowledgements import Acknowledgement, known
 from meshproof.upgrade.evidence import UNKNOWN, Difference, Side, State, Visit
-from meshproof.upgrade.facts import ANSWER, CLIENT, CONFIGURATION, POSTURE, PROXY, REFUSED, REQUEST, changed_fields
+from meshproof.upgrade.facts import (
+    ANSWER,
+    CLIENT,
+    CONFIGURATION,
+    KUBERNETES,
+    POSTURE,
+    PROXY,
+    REFUSED,
+    REQUEST,
+    WEBHOOK,
+    changed_fields,
+)
+from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
 
 _THERE = "there"
+_ONE_ROOT_OF_ISTIOD = re.compile(r"(O=cluster\.local, )?SHA-256 [0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ def differences_between(
             difference = replace(
                 difference,
                 acknowledged=_reason(theirs, change, state),
-                expected=_brought(change, before, after) or _reason(ours, change, state),
+                expected=_brought(change, before, after) or _anew(change, state) or _reason(ours, change, state),
             )
         as_told = (change, difference.acknowledged, difference.expected)
         if as_told in told:
@@ -142,6 +156,9 @@ def _alike(name: str) -> tuple[str, ...]:
 
 def _brought(change: _Change, before: Side, after: Side) -> str:
     """Return why the upgrade itself brings a change: the version of what it replaces; empty where it does not."""
+    versions = tuple(f"v{side.kubernetes}" for side in (before, after))
+    if (change.name, change.before, change.after) == (KUBERNETES, *versions):
+        return f"The upgrade is to Kubernetes {after.kubernetes}."
     _, colon, what = change.name.removeprefix(PROXY).rpartition(": ")
     if not (change.name.startswith(PROXY) and colon):
         return ""
@@ -154,6 +171,24 @@ def _brought(change: _Change, before: Side, after: Side) -> str:
     if what == "Envoy" and not after.envoy and after.istio != before.istio:
         return f"Istio {after.istio} comes with Envoy {change.after}."
     return ""
+
+
+def _anew(change: _Change, state: State) -> str:
+    """Return why a new cluster brings a change: the root that its istiod makes; empty where it does not.
+
+    One root of such a name in place of another one, and no more: whoever is trusted beside it is a change.
+    """
+    of_a_root = (change.name.startswith(PROXY) and change.name.endswith(": trusted roots")) or (
+        change.name.startswith(WEBHOOK) and change.name.endswith(": authority")
+    )
+    if state != ON_A_NEW_CLUSTER or not of_a_root:
+        return ""
+    if not all(_ONE_ROOT_OF_ISTIOD.fullmatch(side) for side in (change.before, change.after)):
+        return ""
+    return (
+        "Each istiod that is given no root makes one: "
+        "https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/"
+    )
 
 
 def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change, state: State) -> str:

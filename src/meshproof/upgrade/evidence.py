@@ -12,19 +12,20 @@ from enum import Enum
 from meshproof.traffic import Calibration, Flown
 
 PART = ", part "
-"""What stands before the number of a part in the name of a flow that was sent in several parts."""
+"""What stands before the number of a part in the name of a flow that was sent in several parts, or on two clusters."""
 UNKNOWN = "unknown"
 """How the value of a fact begins that could not be found out."""
 
 
 class Strategy(Enum):
-    """How a control plane is replaced.
+    """How a control plane is replaced; on a new cluster the whole mesh is.
 
     Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/
     """
 
     CANARY = "canary"
     IN_PLACE = "in-place"
+    NEW_CLUSTER = "new-cluster"
 
 
 @dataclass(frozen=True, slots=True)

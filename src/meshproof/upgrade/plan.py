@@ -17,6 +17,8 @@ NEW = State("S4", "all new")
 BACK = State("S5", "rolled back")
 REPLACED_CONTROL_PLANE = State("S1'", "new control plane in place of the old one")
 GATEWAYS_IN_PLACE = State("S2'", "new gateways")
+ON_A_NEW_CLUSTER = State("S6", "the mesh on a new cluster")
+_LONG_ENOUGH = 20.0  # seconds of traffic on each of two clusters: there is none on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,14 @@ class Stage:
     Attributes:
         state: The state.
         steps: What is done, in this order; nothing for the first one, which is there.
+        cluster: How its cluster is brought up; empty where that is the one of the state before.
+        seconds: For how long the mesh rests in it at least.
     """
 
     state: State
     steps: tuple[Step, ...] = ()
+    cluster: str = ""
+    seconds: float = 0.0
 
 
 def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool, applied: bool = False) -> list[Stage]:
@@ -63,12 +69,13 @@ def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool, app
 
     Source: https://istio.io/latest/docs/setup/upgrade/canary/ and https://istio.io/latest/docs/setup/upgrade/in-place/
     """
-    way = _canary if strategy is Strategy.CANARY else _in_place
+    way = {Strategy.CANARY: _canary, Strategy.IN_PLACE: _in_place, Strategy.NEW_CLUSTER: _new_cluster}[strategy]
     applying = (_APPLY,) if applied else ()
     returning = (_APPLY_BACK,) if applied else ()
     return list(way(before.name, after.name, applying, returning, rollback=rollback))
 
 
+_BOTH_MESHES = "bring up a cluster with both meshes; install the old one"
 _APPLY = Step("apply what the new side's overlay has beside its mesh", 1, Steps.apply)
 _APPLY_BACK = Step("have that as it was", 1, Steps.apply_back)
 
@@ -76,7 +83,7 @@ _APPLY_BACK = Step("have that as it was", 1, Steps.apply_back)
 def _canary(
     before: str, after: str, applying: Sequence[Step], returning: Sequence[Step], *, rollback: bool
 ) -> Iterator[Stage]:
-    yield Stage(OLD)
+    yield Stage(OLD, cluster=_BOTH_MESHES)
     yield Stage(
         NEW_CONTROL_PLANE, (Step(f"install the control plane of {after} under a revision", 12, Steps.install_beside),)
     )
@@ -112,7 +119,7 @@ def _canary(
 def _in_place(
     before: str, after: str, applying: Sequence[Step], returning: Sequence[Step], *, rollback: bool
 ) -> Iterator[Stage]:
-    yield Stage(OLD)
+    yield Stage(OLD, cluster=_BOTH_MESHES)
     yield Stage(
         REPLACED_CONTROL_PLANE,
         (Step(f"replace the control plane by that of {after}", 15, Steps.replace_control_plane),),
@@ -128,3 +135,12 @@ def _in_place(
             Step("restart the other half", 20, Steps.restart_last, LAST),
         ),
     )
+
+
+def _new_cluster(
+    before: str, after: str, applying: Sequence[Step], _returning: Sequence[Step], *, rollback: bool
+) -> Iterator[Stage]:
+    assert not rollback, "there is no cluster to go back to"
+    yield Stage(OLD, cluster=f"bring up a cluster with {before}", seconds=_LONG_ENOUGH)
+    doing = f"delete that cluster, and bring up one with {after}"
+    yield Stage(ON_A_NEW_CLUSTER, tuple(applying), doing, _LONG_ENOUGH)

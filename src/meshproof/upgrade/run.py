@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from meshproof.errors import MeshproofError
@@ -15,8 +16,9 @@ from meshproof.settings import TIMEOUTS
 from meshproof.traffic import Calibration
 from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
-from meshproof.upgrade.differences import differences_between, unused
+from meshproof.upgrade.differences import differences_between
 from meshproof.upgrade.evidence import Budget, Difference, Event, Evidence, Side, State, Stop, Strategy, Visit
+from meshproof.upgrade.new_cluster import sent_by
 from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
 from meshproof.upgrade.pods import pods_watched
@@ -64,15 +66,24 @@ class Order:
 
 
 class Run:
-    """One upgrade while it goes on.
+    """One upgrade while it goes on, or as much of it as is on one cluster.
 
     Attributes:
-        visits: The states so far.
+        visits: The states so far, also those on an earlier cluster.
         events: What happened so far.
         stop: Why it ended early.
     """
 
-    def __init__(self, order: Order, testbed: Testbed, steps: Steps, world: World) -> None:
+    def __init__(
+        self,
+        order: Order,
+        testbed: Testbed,
+        steps: Steps,
+        world: World,
+        records: Path,
+        *,
+        earlier: Evidence | None = None,
+    ) -> None:
         """Have everything ready.
 
         Args:
@@ -80,28 +91,37 @@ class Run:
             testbed: The mesh.
             steps: What is done to it.
             world: The traffic, and what is to be refused.
+            records: Where those of the traffic go.
+            earlier: What was seen on the cluster before this one; None on the first one.
         """
-        self.visits: list[Visit] = []
+        self.visits: list[Visit] = [*earlier.visits] if earlier else []
         self.events: list[Event] = []
         self.stop: Stop | None = None
         self._order, self._testbed, self._steps, self._world = order, testbed, steps, world
+        self._earlier = earlier
+        first, *others = order.stages[len(self.visits) :]
+        self._stages = [first, *takewhile(lambda stage: not stage.cluster, others)]
         self._ways: list[tuple[int, State]] = []  # to each state, since when
         self._differences: list[Difference] = []
-        self._records = order.directory / "traffic"
-        self._recordings = Recordings(world, testbed.images.traffic, self._records)
+        self._records = records
+        self._recordings = Recordings(world, testbed.images.traffic, records)
 
     def go(self, calibration: Sequence[Calibration]) -> Evidence:
-        """Go all the way, or as far as it can be gone; return what came of it.
+        """Go all the way on this cluster, or as far as it can be gone; return what came of it.
+
+        Of an earlier cluster there are the states and when it all began, and the differences from it.
 
         Args:
             calibration: What each source of traffic saw of losses that were made on purpose.
 
         Raises:
             MeshproofError: There is nothing to be judged: the traffic did not begin, or was not answered before the
-                upgrade.
+                upgrade. On a later cluster traffic that is not answered is the end of the upgrade, and no error.
         """
         sights = self._world.calibrate(self._records)
         began, began_ns = time.time(), time.monotonic_ns()
+        if self._earlier:
+            began, began_ns = self._earlier.began, self._earlier.began_ns
         self._lines = Lines(began_ns)
         with (
             sampled() as pressure,
@@ -109,13 +129,9 @@ class Run:
             self._recordings.going_on(),
             surprises_told(self._recordings, self._lines, self._state_at),
         ):
-            until(
-                self._recordings.unanswered,
-                [],
-                what="The list of flows that were not answered before the upgrade",
-                timeout=TIMEOUTS.behaviour,
-            )
-            for stage in self._order.stages:
+            if not self._earlier:
+                self._have_answers()
+            for stage in self._stages:
                 self._visit(stage)
                 if self.stop:
                     break
@@ -141,11 +157,6 @@ class Run:
             unknown=self._recordings.unknown,
         )
 
-    def unused_acknowledgements(self) -> list[Acknowledgement]:
-        """Return those that fit nothing that is otherwise."""
-        order = self._order
-        return unused(self.visits, order.acknowledgements, order.before, order.after)
-
     def _visit(self, stage: Stage) -> None:
         """Go to a state and look at the mesh there; note why that could not be done."""
         began_ns, reached_ns = time.monotonic_ns(), None
@@ -154,6 +165,9 @@ class Run:
         seen: Mapping[str, str] = {}
         doing = "begin"
         try:
+            if self._earlier:
+                doing = "have traffic answered on the new cluster"
+                self._have_answers()
             counted = facts.count_refusals(self._testbed.kube)
             for step in stage.steps:
                 doing = step.text
@@ -168,9 +182,12 @@ class Run:
             tried = run_rows(self._testbed, self._order.rows, self._order.directory / stage.state.key)
             rows = tried.rows
             if tried.interrupted:
-                self.stop = _interrupted(stage.state, doing)
+                self.stop = interrupted(stage.state, doing)
+            else:
+                doing = "send traffic for long enough"
+                _rest(stage.seconds, reached_ns)
         except KeyboardInterrupt:
-            self.stop = _interrupted(stage.state, doing)
+            self.stop = interrupted(stage.state, doing)
         except MeshproofError as error:
             self.stop = Stop(
                 stage.state,
@@ -180,23 +197,45 @@ class Run:
         visit = Visit(stage.state, began_ns, reached_ns, time.monotonic_ns(), rows, seen)
         self.visits.append(visit)
         if reached_ns:
-            self._lines.reached(visit, self._recordings.requests, self._recordings.tries)
+            requests, tries = sent_by(self._earlier) if self._earlier else (0, 0)
+            self._lines.reached(visit, requests + self._recordings.requests, tries + self._recordings.tries)
         order = self._order
         self._differences = differences_between(self.visits, order.acknowledgements, order.before, order.after)
         for difference in self._differences:
             if difference.state is stage.state:
                 self._lines.changed(difference, visit.ended_ns)
 
+    def _have_answers(self) -> None:
+        """Wait until each flow has been answered."""
+        until(
+            self._recordings.unanswered,
+            [],
+            what="The list of flows that were not answered before the upgrade",
+            timeout=TIMEOUTS.behaviour,
+        )
+
     def _state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
         states = [state for began_ns, state in self._ways if began_ns <= at_ns]
-        return states[-1] if states else self._order.stages[0].state
+        return states[-1] if states else self._stages[0].state
 
     def _note(self, kind: str, text: str) -> None:
         self.events.append(Event(time.monotonic_ns(), kind, text))
 
 
-def _interrupted(state: State, doing: str) -> Stop:
+def _rest(seconds: float, since_ns: int) -> None:
+    """Wait until so many seconds have gone since a moment."""
+    until(
+        lambda: (time.monotonic_ns() - since_ns) // 1_000_000_000,
+        f"{seconds:.0f} s or more",
+        lambda gone: gone >= seconds,
+        what="The time for which traffic was sent",
+        timeout=seconds + TIMEOUTS.behaviour,
+    )
+
+
+def interrupted(state: State, doing: str) -> Stop:
+    """Return that a person ended an upgrade on its way to a state, or in it."""
     return Stop(
         state,
         f"It was interrupted while it was to {doing}.",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between, unused
 from meshproof.upgrade.evidence import Difference, Side, State, Visit
+from meshproof.upgrade.plan import NEW, ON_A_NEW_CLUSTER
 
-OLD, NEW = Side("1.30", "1.30", "1.38.3", "v1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "v1.34.4")
+BEFORE, AFTER = Side("1.30", "1.30", "1.38.3", "v1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "v1.34.4")
 ROW = "posture a.test:443: TLS 1.2"
 LISTENER = "configuration of istio-system/gateway: listener 0.0.0.0_8443"
 
@@ -23,7 +25,7 @@ def visits(*facts: Mapping[str, str]) -> list[Visit]:
 
 def told(*facts: Mapping[str, str], acknowledged: tuple[Acknowledgement, ...] = ()) -> list[Difference]:
     """Return what differs between states with these facts, in an upgrade from 1.30 to 1.31.0."""
-    return differences_between(visits(*facts), acknowledged, OLD, NEW)
+    return differences_between(visits(*facts), acknowledged, BEFORE, AFTER)
 
 
 def test_what_is_the_same_is_silent() -> None:
@@ -162,10 +164,55 @@ def test_what_the_upgrade_itself_brings(name: str, before: str, after: str, reas
     assert difference.expected == reason
 
 
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [("v1.34.4", "The upgrade is to Kubernetes 1.34.4."), ("v1.35.4", "")],
+    ids=["that was asked for", "another one"],
+)
+def test_another_kubernetes(after: str, expected: str) -> None:
+    """It is expected where it is the one that was asked for."""
+    old, new = (Side("1.31.0", "1.31.0", "", release) for release in ("1.33.13", "1.34.4"))
+    (difference,) = differences_between(visits({"Kubernetes": "v1.33.13"}, {"Kubernetes": after}), [], old, new)
+    assert difference.expected == expected
+
+
+ROOT, ANOTHER = (f"O=cluster.local, SHA-256 {letter * 16}" for letter in "ab")
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "state", "expected"),
+    [
+        ("proxy default/shop: trusted roots", ROOT, ANOTHER, ON_A_NEW_CLUSTER, True),
+        ("webhook injector: authority", "SHA-256 " + "a" * 16, "SHA-256 " + "b" * 16, ON_A_NEW_CLUSTER, True),
+        ("proxy default/shop: trusted roots", ROOT, ANOTHER, NEW, False),
+        ("proxy default/shop: trusted roots", ROOT, f"{ROOT}, {ANOTHER}", ON_A_NEW_CLUSTER, False),
+        ("proxy default/shop: trusted roots", ROOT, "CN=other, SHA-256 " + "b" * 16, ON_A_NEW_CLUSTER, False),
+        ("proxy default/shop: trusted roots", ROOT, "none", ON_A_NEW_CLUSTER, False),
+        ("webhook injector: authority", "SHA-256 " + "a" * 16, "none", ON_A_NEW_CLUSTER, False),
+        ("proxy default/shop: identity", ROOT, ANOTHER, ON_A_NEW_CLUSTER, False),
+    ],
+    ids=[
+        "the root of the mesh",
+        "the webhook's",
+        "on the same cluster",
+        "one more root",
+        "somebody else's root",
+        "no root",
+        "a webhook without one",
+        "no root at all",
+    ],
+)
+def test_a_new_cluster_has_a_new_root(name: str, before: str, after: str, state: State, *, expected: bool) -> None:
+    """Only one that istiod makes itself, in place of another such one: nobody is trusted beside it unnoticed."""
+    first, last = visits({name: before}, {name: after})
+    (difference,) = differences_between([first, replace(last, state=state)], [], AFTER, AFTER)
+    assert bool(difference.expected) is expected
+
+
 def test_an_upgrade_to_itself_expects_nothing() -> None:
     """Where no release changes none is expected to."""
     facts = [{"proxy default/shop: Istio": "1.30"}, {"proxy default/shop: Istio": "1.31.0"}]
-    (difference,) = differences_between(visits(*facts), [], NEW, NEW)
+    (difference,) = differences_between(visits(*facts), [], AFTER, AFTER)
     assert not difference.expected
 
 
@@ -215,4 +262,4 @@ def test_an_acknowledgement_that_fits_nothing_is_told() -> None:
         Acknowledgement("posture c.test:443", "for later", new="1.32"),
     )
     facts = visits({ROW: "offered"}, {ROW: "not offered"})
-    assert unused(facts, [needed, left, other], OLD, NEW) == [left]
+    assert unused(facts, [needed, left, other], BEFORE, AFTER) == [left]

@@ -9,6 +9,7 @@ from meshproof.upgrade.evidence import Side, Strategy
 from meshproof.upgrade.plan import stages
 from meshproof.upgrade.steps import halves
 
+ON_ONE_CLUSTER = (Strategy.CANARY, Strategy.IN_PLACE)
 BEFORE, AFTER = Side("1.30", "1.30", "", ""), Side("1.31.0", "1.31.0", "", "")
 
 
@@ -26,9 +27,24 @@ def test_states(strategy: Strategy, keys: list[str], *, rollback: bool) -> None:
     way = stages(BEFORE, AFTER, strategy, rollback=rollback)
     assert [stage.state.key for stage in way] == keys
     assert [bool(stage.steps) for stage in way] == [False] + [True] * (len(way) - 1)
+    assert [bool(stage.cluster) for stage in way] == [True] + [False] * (len(way) - 1)
 
 
-@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+@pytest.mark.parametrize("applied", [False, True], ids=["the same policies", "other ones"])
+def test_a_new_cluster(*, applied: bool) -> None:
+    """There are two states, each on a cluster of its own and with 20 s of traffic; nothing is restarted."""
+    old, new = stages(BEFORE, AFTER, Strategy.NEW_CLUSTER, rollback=False, applied=applied)
+    assert (old.state.key, new.state.key) == ("S0", "S6")
+    assert (old.cluster, new.cluster) == (
+        "bring up a cluster with 1.30",
+        "delete that cluster, and bring up one with 1.31.0",
+    )
+    assert min(old.seconds, new.seconds) >= 20
+    assert not old.steps
+    assert [step.text for step in new.steps] == ["apply what the new side's overlay has beside its mesh"] * applied
+
+
+@pytest.mark.parametrize("strategy", ON_ONE_CLUSTER, ids=lambda strategy: strategy.value)
 def test_both_halves_go_over(strategy: Strategy) -> None:
     """At the end all sidecars are new: each half was restarted once."""
     restarts = [step.restarts for stage in stages(BEFORE, AFTER, strategy, rollback=False) for step in stage.steps]

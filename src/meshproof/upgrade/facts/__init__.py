@@ -51,6 +51,7 @@ __all__ = [
     "PROXY",
     "REFUSED",
     "REQUEST",
+    "WEBHOOK",
     "changed_fields",
     "count_refusals",
     "take",

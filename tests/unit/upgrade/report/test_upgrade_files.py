@@ -127,7 +127,7 @@ def test_each_finding_is_in_junit() -> None:
     """A build server is as red as the verdict."""
     for name, made in UPGRADES.items():
         failed = [result for suite in junit(made()).values() for result, _ in suite.values() if result != "passed"]
-        assert bool(failed) is (name != "safe")
+        assert bool(failed) is (name not in {"safe", "on a new cluster"})
 
 
 def short(evidence: Evidence) -> str:

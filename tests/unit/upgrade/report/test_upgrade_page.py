@@ -188,3 +188,13 @@ def test_a_burst_does_not_flatten_the_rest() -> None:
 def test_thousands_of_marks_are_drawn_once() -> None:
     """As many as there are places for them."""
     assert len(draw(many_failures())) < 200_000
+
+
+def test_the_pressure_between_two_clusters_is_not_made_up() -> None:
+    """Nobody sampled it for 20 s: nothing is drawn there."""
+    areas = [
+        path.attrib["d"]
+        for path in ET.fromstring(draw(UPGRADES["on a new cluster"]())).iter(f"{_SVG}path")  # noqa: S314 - our own
+        if path.attrib.get("class") == "pressure"
+    ]
+    assert [area.count("M") for area in areas] == [2]
