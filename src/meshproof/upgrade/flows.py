@@ -18,7 +18,7 @@ NAMESPACE, PLAIN = "meshproof-upgrade", "meshproof-upgrade-plain"
 DOMAIN = "meshproof-upgrade.example"
 TIMEOUT = 5.0
 """Seconds after which a request is lost."""
-_KEPT, _NEW = 50.0, 10.0  # requests a second: a gap is known to 20 ms, and to 100 ms
+OF_KEPT, _NEW = 50.0, 10.0  # requests a second: a gap is known to 20 ms, and to 100 ms
 _CONTROL = 20.0
 _NO_DNS = Address("192.0.2.1", 80)  # RFC 5737: a name outside of the mesh needs no address; sidecars go by the name
 _PORT = 8080
@@ -44,8 +44,9 @@ class Client(Enum):
         return {Client.OLD: "server-first", Client.NEW: "server-last"}[self]
 
 
-GATEWAY, MUTUAL, NEWEST, PASSTHROUGH = (
+GATEWAY, KEPT, MUTUAL, NEWEST, PASSTHROUGH = (
     "gateway, new connections",
+    "gateway, HTTP/1.1 keep-alive",
     "gateway, MUTUAL",
     "gateway, minimum TLS 1.3",
     "gateway, PASSTHROUGH",
@@ -84,17 +85,17 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
             address=address,
             connections=connections,
             http2=http2,
-            rate=_NEW if connections is Connections.NEW else _KEPT,
+            rate=_NEW if connections is Connections.NEW else OF_KEPT,
             timeout=TIMEOUT,
             trust=trust,
             client=client,
             status=status,
         )
 
-    stream = f"/stream?every={1000 / _KEPT:.0f}ms&for=2h"
+    stream = f"/stream?every={1000 / OF_KEPT:.0f}ms&for=2h"
     return [
         flow(GATEWAY, "gateway"),
-        flow("gateway, HTTP/1.1 keep-alive", "gateway", Connections.KEPT),
+        flow(KEPT, "gateway", Connections.KEPT),
         flow("gateway, HTTP/2", "gateway", Connections.KEPT, http2=True),
         flow("gateway, long stream", "gateway", Connections.STREAM, stream, http2=True),
         flow(MUTUAL, "mutual", path="/status/418", client=allowed, status=418),
@@ -106,7 +107,7 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
 def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
     """Return the flows that come from a pod with a sidecar: to another one, and by the egress gateway to the outside.
 
-    The new client alone sends to the outside: it is there in each state, but for the moment in which it is replaced.
+    Both clients send to the outside, so that one of them does while the other one is replaced.
 
     Args:
         kube: The cluster.
@@ -115,16 +116,16 @@ def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
     """
     source = Workload(kube, NAMESPACE, client.app, container="traffic")
     url = f"http://{client.server}.{NAMESPACE}.svc.cluster.local:{_PORT}/status/200"
-    to_a_sidecar = Flow(f"{SIDECARS[client]}{again}", url, source=source, rate=_KEPT, timeout=TIMEOUT)
+    to_a_sidecar = Flow(f"{SIDECARS[client]}{again}", url, source=source, rate=OF_KEPT, timeout=TIMEOUT)
     outside = Flow(
-        f"egress{again}",
+        f"egress, {client.value} client{again}",
         f"http://outside.{DOMAIN}/status/200",
         source=source,
         address=_NO_DNS,
-        rate=_KEPT,
+        rate=OF_KEPT,
         timeout=TIMEOUT,
     )
-    return [to_a_sidecar, outside] if client is Client.NEW else [to_a_sidecar]
+    return [to_a_sidecar, outside]
 
 
 def controls(kube: Kube) -> list[Flow]:

@@ -23,11 +23,11 @@ from meshproof.mesh import Workload
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import ProbeResult, State, Try
-from meshproof.upgrade.flows import DOMAIN, GATEWAY, MUTUAL, NAMESPACE, NEWEST, PLAIN, SIDECARS, TIMEOUT
+from meshproof.upgrade.flows import DOMAIN, GATEWAY, KEPT, MUTUAL, NAMESPACE, NEWEST, OF_KEPT, PLAIN, SIDECARS, TIMEOUT
 from meshproof.upgrade.gap import Span
 
 _RATE = 15.0  # tries a second
-_PATH = "/status/418"
+_PATH, _PATH_OF_SIDECARS = "/status/418", "/status/417"
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
 """How Envoy ends a connection for which it has no filter chain: without a word."""
 _NO_CERTIFICATE = frozenset({116, 40})
@@ -91,13 +91,16 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
         stranger: One of an authority that the gateway does not know, for the name of a client that no policy denies.
     """
 
-    def flow(name: str, host: str, **asked: Any) -> Flow:  # noqa: ANN401 - what a flow takes
+    def flow(
+        name: str, host: str, path: str = _PATH, connections: Connections = Connections.NEW,
+        **asked: Any,  # noqa: ANN401 - what a flow takes
+    ) -> Flow:  # fmt: skip
         return Flow(
             f"fail-open: {name}",
-            f"https://{host}.{DOMAIN}{_PATH}",
+            f"https://{host}.{DOMAIN}{path}",
             address=address,
-            connections=Connections.NEW,
-            rate=_RATE,
+            connections=connections,
+            rate=_RATE if connections is Connections.NEW else OF_KEPT,
             timeout=TIMEOUT,
             trust=trust,
             body=True,
@@ -110,6 +113,13 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             "a principal that a policy denies",
             flow("denied principal", "mutual", client=denied, status=403),
             (MUTUAL,),
+            status=403,
+            body="RBAC: access denied",
+        ),
+        Probe(
+            "a principal that a policy of sidecars denies",
+            flow("denied at the sidecar", "gateway", _PATH_OF_SIDECARS, Connections.KEPT, status=403),
+            (KEPT,),
             status=403,
             body="RBAC: access denied",
         ),

@@ -23,7 +23,7 @@ NAMES = ("gateway", "mutual", "newest", "unknown")
 LEAF = OURS.server(*(f"{name}.{flows.DOMAIN}" for name in NAMES))
 ANOTHER = OURS.server("another.example")
 TRIES = 5
-DENIED, NOBODY, STRANGER, OLD, UNNAMED = (
+DENIED, DENIED_BY_A_SIDECAR, NOBODY, STRANGER, OLD, UNNAMED = (
     probe.name for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN)
 )
 S0 = State("S0", "all old")
@@ -63,6 +63,8 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         (DENIED, lambda: answering("418 I am a teapot", "{}"), Fate.LET_THROUGH, "ANSWERED 418"),
         (DENIED, lambda: answering("403 Forbidden", "by the application"), Fate.LET_THROUGH, "ANSWERED 403"),
         (DENIED, lambda: tls(LEAF, clients=OTHER), Fate.UNKNOWN, "TLS_REFUSED"),
+        (DENIED_BY_A_SIDECAR, lambda: answering("403 Forbidden", "RBAC: access denied"), Fate.REFUSED, "ANSWERED 403"),
+        (DENIED_BY_A_SIDECAR, lambda: answering("417 Expectation Failed", "{}"), Fate.LET_THROUGH, "ANSWERED 417"),
         (NOBODY, lambda: tls(LEAF, clients=OURS), Fate.REFUSED, "TLS_REFUSED"),
         (NOBODY, lambda: tls(LEAF, clients=OURS, newest=ssl.TLSVersion.TLSv1_2), Fate.REFUSED, "TLS_REFUSED"),
         (NOBODY, lambda: tls(LEAF, clients=OURS, optional=True), Fate.LET_THROUGH, "ANSWERED 200"),
@@ -80,6 +82,8 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         "denied, let through",
         "denied, another 403",
         "denied, refused for another reason",
+        "denied at a sidecar, refused",
+        "denied at a sidecar, let through",
         "no certificate, refused",
         "no certificate, refused in TLS 1.2",
         "no certificate, let through",
