@@ -463,7 +463,8 @@ type conn struct {
 	under sync.WaitGroup // requests of a slot that are on it
 }
 
-// heard keeps how the reading from a connection ended, which ClientConn tells only the requests of that moment.
+// heard keeps how a connection ended, by the first end of reading or writing, which ClientConn tells only the requests of
+// that moment. Where writing finds the reset, ClientConn closes the connection, and reading ends by that.
 type heard struct {
 	net.Conn
 	end   atomic.Pointer[error]
@@ -477,6 +478,14 @@ func (h *heard) Read(octets []byte) (int, error) {
 		h.end.CompareAndSwap(nil, &err)
 	}
 	h.once.Do(func() { close(h.first) })
+	return number, err
+}
+
+func (h *heard) Write(octets []byte) (int, error) {
+	number, err := h.Conn.Write(octets)
+	if err != nil {
+		h.end.CompareAndSwap(nil, &err)
+	}
 	return number, err
 }
 
