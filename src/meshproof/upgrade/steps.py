@@ -26,6 +26,11 @@ _INJECTS = "MutatingWebhookConfiguration"
 _KINDS_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "Role")
 
 
+def revision_of(release: str) -> str:
+    """Return what the control plane of a release of Istio is called while an older one is there."""
+    return release.replace(".", "-")
+
+
 class Steps:
     """The steps of one upgrade.
 
@@ -43,7 +48,8 @@ class Steps:
         self.after = after
         self.applied = applied
         self._replaced: list[Document] = []
-        self.revision = after.images.istio.replace(".", "-")
+        self._first: list[Document] | None = None  # the first half, as it was when it was restarted first
+        self.revision = revision_of(after.images.istio)
         self._beside = replace(after, revision=self.revision)
         self._kube = kube
         self._kubeconfig = kubeconfig
@@ -79,12 +85,15 @@ class Steps:
         self._lead_tag_to("default")
 
     def restart_first(self) -> None:
-        """Replace the pods of the first half of the Deployments that have sidecars."""
-        self._restart(halves(self._with_sidecars())[0])
+        """Replace the pods of the first half of the Deployments that have sidecars: of the same ones each time."""
+        there = self._with_sidecars()
+        if self._first is None:
+            self._first, _ = halves(there)
+        self._restart(parted(there, self._first)[0])
 
     def restart_last(self) -> None:
-        """Replace those of the other half."""
-        self._restart(halves(self._with_sidecars())[1])
+        """Replace those of all others, also of those that have come since."""
+        self._restart(parted(self._with_sidecars(), self._first or [])[1])
 
     def uninstall_before(self) -> None:
         """Remove the old control plane."""
@@ -160,6 +169,15 @@ def halves(deployments: Sequence[Document]) -> tuple[list[Document], list[Docume
         turn = deployment["metadata"].get("labels", {}).get(TURN, "")
         sides.get(turn, free).append(deployment)
     return [*first, *free[::2]], [*last, *free[1::2]]
+
+
+def parted(deployments: Sequence[Document], first: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Return which Deployments are of the first half, by their names, and all others, new ones too."""
+    names = [_place(deployment) for deployment in first]
+    among, others = (
+        [deployment for deployment in deployments if (_place(deployment) in names) is there] for there in (True, False)
+    )
+    return among, others
 
 
 def _is_of_a_gateway(document: Document) -> bool:

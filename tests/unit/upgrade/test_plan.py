@@ -7,7 +7,7 @@ import pytest
 from meshproof.mesh.manifests import FIRST, LAST, TURN
 from meshproof.upgrade.evidence import Side, Strategy
 from meshproof.upgrade.plan import stages
-from meshproof.upgrade.steps import halves
+from meshproof.upgrade.steps import halves, parted
 
 ON_ONE_CLUSTER = (Strategy.CANARY, Strategy.IN_PLACE)
 BEFORE, AFTER = Side("1.30", "1.30", "", ""), Side("1.31.0", "1.31.0", "", "")
@@ -79,3 +79,15 @@ def test_halves() -> None:
     )
     assert [document["metadata"]["name"] for document in first] == ["d", "a", "e"]
     assert [document["metadata"]["name"] for document in last] == ["b", "c"]
+
+
+def test_what_comes_or_goes_between_the_halves() -> None:
+    """All that was not restarted first is restarted last, whatever turn it would have now."""
+    first, others = ([{"metadata": {"namespace": "default", "name": name}} for name in names] for names in ("ac", "bc"))
+    half, _ = halves(first)
+    now = [{"metadata": {"namespace": "default", "name": name}} for name in "0abc"]
+    assert [[document["metadata"]["name"] for document in part] for part in parted(now, half)] == [
+        ["a"],
+        ["0", "b", "c"],
+    ]
+    assert parted(others, half) == ([], others)
