@@ -8,7 +8,7 @@ It is a list of such entries::
       after: "not offered*"                       # optional: what it is now
       from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too
       to: "1.31"                                  # optional: the release that it leads to
-      states: [S3, S4]                            # optional: the states in which it is all right
+      states: [S3, S4]                            # optional: the states in which it is all right; else all but S5
 
 `known.yaml` beside this module is such a file: what is known of releases of Istio and Envoy, each with its source.
 """
@@ -21,10 +21,13 @@ from functools import cache
 from pathlib import Path
 
 from meshproof.input_files import Node, yaml_documents
+from meshproof.upgrade.plan import BACK, OLD, STATES
 
 _STATES = "states"
 _KEYS = ("fact", "reason", "before", "after", "from", "to", _STATES)
+_KEYS_OF_STATES = tuple(state.key for state in STATES if state != OLD)
 _ANY = "*"
+_RELEASE = re.compile(r"\d+\.\d+(\.\d+)?(-[a-z0-9.]+)?")
 _KNOWN = Path(__file__).with_name("known.yaml")
 
 
@@ -39,7 +42,7 @@ class Acknowledgement:
         after: The pattern of what it is.
         old: The release of Istio before the upgrade for which it holds, or how that begins; empty is any.
         new: The same of the release after it.
-        states: The states in which it holds; none is any.
+        states: The states in which it holds; none is any but that after a rollback.
         line: Where in the file it is.
     """
 
@@ -58,10 +61,14 @@ class Acknowledgement:
 
     def fits(self, name: str, before: str, after: str, state: str) -> bool:
         """Return whether it is about a difference in a state."""
-        return state in (self.states or (state,)) and all(
+        return self._is_for(state) and all(
             _pattern(pattern).fullmatch(text)
             for pattern, text in ((self.fact, name), (self.before, before), (self.after, after))
         )
+
+    def _is_for(self, state: str) -> bool:
+        """Return whether it is about a state; after a rollback nothing is all right that is not said to be so there."""
+        return state in self.states if self.states else state != BACK.key
 
 
 def known() -> list[Acknowledgement]:
@@ -85,6 +92,15 @@ def _entry(node: Node) -> Acknowledgement:
             raise node.wrong(f"lacks `{key}`")
         if not fields[key].text().strip():
             raise fields[key].wrong("is empty")
+    if not any(letter.isalpha() for letter in fields["fact"].text()):
+        raise fields["fact"].is_not("the name of a fact, with a * for some of it")
+    for key in ("from", "to"):
+        if key in fields and not _RELEASE.fullmatch(fields[key].text()):
+            raise fields[key].is_not("a release of Istio, such as 1.30 or 1.31.0")
+    states = fields[_STATES].items() if _STATES in fields else []
+    for state in states:
+        if state.text() not in _KEYS_OF_STATES:
+            raise state.is_not(f"among {', '.join(_KEYS_OF_STATES)}")
     texts = {key: field.text() for key, field in fields.items() if key != _STATES}
     return Acknowledgement(
         texts["fact"],
@@ -93,7 +109,7 @@ def _entry(node: Node) -> Acknowledgement:
         texts.get("after", _ANY),
         texts.get("from", ""),
         texts.get("to", ""),
-        tuple(state.text() for state in fields[_STATES].items()) if _STATES in fields else (),
+        tuple(state.text() for state in states),
         node.line,
     )
 

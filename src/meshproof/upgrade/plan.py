@@ -18,6 +18,17 @@ BACK = State("S5", "rolled back")
 REPLACED_CONTROL_PLANE = State("S1'", "new control plane in place of the old one")
 GATEWAYS_IN_PLACE = State("S2'", "new gateways")
 ON_A_NEW_CLUSTER = State("S6", "the mesh on a new cluster")
+STATES = (
+    OLD,
+    NEW_CONTROL_PLANE,
+    NEW_GATEWAYS,
+    MIXED,
+    NEW,
+    BACK,
+    REPLACED_CONTROL_PLANE,
+    GATEWAYS_IN_PLACE,
+    ON_A_NEW_CLUSTER,
+)
 _LONG_ENOUGH = 20.0  # seconds of traffic on each of two clusters: there is none on the way
 
 
