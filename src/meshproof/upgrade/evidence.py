@@ -196,7 +196,7 @@ class Side:
     Attributes:
         name: What was asked for, such as ``1.31.0`` or ``1.31.0/envoy-1.40.0``.
         istio: The release of Istio.
-        envoy: The release of Envoy; empty where it is the one that comes with Istio's images.
+        envoy: The release of Envoy; empty where Istio's images don't say which one they have.
         kubernetes: The release of Kubernetes.
         overlays: The files that were given for it.
     """

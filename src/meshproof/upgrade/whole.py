@@ -26,7 +26,7 @@ from meshproof.settings import TIMEOUTS, Settings
 from meshproof.traffic import MANIFEST, Calibration, calibrate
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import unused
-from meshproof.upgrade.evidence import Evidence, Stop, Strategy
+from meshproof.upgrade.evidence import Evidence, Side, Stop, Strategy
 from meshproof.upgrade.new_cluster import joined, stopped
 from meshproof.upgrade.overlays import Overlay, documents_of, operators_of
 from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
@@ -35,7 +35,7 @@ from meshproof.upgrade.run import Order, Run, interrupted
 from meshproof.upgrade.steps import Steps
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
-from meshproof.versions import Asked, choose
+from meshproof.versions import PART_OF_ISTIO, Asked, MeshVersions, Versions, choose
 
 _KUBE_PROXY = Path(__file__).with_name("kube_proxy.yaml")
 
@@ -74,18 +74,24 @@ def upgraded(order: Order, settings: Settings) -> Upgraded:
     if order.strategy is Strategy.NEW_CLUSTER:
         after = Asked(order.after.istio, order.after.kubernetes or None, order.after.envoy or None)
         clusters.append(replace(settings, asked=after))
-    here, *others = [choose(source, cluster.asked, because=because).kubernetes for cluster in clusters]
+    chosen = [choose(source, cluster.asked, because=because) for cluster in clusters]
     order = replace(
         order,
-        before=replace(order.before, kubernetes=here),
-        after=replace(order.after, kubernetes=others[0] if others else here),
+        before=_of(order.before, chosen[0], chosen[0].meshes[0]),
+        after=_of(order.after, chosen[-1], chosen[-1].meshes[-1]),
     )
-    evidence = _on_two_clusters(order, *clusters) if others else _on_one_cluster(order, settings)
+    evidence = _on_two_clusters(order, *clusters) if chosen[1:] else _on_one_cluster(order, settings)
     findings = judge(evidence)
     verdict = verdict_of(findings)
     files = write(evidence, findings, verdict, order.directory)
     Lines(evidence.began_ns).verdict(verdict, findings, files[:1])
     return Upgraded(verdict, files, unused(evidence.visits, order.acknowledgements, order.before, order.after))
+
+
+def _of(side: Side, chosen: Versions, mesh: MeshVersions) -> Side:
+    """Return a side with the releases that were chosen for it; the images of a registry don't say which Envoy it is."""
+    envoy = "" if mesh.envoy == PART_OF_ISTIO else mesh.envoy
+    return replace(side, kubernetes=chosen.kubernetes, envoy=envoy)
 
 
 def _on_one_cluster(order: Order, settings: Settings) -> Evidence:
