@@ -1,7 +1,7 @@
 """What both ends see of a few requests on each way through the mesh: the answer, and what reached the server.
 
 Each header is a fact of its own. Left out is what is of the moment: the values of some headers, addresses, hashes,
-certificates, and the ends of pods' names.
+certificates, and the ends of pods' names. Values of headers that may be secret have their SHA-256 instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from meshproof.errors import MeshproofError
 from meshproof.traffic import Ending, Flow, Record, a_few
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.names import ANSWER, REQUEST
+from meshproof.upgrade.facts.secrecy import digest
 
 REQUESTS = 3
 """How many requests there are on each way."""
@@ -33,6 +34,8 @@ _ONLY_WHETHER = re.compile(
 Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers and
 https://istio.io/latest/docs/tasks/observability/distributed-tracing/overview/
 """
+_SECRET = re.compile(r"(proxy-)?authorization|cookie|.*(api-?key|token|secret|password|credential).*")
+"""Headers that may have secrets in them; their values can be compared, and not be read."""
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"  # what Kubernetes makes names of: SafeEncodeString in apimachinery's util/rand
 _OF_THE_MOMENT = re.compile(
     r'(?<=Cert=)"[^"]*"|(?<=Chain=)"[^"]*"'  # of X-Forwarded-Client-Cert
@@ -74,8 +77,8 @@ def of_way(way: str, records: Sequence[Record]) -> dict[str, str]:
     if not facts:
         lost = ", ".join(sorted({_steady(f"{record} {record.detail}".strip()) for record in records}))
         return {f"{side}{way}": f"{UNKNOWN}: no request was answered: {lost}" for side in (ANSWER, REQUEST)}
-    names = dict.fromkeys(name for each in facts for name in each)
-    values = {name: {each.get(name, "") for each in facts} for name in names}
+    names = dict.fromkeys(name for of_one in facts for name in of_one)
+    values = {name: {of_one.get(name, "") for of_one in facts} for name in names}
     return {name: several.pop() if len(several) == 1 else _VARIES for name, several in values.items()}
 
 
@@ -111,10 +114,12 @@ def _headers(name: str, headers: Mapping[str, Sequence[str]]) -> Iterator[tuple[
     for header, values in headers.items():
         value = ", ".join(values)
         if header == _HOPS:
-            value = f"{value.count(',') + 1} addresses"
+            text = f"{value.count(',') + 1} addresses"
         elif _ONLY_WHETHER.fullmatch(header):
-            value = _THERE
-        yield f"{name}: header {header}", _steady(value)
+            text = _THERE
+        else:
+            text = digest(value) if _SECRET.fullmatch(header) else _steady(value)
+        yield f"{name}: header {header}", text
 
 
 def _steady(text: str) -> str:

@@ -1,8 +1,9 @@
 """What a proxy has loaded, as facts: without what differs between two proxies that do the same.
 
 Left out are versions of resources, times, and what a node is called; addresses of Services and pods have their names
-instead, and certificates are told by their SHA-256. What leads to istiod itself is left out as well: each revision of
-the control plane has Services of its own, which no application calls.
+instead. Certificates, inline texts and values of headers have their SHA-256: there may be secrets in them. What leads
+to istiod itself is left out as well: each revision of the control plane has Services of its own, which no application
+calls.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/admin/v3/config_dump.proto
 """
@@ -24,11 +25,15 @@ from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import refused_name
 from meshproof.mesh.workload_certificate import WorkloadCertificate
+from meshproof.upgrade.facts.secrecy import digest
 
 _OWN, _TRUSTED = "default", "ROOTCA"  # as Istio calls a proxy's own certificate, and whom it trusts
 _ISTIOD = re.compile(rf"(^|\W)istiod(-[a-z0-9-]+)?\.{istio.NAMESPACE}(\W|_|$)")
-_INLINE = ("inline_bytes", "inline_string")
-_PEM = "-----BEGIN "
+_INLINE = {"inline_bytes", "inline_string", "inline_code"}
+_HEADER = {"key", "value", "raw_value"}  # the fields of a header that is added, or sent to a service
+_PSEUDO_HEADER = ":"  # how the names of these begin, such as :path: no secret is in one
+_MATCHERS = {"exact_match", "prefix_match", "suffix_match", "contains_match", "safe_regex_match", "string_match"}
+_TEXT = "type.googleapis.com/google.protobuf.StringValue"  # such as the configuration of a WebAssembly plugin
 _OF_THE_NODE = ("node", "admin")  # of the bootstrap: who the proxy is, and its own port
 
 
@@ -148,21 +153,32 @@ def _routes(config: Document) -> Iterator[tuple[str, object]]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - it is JSON
-    """Return a value in which what is inline is told by its SHA-256."""
+    """Return a value in which what may be secret has its SHA-256 instead: what is inline, and values of headers.
+
+    Also the values that headers and parameters of queries are compared with, such as those that a policy asks for.
+
+    Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/base.proto (DataSource, HeaderValue) and
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto (HeaderMatcher)
+    """
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    secret = set(_INLINE)
+    if (value.keys() <= _HEADER and "key" in value) or value.get("@type") == _TEXT:
+        secret |= {"value", "raw_value"}
+    if isinstance(value.get("name"), str) and not value["name"].startswith(_PSEUDO_HEADER):
+        secret |= _MATCHERS
+    return {key: _hidden(inner) if key in secret else _plain(inner) for key, inner in value.items()}
+
+
+def _hidden(value: Any) -> Any:  # noqa: ANN401 - it is JSON
+    """Return a value with the digests of its texts."""
     if isinstance(value, dict):
-        return {
-            key: _digest(inner) if key in _INLINE and isinstance(inner, str) and _is_long(key, inner) else _plain(inner)
-            for key, inner in value.items()
-        }
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _is_long(key: str, text: str) -> bool:
-    return key == "inline_bytes" or _PEM in text
-
-
-def _digest(text: str) -> str:
-    return f"SHA-256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return {key: _hidden(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_hidden(inner) for inner in value]
+    return digest(value) if isinstance(value, str) else value
 
 
 def _pem(sections: Mapping[str, Document], name: str) -> bytes:

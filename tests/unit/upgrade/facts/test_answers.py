@@ -103,6 +103,19 @@ def test_what_of_a_header_is_of_the_moment(header: str, value: str, fact: str, t
     assert facts[f"request by it: header {header}"] == fact
 
 
+@pytest.mark.parametrize("header", ["authorization", "cookie", "x-api-key", "x-shop-token"])
+def test_a_header_that_may_be_secret(header: str, tmp_path: Path) -> None:
+    """Another value is another fact, and neither can be read."""
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        first, other, again = (
+            seen(way(listening["http"], headers={header: value}))[f"request by it: header {header}"]
+            for value in ("Bearer old", "Bearer new", "Bearer old")
+        )
+    assert first == again != other
+    assert first.startswith("SHA-256 ")
+    assert not {"old", "new"} & {*first.split(), *other.split()}
+
+
 def test_what_a_proxy_answers_itself(tmp_path: Path) -> None:
     """A short answer that is none of the server's has its body, and nothing is said of a request that reached it."""
     with serving(say(DENIED % b"today")) as address:

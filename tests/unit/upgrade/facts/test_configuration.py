@@ -94,6 +94,65 @@ def test_a_certificate_is_told_by_its_hash() -> None:
     assert not any("LS0tLS" in value for value in first.values())
 
 
+TYPE = "type.googleapis.com/google.protobuf.StringValue"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"request_headers_to_add": [{"header": {"key": "authorization", "value": "SECRET"}, "append_action": "ADD"}]},
+        {"response_headers_to_add": [{"header": {"key": "x-key", "raw_value": "SECRET"}}]},
+        {"initial_metadata": [{"key": "authorization", "value": "SECRET"}]},
+        {"headers": [{"name": "x-api-key", "string_match": {"exact": "SECRET", "ignore_case": True}}]},
+        {"header": {"name": "x-api-key", "exact_match": "SECRET"}},
+        {"header": {"name": "x-api-key", "string_match": {"safe_regex": {"regex": "SECRET|b"}}}},
+        {"query_parameters": [{"name": "token", "string_match": {"exact": "SECRET"}}]},
+        {"users": {"inline_string": "bob:{SHA}SECRET"}},
+        {"tls_certificate": {"private_key": {"inline_bytes": "SECRET"}}},
+        {"inline_code": "local key = 'SECRET'"},
+        {"configuration": {"@type": TYPE, "value": '{"key": "SECRET"}'}},
+    ],
+    ids=[
+        "a header of requests",
+        "bytes of a header",
+        "metadata of a call",
+        "a header of a route",
+        "a header of a policy",
+        "a pattern of a header",
+        "a parameter of a query",
+        "users",
+        "a key",
+        "a program in Lua",
+        "a plugin",
+    ],
+)
+def test_what_may_be_secret_can_be_compared_and_not_be_read(config: dict[str, Any]) -> None:
+    """Where it is another one the fact is another one, and neither of them is in a fact."""
+
+    def fact(text: str) -> str:
+        document = json.loads(dump("gateway"))
+        clusters = section(document, "ClustersConfigDump")["dynamic_active_clusters"]
+        clusters.append({"cluster": {"name": "it", **json.loads(json.dumps(config).replace("SECRET", text))}})
+        return resources_of(json.dumps(document))["cluster it"]
+
+    first, second = fact("OLD-SECRET"), fact("NEW-SECRET")
+    assert first != second
+    assert first == fact("OLD-SECRET")
+    assert "SECRET" not in first + second
+    assert "SHA-256 " in first
+
+
+def test_what_is_no_secret_can_be_read() -> None:
+    """Methods and paths that a policy is about, and names of headers, are in the facts."""
+    rules = {
+        "headers": [{"name": ":method", "string_match": {"exact": "GET"}}, {"name": "x-key", "present_match": True}],
+        "custom_tags": [{"tag": "istio.canonical_revision", "literal": {"value": "latest"}}],
+    }
+    document = json.loads(dump("gateway"))
+    section(document, "ClustersConfigDump")["dynamic_active_clusters"].append({"cluster": {"name": "it", **rules}})
+    assert json.loads(resources_of(json.dumps(document))["cluster it"]) == {"name": "it", **rules}
+
+
 def test_who_a_proxy_is() -> None:
     """Its releases, its name in the mesh, and the root that it trusts by its hash."""
     authority = Authority("mesh")
