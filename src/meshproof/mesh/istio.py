@@ -31,6 +31,7 @@ NAMESPACE = "istio-system"
 PROXY = "istio-proxy"
 """The container of a pod that is its proxy."""
 _ISTIOD = "discovery"  # the container of istiod's pods
+_REVISION = "istio.io/rev"  # their label
 _ADMIN_PORT, _DEBUGGING_PORT = 15000, 15014  # of a proxy, and of istiod
 _ANSWER = 15.0  # seconds; a proxy or an istiod that hangs never does
 
@@ -192,6 +193,28 @@ def control_plane_pages(kube: Kube, path: str) -> list[str]:
     """
     pods = kube.pods.ready(NAMESPACE, "istiod")
     return [kube.pods.page(NAMESPACE, pod, _DEBUGGING_PORT, f"/{path}", timeout=_ANSWER) for pod in pods]
+
+
+def control_plane_releases(kube: Kube) -> list[tuple[str, str]]:
+    """Ask each ready pod of istiod which release it runs; return it after the pod's revision.
+
+    The answer ends with the revision of the source and the state of the build, as in ``1.31.0-eed52eb-Clean``.
+
+    Source: https://istio.io/latest/docs/reference/commands/istioctl/#istioctl-version, which asks the same
+
+    Raises:
+        ClusterError: None is ready, or one did not answer.
+    """
+    revisions = {
+        pod["metadata"]["name"]: pod["metadata"]["labels"].get(_REVISION, "none")
+        for pod in kube.pods.of(NAMESPACE, "istiod")
+    }
+    pages = {
+        pod: kube.pods.page(NAMESPACE, pod, _DEBUGGING_PORT, "/version", timeout=_ANSWER)
+        for pod in kube.pods.ready(NAMESPACE, "istiod")
+        if pod in revisions
+    }
+    return [(revisions[pod], page.strip().rsplit("-", 2)[0]) for pod, page in pages.items()]
 
 
 def proxy_request(kube: Kube, namespace: str, app: str, path: str) -> str:

@@ -4,8 +4,9 @@ listeners      the posture of each TLS listener of the ingress gateway
 proxies        what one proxy of each Deployment has loaded, and who it is
 configuration  what one has loaded, without what differs between two that do the same
 fields         which fields of two configurations differ
+secrecy        how a secret stands in a fact
 names          how the names of facts begin
-control_plane  webhooks, and versions of kinds
+control_plane  the release of each istiod, webhooks, and versions of kinds
 answers        what both ends see of requests through the mesh
 refusals       how often istiod and the proxies have refused a configuration
 """
@@ -19,7 +20,7 @@ from types import MappingProxyType
 
 from meshproof.cluster.objects import Document
 from meshproof.errors import MeshproofError
-from meshproof.mesh import Testbed
+from meshproof.mesh import Testbed, istio
 from meshproof.mesh.analysis import analyze
 from meshproof.traffic import Flow
 from meshproof.upgrade.evidence import UNKNOWN
@@ -32,6 +33,7 @@ from meshproof.upgrade.facts.names import (
     CLIENT,
     CONFIGURATION,
     IN_STEP,
+    ISTIOD,
     KIND,
     KUBERNETES,
     POSTURE,
@@ -46,6 +48,7 @@ __all__ = [
     "ANSWER",
     "CLIENT",
     "CONFIGURATION",
+    "ISTIOD",
     "KUBERNETES",
     "POSTURE",
     "PROXY",
@@ -99,6 +102,7 @@ def take(
             kube, _addresses(kube.labelled("", proxies.PODS), kube.labelled("", _SERVICES))
         ),
         (REFUSED,): lambda: since(counted, count_refusals(kube)),
+        (ISTIOD,): lambda: control_plane.istiods(istio.control_plane_releases(kube)),
         (WEBHOOK,): lambda: control_plane.settled_webhooks(kube),
         (ANSWER, REQUEST): lambda: answers.of_ways(ways, testbed.images.traffic),
         (KUBERNETES,): lambda: {KUBERNETES: kube.version()},
@@ -107,7 +111,7 @@ def take(
     in_step = ask(lambda: proxies.settled(kube), [IN_STEP])
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         facts = [in_step, *pool.map(ask, parts.values(), parts)]
-    return {name: value for each in facts for name, value in each.items()}
+    return {name: value for part in facts for name, value in part.items()}
 
 
 def _addresses(pods: Collection[Document], services: Collection[Document]) -> dict[str, str]:

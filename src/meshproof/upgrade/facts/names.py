@@ -6,6 +6,7 @@ ANALYSIS = "istioctl analyze"
 POSTURE = "posture "
 CLIENT = ": client "  # of a posture, before the name of a client
 PROXY = "proxy "
+ISTIOD = "istiod "  # before the name of a revision
 IN_STEP = "in step with istiod: "
 CONFIGURATION = "configuration of "
 REFUSED = "refused by "

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshproof.upgrade.facts.control_plane import kinds, webhooks
+from meshproof.upgrade.facts.control_plane import istiods, kinds, webhooks
 
 NAME = "rev.namespace.sidecar-injector.istio.io"
 
@@ -53,9 +53,67 @@ def test_where_a_webhook_leads(slices: list[dict[str, Any]], leads: str) -> None
     assert facts[f"webhook {NAME}: authority"].startswith("SHA-256 ")
 
 
+def test_the_release_of_each_istiod() -> None:
+    """There is a fact for each revision, which has all releases of its pods."""
+    assert istiods([("default", "1.30"), ("1-31-0", "1.31.0"), ("1-31-0", "1.31.0"), ("default", "1.31.0")]) == {
+        "istiod default": "1.30, 1.31.0",
+        "istiod 1-31-0": "1.31.0",
+    }
+
+
 def test_webhooks_of_others_do_not_count() -> None:
     """Only those of Istio are looked at."""
-    assert webhooks([configuration("cert-manager")], []) == {}
+    other = configuration("cert-manager")
+    other["webhooks"][0]["name"] = "webhook.cert-manager.io"
+    assert webhooks([other], []) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "client", "leads"),
+    [
+        (NAME, {"url": "https://istiod.istio-system.svc:443/inject"}, "leads to a ready istiod"),
+        (
+            NAME,
+            {"url": "https://istiod-1-31-0.istio-system.svc.cluster.local/inject"},
+            "leads to nobody: injector to istio-system/istiod-1-31-0",
+        ),
+        (
+            NAME,
+            {"url": "https://istiod.example:15017/inject"},
+            "unknown: injector leads to https://istiod.example:15017/inject, which is not in the cluster",
+        ),
+        (
+            NAME,
+            {"service": {"namespace": "istio-system", "name": "pilot"}},
+            "leads to nobody: injector to istio-system/pilot",
+        ),
+        (NAME, {"service": {"namespace": "shop", "name": "front"}}, "leads to shop/front"),
+        ("injector.example", {"service": {"namespace": "istio-system", "name": "istiod"}}, "leads to a ready istiod"),
+    ],
+    ids=[
+        "the address of a Service",
+        "the address of one that is gone",
+        "an address elsewhere",
+        "a Service of another name that is gone",
+        "a Service of another name",
+        "a webhook of another name",
+    ],
+)
+def test_a_webhook_of_istio_has_a_fact(name: str, client: dict[str, Any], leads: str) -> None:
+    """Whatever it is called, and however it says where it leads; elsewhere nobody knows whether an istiod is there."""
+    document = {"metadata": {"name": "injector"}, "webhooks": [{"name": name, "clientConfig": client}]}
+    front = endpoints("front")
+    front["metadata"]["namespace"] = "shop"
+    assert webhooks([document], [endpoints("istiod"), front])[f"webhook {name}"] == leads
+
+
+def test_a_configuration_with_the_label_of_a_revision() -> None:
+    """Its webhooks are Istio's, whatever they are called."""
+    document = {
+        "metadata": {"name": "mine", "labels": {"istio.io/rev": "1-31-0"}},
+        "webhooks": [{"name": "a.example", "clientConfig": {"service": {"namespace": "shop", "name": "gone"}}}],
+    }
+    assert webhooks([document], [])["webhook a.example"] == "leads to nobody: mine to shop/gone"
 
 
 def test_the_versions_of_a_kind() -> None:
