@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from meshproof.upgrade.acknowledgements import Acknowledgement, known
-from meshproof.upgrade.evidence import UNKNOWN, Difference, Side, State, Visit
+from meshproof.upgrade.evidence import UNKNOWN, Difference, Side, State, Strategy, Visit
 from meshproof.upgrade.facts import (
     ANSWER,
     CLIENT,
     CONFIGURATION,
+    ISTIOD,
     KUBERNETES,
     POSTURE,
     PROXY,
@@ -22,7 +23,8 @@ from meshproof.upgrade.facts import (
     WEBHOOK,
     changed_fields,
 )
-from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
+from meshproof.upgrade.plan import BACK, NEW, ON_A_NEW_CLUSTER
+from meshproof.upgrade.steps import revision_of
 
 _THERE = "there"
 _ONE_ROOT_OF_ISTIOD = re.compile(r"(O=cluster\.local, )?SHA-256 [0-9a-f]{16}")
@@ -43,11 +45,16 @@ class _Change:
 
 
 def differences_between(
-    visits: Sequence[Visit], acknowledgements: Sequence[Acknowledgement], before: Side, after: Side
+    visits: Sequence[Visit],
+    acknowledgements: Sequence[Acknowledgement],
+    before: Side,
+    after: Side,
+    strategy: Strategy,
 ) -> list[Difference]:
     """Return what is otherwise than in the first state, each difference in the first state that has it.
 
-    One that is explained in a state, and not in a later one, is told in both.
+    One that is explained in a state, and not in a later one, is told in both. After a rollback all is to be as it was:
+    nothing is expected then, and what is still otherwise is told once more.
 
     The same difference of several proxies, of several clusters or listeners of one, of several named clients, or of
     several ways through the mesh, is one: its name has the first of them, and how many others there are.
@@ -57,23 +64,29 @@ def differences_between(
         acknowledgements: What the user's file says.
         before: The mesh before; what is known of its release and the next one is expected.
         after: The mesh after.
+        strategy: How the one is made the other.
     """
-    theirs = [each for each in acknowledgements if each.holds_for(before.istio, after.istio)]
-    ours = [each for each in known() if each.holds_for(before.istio, after.istio)]
+    theirs = [entry for entry in acknowledgements if entry.holds_for(before.istio, after.istio)]
+    ours = [entry for entry in known() if entry.holds_for(before.istio, after.istio)]
     groups: dict[tuple[object, ...], list[Difference]] = {}
-    told = set[tuple[_Change, str, str]]()
+    earlier = set[tuple[_Change, str, str]]()
     for state, change in _in_all_states(visits):
         difference = Difference(change.name, change.before, change.after, state)
         if not change.unknown:
             difference = replace(
                 difference,
                 acknowledged=_reason(theirs, change, state),
-                expected=_brought(change, before, after) or _anew(change, state) or _reason(ours, change, state),
+                expected=""
+                if state == BACK
+                else _brought(change, before, after, strategy)
+                or _gone(change, before, strategy, state)
+                or _anew(change, state)
+                or _reason(ours, change, state),
             )
-        as_told = (change, difference.acknowledged, difference.expected)
-        if as_told in told:
+        explained = (change, difference.acknowledged, difference.expected)
+        if explained in earlier and state != BACK:
             continue
-        told.add(as_told)
+        earlier.add(explained)
         key = (change.alike, replace(difference, name=""))
         groups.setdefault(key, []).append(difference)
     return [_one(group) for group in groups.values()]
@@ -82,13 +95,13 @@ def differences_between(
 def unused(
     visits: Sequence[Visit], acknowledgements: Sequence[Acknowledgement], before: Side, after: Side
 ) -> list[Acknowledgement]:
-    """Return the acknowledgements that are about this upgrade, and fit none of its differences."""
+    """Return the acknowledgements that fit no difference of this upgrade, those for other releases too."""
     changes = [(state, change) for state, change in _in_all_states(visits) if not change.unknown]
     return [
-        each
-        for each in acknowledgements
-        if each.holds_for(before.istio, after.istio)
-        and not any(each.fits(change.name, change.before, change.after, state.key) for state, change in changes)
+        entry
+        for entry in acknowledgements
+        if not entry.holds_for(before.istio, after.istio)
+        or not any(entry.fits(change.name, change.before, change.after, state.key) for state, change in changes)
     ]
 
 
@@ -154,22 +167,40 @@ def _alike(name: str) -> tuple[str, ...]:
     return (server, client) if client and name.startswith(POSTURE) else (name,)
 
 
-def _brought(change: _Change, before: Side, after: Side) -> str:
+def _brought(change: _Change, before: Side, after: Side, strategy: Strategy) -> str:
     """Return why the upgrade itself brings a change: the version of what it replaces; empty where it does not."""
+    revision = revision_of(after.istio) if strategy is Strategy.CANARY else ""
     versions = tuple(f"v{side.kubernetes}" for side in (before, after))
     if (change.name, change.before, change.after) == (KUBERNETES, *versions):
         return f"The upgrade is to Kubernetes {after.kubernetes}."
+    if revision and (change.name, change.before, change.after) == (f"{ISTIOD}{revision}", "", after.istio):
+        return f"The upgrade is to the control plane of Istio {after.istio}, beside the old one."
+    if change.name.startswith(ISTIOD) and not revision and change.before:
+        return f"The upgrade is to Istio {after.istio}." if change.after == after.istio != before.istio else ""
     _, colon, what = change.name.removeprefix(PROXY).rpartition(": ")
-    if not (change.name.startswith(PROXY) and colon):
+    if not (change.name.startswith(PROXY) and colon and change.before):
         return ""
-    if what == "revision" and change.before and change.after:
+    if what == "revision" and revision and change.after == revision:
         return "Each control plane of a canary upgrade has a revision of its own."
     if what == "Istio" and change.after == after.istio != before.istio:
         return f"The upgrade is to Istio {after.istio}."
     if what == "Envoy" and change.after == after.envoy != before.envoy:
         return f"The upgrade is to Envoy {after.envoy}."
-    if what == "Envoy" and not after.envoy and after.istio != before.istio:
+    if what == "Envoy" and not after.envoy and after.istio != before.istio and _is_newer(change):
         return f"Istio {after.istio} comes with Envoy {change.after}."
+    return ""
+
+
+def _is_newer(change: _Change) -> bool:
+    """Return whether a release, such as ``1.39.3``, has become a later one."""
+    first, last = (side.split(".") for side in (change.before, change.after))
+    return all(part.isdigit() for part in (*first, *last)) and [*map(int, first)] < [*map(int, last)]
+
+
+def _gone(change: _Change, before: Side, strategy: Strategy, state: State) -> str:
+    """Return why an istiod is gone: the end of a canary upgrade removes the old one; empty where it does not."""
+    if strategy is Strategy.CANARY and state == NEW and change.name.startswith(ISTIOD) and not change.after:
+        return f"The upgrade removes the control plane of Istio {before.istio}."
     return ""
 
 
@@ -193,7 +224,7 @@ def _anew(change: _Change, state: State) -> str:
 
 def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change, state: State) -> str:
     return next(
-        (each.reason for each in acknowledgements if each.fits(change.name, change.before, change.after, state.key)),
+        (entry.reason for entry in acknowledgements if entry.fits(change.name, change.before, change.after, state.key)),
         "",
     )
 

@@ -200,7 +200,9 @@ class Run:
             requests, tries = sent_by(self._earlier) if self._earlier else (0, 0)
             self._lines.reached(visit, requests + self._recordings.requests, tries + self._recordings.tries)
         order = self._order
-        self._differences = differences_between(self.visits, order.acknowledgements, order.before, order.after)
+        self._differences = differences_between(
+            self.visits, order.acknowledgements, order.before, order.after, order.strategy
+        )
         for difference in self._differences:
             if difference.state is stage.state:
                 self._lines.changed(difference, visit.ended_ns)
