@@ -7,6 +7,7 @@ from math import inf
 
 from meshproof.traffic import Flown, Record
 from meshproof.upgrade.blame import Machine
+from meshproof.upgrade.completion import unfinished
 from meshproof.upgrade.doubt import doubts
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
@@ -19,7 +20,7 @@ _SHOWN = 100  # letters of a fact
 
 def judge(evidence: Evidence) -> list[Finding]:
     """Return all that speaks against an upgrade, the worst first; what is equally bad in the order of time."""
-    parts = (_fail_open, _regressions, _stop, _disruption, _changes, doubts)
+    parts = (_fail_open, _regressions, _stop, unfinished, _disruption, _changes, doubts)
     findings = [finding for part in parts for finding in part(evidence)]
     return sorted(
         findings,

@@ -1,4 +1,7 @@
-"""What the proxies say of themselves: one of each Deployment, for its replicas are told the same."""
+"""What the proxies say of themselves: one of each workload, for its replicas are told the same.
+
+It is the oldest one: if a pod has been left as it was before the upgrade it is that one.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,11 @@ def workload_of(pod: Document) -> str:
 
 
 def one_of_each(kube: Kube) -> dict[str, tuple[str, str]]:
-    """Return the namespace and name of the newest ready pod with a proxy of each workload."""
+    """Return the namespace and name of the oldest ready pod with a proxy of each workload."""
     pods = [pod for pod in kube.labelled("", PODS) if has_ready_proxy(pod)]
     return {
-        workload_of(pod): (pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in sorted(pods, key=_made)
+        workload_of(pod): (pod["metadata"]["namespace"], pod["metadata"]["name"])
+        for pod in sorted(pods, key=_made, reverse=True)
     }
 
 
