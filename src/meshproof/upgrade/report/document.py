@@ -139,9 +139,11 @@ def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict,
     requests = sum(flown.requests for flown in evidence.flows)
     lost = sum(len(flown.failures) for flown in evidence.flows)
     tries = sum(probe.tries for probe in evidence.probes)
+    acknowledged = sum(bool(difference.acknowledged) for difference in evidence.differences)
     return (
         f"The upgrade is {verdict}: {lost:,} of {requests:,} requests were lost, {len(promises)} promises were kept in "
         f"all {len(evidence.visits)} states, and none of {tries:,} requests that must be refused got in."
+        + {0: "", 1: " One change is acknowledged."}.get(acknowledged, f" {acknowledged:,} changes are acknowledged.")
     )
 
 

@@ -16,7 +16,18 @@ from meshproof.upgrade.report.document import FORMAT, MOST, SCHEMA, to_json
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from tests.support.pages import EVIL
 from tests.support.schemas import objects, schema
-from tests.support.upgrades import GATEWAY, UPGRADES, evil, fail_open, flown, good, many_failures, nothing, stopped
+from tests.support.upgrades import (
+    ACKNOWLEDGED,
+    GATEWAY,
+    UPGRADES,
+    evil,
+    fail_open,
+    flown,
+    good,
+    many_failures,
+    nothing,
+    stopped,
+)
 
 
 def written(evidence: Evidence) -> dict[str, Any]:
@@ -85,8 +96,13 @@ def test_a_safe_upgrade_says_what_was_seen() -> None:
     """How many requests, promises and tries its word rests on."""
     assert written(good())["verdict"]["sentence"] == (
         "The upgrade is safe: 0 of 4,200 requests were lost, 2 promises were kept in all 5 states, and none of 1,200 "
-        "requests that must be refused got in."
+        "requests that must be refused got in. One change is acknowledged."
     )
+    acknowledged = [replace(ACKNOWLEDGED, name=f"answer by {number}") for number in range(2)]
+    assert written(replace(good(), differences=acknowledged))["verdict"]["sentence"].endswith(
+        " got in. 2 changes are acknowledged."
+    )
+    assert written(replace(good(), differences=[]))["verdict"]["sentence"].endswith(" got in.")
     assert written(fail_open())["verdict"]["sentence"].endswith(" There are 5 more findings.")
 
 
