@@ -58,6 +58,20 @@ def test_a_secret_is_known_by_its_hash() -> None:
     assert snapshot(one).differences(snapshot(other)) == ["Secret key has changed: data."]
 
 
+def test_what_istiod_writes_into_its_webhooks() -> None:
+    """It has them refuse what it can't be asked about once it is ready: a look in between would call them changed."""
+
+    def validation(policy: str, service: str) -> Document:
+        webhook = {"name": "shop", "failurePolicy": policy, "clientConfig": {"service": service}}
+        metadata = {"name": "istiod", "uid": "1"}
+        return {"kind": "ValidatingWebhookConfiguration", "metadata": metadata, "webhooks": [webhook]}
+
+    before = snapshot(validation("Ignore", "istiod"))
+    assert before.differences(snapshot(validation("Fail", "istiod"))) == []
+    (sentence,) = before.differences(snapshot(validation("Fail", "nobody")))
+    assert "webhooks[0].clientConfig.service" in sentence
+
+
 def test_a_pod_counts_once_its_owner_is_gone() -> None:
     """As long as that is there, the pod comes and goes with it."""
     pod = {"metadata": {"name": "shop-1", "ownerReferences": [{"uid": "1"}]}}

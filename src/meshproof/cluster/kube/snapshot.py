@@ -2,8 +2,8 @@
 
 What the cluster itself writes is not in it: the status of an object and the like, events, leases, the endpoints of
 Services, objects that belong to another one, as pods belong to their Deployment, as long as that is there, and what
-controllers write into every namespace some time after it was made. What Kubernetes deletes together with a namespace is
-not in it either. What is in a Secret is known by its hash only.
+controllers write into every namespace, and istiod into its validating webhooks, some time after they were made. What
+Kubernetes deletes together with a namespace is not in it either. What is in a Secret is known by its hash only.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/,
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/ (owners),
@@ -127,7 +127,14 @@ def _lasting(document: Document) -> Document:
     lasting = {name: value for name, value in document.items() if name != "status"} | {"metadata": metadata}
     if document["kind"] == "Secret":
         lasting |= {name: _hash(lasting[name]) for name in _SECRET if name in lasting}
+    if document["kind"] == "ValidatingWebhookConfiguration":
+        lasting["webhooks"] = [_without_policy(webhook) for webhook in document.get("webhooks", [])]
     return lasting
+
+
+def _without_policy(webhook: Document) -> Document:
+    """Return a validating webhook without what istiod writes into it once it is ready, some time after it came."""
+    return {name: value for name, value in webhook.items() if name != "failurePolicy"}
 
 
 def _hash(content: object) -> str:

@@ -10,8 +10,9 @@ from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
 from meshproof.errors import NotSettled
 from meshproof.machine.wait import until
+from meshproof.settings import TIMEOUTS
 from meshproof.upgrade.evidence import UNKNOWN
-from meshproof.upgrade.facts.names import ISTIOD, KIND, SOON, WEBHOOK
+from meshproof.upgrade.facts.names import ISTIOD, KIND, WEBHOOK
 from meshproof.upgrade.facts.secrecy import digest
 
 LEADS, LEADS_NOWHERE = "leads to a ready istiod", "leads to nobody"
@@ -91,7 +92,7 @@ def _leads(configuration: str, where: str, ready: set[str]) -> str:
 
 
 def settled_webhooks(kube: Kube) -> dict[str, str]:
-    """Return the same of now, or of when each leads somewhere and lets nothing pass unasked, if that is soon.
+    """Return the same of now, or of when each leads somewhere and lets nothing pass unasked, if that comes in time.
 
     A validation has the failure policy ``Ignore`` until its istiod has tried it.
     Source: the chart ``istio-control/istio-discovery``, validatingwebhookconfiguration.yaml
@@ -104,7 +105,7 @@ def settled_webhooks(kube: Kube) -> dict[str, str]:
         return not any(value.startswith(LEADS_NOWHERE) or "Ignore" in value for value in facts.values())
 
     try:
-        return until(look, "in force", are_settled, what="The webhooks", timeout=SOON, interval=0.5)
+        return until(look, "in force", are_settled, what="The webhooks", timeout=TIMEOUTS.behaviour, interval=0.5)
     except NotSettled:
         return look()
 

@@ -14,5 +14,3 @@ WEBHOOK = "webhook "
 KIND = "kind "
 ANSWER, REQUEST = "answer by ", "request by "  # before the name of a way through the mesh
 KUBERNETES = "Kubernetes"
-
-SOON = 5.0  # seconds
