@@ -37,6 +37,7 @@ async def group_order(
     """
     wanted = hello.accepted_versions[0]
     pinned: Group | None = None
+    known = True
     if wanted is not ProtocolVersion.TLS_1_3:
         elliptic = [suite for suite in suites if suite.key_exchange in ("ECDHE", "ECDHE_PSK")]
         free = [suite for suite in elliptic if suite.authentication != ECDSA]
@@ -44,7 +45,8 @@ async def group_order(
             return None
         hello = questions.with_suites(hello, [suite.code for suite in free or elliptic])
         if not free:
-            pinned = _certificate_group(await asker.ask(hello))
+            shown = await asker.ask(hello)
+            pinned, known = _certificate_group(shown), shown.negotiated
 
     def asking(groups: Sequence[Group]) -> Profile:
         codes = [group.code for group in groups]
@@ -60,6 +62,7 @@ async def group_order(
 
     wanted_groups = [codes.group(code) for code in questions.groups(wanted)]
     listing = await choices(choose, ended, wanted_groups, None)
+    listing.complete &= known  # else the list may have ended where the certificate's group was taken away
     if pinned in listing.items and listing.complete:
         await _choose_beside(choose, listing, pinned, wanted_groups)
     decides = None

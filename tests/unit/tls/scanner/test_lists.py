@@ -448,6 +448,16 @@ def test_the_certificates_group_is_read() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "back", "scsv"),
     [
+def test_groups_beside_a_certificate_that_was_not_seen_are_unknown() -> None:
+    """The list may have ended where the certificate's group was taken away."""
+    once = [RESET]
+    paper = ecdsa(["x25519", "secp256r1", "secp384r1"], "secp256r1", decides=False)
+    paper.instead = lambda _: once.pop() if once else None
+    order, _, complete = groups_of(paper, ECDSA_GCM)
+    assert "x25519" in order
+    assert not complete
+
+
         (TLS_1_0, TLS_1_2, alert(86), True),
         (TLS_1_1, TLS_1_2, alert(40), None),
         (TLS_1_2, TLS_1_3, SILENT, None),
