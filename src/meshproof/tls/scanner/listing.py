@@ -18,10 +18,16 @@ Item = TypeVar("Item")
 
 
 class Asker(Protocol):
-    """Sends hellos to one target."""
+    """Sends hellos to one target.
+
+    Attributes:
+        sni: The server name that is sent.
+        slowed: Whether connections ended only because there were too many of them.
+    """
 
     sni: str | None
 
+    slowed: bool
     @property
     def answered(self) -> bool:
         """Whether the target has answered anything."""

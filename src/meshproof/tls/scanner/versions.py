@@ -61,9 +61,11 @@ async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: An
         answer = await asker.judged(parts[0], first)
         if not answer.confirmed and not answer.refused:
             return [(parts[0], answer)]
-        # The usual suites end so each time. If the unusual ones do as well, that is one more witness, and enough.
-        others = await asyncio.gather(*map(asker.ask_once, parts[1:]))
-        asked_again = [part for part, other in zip(parts[1:], others, strict=True) if not _same_end(answer, other)]
+        asked_again = list(parts[1:])
+        if not asker.slowed:
+            # The usual suites end so each time. If the unusual ones do as well, that is one more witness, and enough.
+            others = await asyncio.gather(*map(asker.ask_once, parts[1:]))
+            asked_again = [part for part, other in zip(parts[1:], others, strict=True) if not _same_end(answer, other)]
         judged = await asyncio.gather(*map(asker.ask, asked_again))
         pairs = [(parts[0], answer), *zip(asked_again, judged, strict=True)]
         return next(([pair] for pair in pairs if pair[1].negotiated), pairs)

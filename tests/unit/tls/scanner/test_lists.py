@@ -67,6 +67,7 @@ class Paper:
         sni: As in ``Asker``.
         answered: As in ``Asker``.
         asked: What it was asked, each with its control.
+        slowed: As in ``Asker``.
         verdict: What becomes of an end that proves nothing.
     """
 
@@ -82,6 +83,7 @@ class Paper:
     answered: bool = True
     asked: list[tuple[Profile, Profile | None]] = field(default_factory=list)
     once: list[Profile] = field(default_factory=list)
+    slowed: bool = False
 
     async def ask(self, profile: Profile, *, control: Profile | None = None) -> Answer:
         """Answer, and note the control."""
@@ -685,6 +687,23 @@ def test_a_short_hello_is_tried_where_others_end(end: Answer) -> None:
     """What can't bear a long one may bear a short one."""
     paper = Paper(instead=lambda hello: end if len(hello.groups) > 5 else None)
     known = concluded(paper)
+def test_ends_of_other_portions_are_no_witnesses_where_ends_come_by_chance() -> None:
+    """Of a target that has no room for all connections each portion is judged."""
+    by_chance = {RARE: RESET}
+
+    def instead(hello: Profile) -> Answer | None:
+        return by_chance.pop(RARE, None) if RARE in hello.suites else RESET
+
+    class Crowded(Paper):
+        async def ask(self, profile: Profile, *, control: Profile | None = None) -> Answer:
+            answer = await super().ask(profile, control=control)
+            return self._answer(profile) if answer.doubtful else answer
+
+    assert concluded(Crowded(suites=[[NULL]], slowed=True, instead=instead, verdict=confirmed)).offer == Offer(
+        offered=Offered.OFFERED
+    )
+
+
     assert (known.offer.offered, known.hello) == (Offered.OFFERED, questions.short(TLS_1_2))
 
 
