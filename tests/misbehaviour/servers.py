@@ -174,6 +174,10 @@ def _older_than(version: ProtocolVersion) -> Callable[[Seen], bool]:
     return lambda seen: seen.newest < version.code
 
 
+def _extended(seen: Seen) -> bool:
+    return bool(seen.extensions)
+
+
 def _offers(version: ProtocolVersion) -> Callable[[Seen], bool]:
     return lambda seen: version.code in (*seen.versions, seen.version)
 
@@ -307,6 +311,10 @@ OUTAGES = [
     outage("alert 112", say(alert(112)), known=""),
     at_times("reset for half a second after connection 20", lambda behind: after(20, 0.5, reset, behind), known="all"),
     at_times("reset on the first 10 connections", lambda behind: numbered(_from_to(1, 10), reset, behind)),
+    at_times(
+        "reset on the first 60 hellos with extensions",
+        lambda behind: when(_extended, numbered(_from_to(1, 60), reset, behind), behind),
+    ),
     at_times(
         "silence on the first 6 connections",
         lambda behind: numbered(_from_to(1, 6), stay_silent, behind),

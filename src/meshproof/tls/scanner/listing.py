@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from meshproof.tls.probe.answer import Answer
 from meshproof.tls.protocol.profile import Profile
+from meshproof.tls.scanner.refusals import Control
 
 Item = TypeVar("Item")
 
@@ -26,8 +27,8 @@ class Asker(Protocol):
     """
 
     sni: str | None
-
     slowed: bool
+
     @property
     def answered(self) -> bool:
         """Whether the target has answered anything."""
@@ -41,7 +42,7 @@ class Asker(Protocol):
         """Send a hello once; see ``Prober.ask_once``."""
         ...
 
-    async def judged(self, profile: Profile, answer: Answer) -> Answer:
+    async def judged(self, profile: Profile, answer: Answer, *, control: Control | None = None) -> Answer:
         """Find out what an end is worth; see ``Prober.judged``."""
         ...
 

@@ -118,6 +118,7 @@ class _Scan:
         prober = self.prober
         asked = await asyncio.gather(*(ask_version(prober, version, answer) for version, answer in first.items()))
         self.versions = dict(zip(first, asked, strict=True))
+        self.ends += [known.too_much for known in asked if known.too_much]
         newest = next((known for known in reversed(asked) if known.offer.offered is Offered.OFFERED), None)
         if newest is None:
             return
@@ -169,8 +170,9 @@ class _Scan:
         chosen = self.versions[version].answer.suite
         kinds_of_certificate = (None,) if version is ProtocolVersion.TLS_1_3 else (RSA, ECDSA)
         results = await asyncio.gather(*(suite_order(prober, hello, chosen, kind) for kind in kinds_of_certificate))
-        orders = [order for order, _ in results]
-        self.ends += [end for _, listing in results for end, _ in listing.ends]
+        lists_end = self.versions[version].lists_end
+        orders = [replace(order, complete=order.complete and lists_end) for order, _ in results]
+        self.ends += [hello for _, listing in results for hello, _ in listing.ends]
         known = [order for order in orders if order.preference or not order.complete] or orders[:1]
         if not groups:
             return known, None
@@ -180,8 +182,9 @@ class _Scan:
             complete = all(order.complete for order in known)
             return known, None if complete else GroupsOfVersion(GroupOrder(version=version, groups=(), complete=False))
         order_of_groups, listing = result
-        self.ends += [end for end, _ in listing.ends]
-        return known, GroupsOfVersion(order_of_groups, listing.complete)
+        self.ends += [hello for hello, _ in listing.ends]
+        order_of_groups = replace(order_of_groups, complete=order_of_groups.complete and lists_end)
+        return known, GroupsOfVersion(order_of_groups, listing.complete and lists_end)
 
     async def _ask_again(self) -> None:
         """Ask once more for all that was refused, for each version that was offered, and for the protocols."""

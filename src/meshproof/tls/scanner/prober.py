@@ -59,25 +59,26 @@ class Prober(Connections):
         answer = await self.ask_once(profile, follow=follow)
         if answer.negotiated and self.witness is None:
             self.witness = Control(profile)
-        return await self.judged(profile, answer, control=control, follow=follow)
+        return await self.judged(profile, answer, control=Control(control) if control else None, follow=follow)
 
     async def judged(
-        self, profile: Profile, answer: Answer, *, control: Profile | None = None, follow: bool = False
+        self, profile: Profile, answer: Answer, *, control: Control | None = None, follow: bool = False
     ) -> Answer:
         """Find out what an end is worth that proves nothing by itself; return any other answer as it is.
 
         Args:
             profile: The client.
             answer: What it was answered.
-            control: As for ``ask``.
+            control: What is known to be answered, and differs only in what is judged; None takes the witness.
             follow: As for ``ask``.
         """
-        known = Control(control) if control else self.witness
+        known = control or self.witness
         if not proves_nothing(answer) or answer.outcome in NEVER_ASKED or known is None:
             return answer
         if known.alert is not None and answer.alert == Alert.UNRECOGNIZED_NAME:
             return answer  # nothing says that the name is known
-        if known.profile.ssl2_format or (profile.extensions and not known.profile.extensions):
+        bare = known.profile.ssl2_format or (profile.extensions and not known.profile.extensions)
+        if bare and not known.shorter:
             return answer  # a hello without extensions says nothing about one that has some
         if control is None and not follow:
             known = known._replace(profile=questions.alongside(known.profile, profile))
@@ -135,6 +136,8 @@ class Prober(Connections):
 
     def _length_of_control(self, suspect: Suspect) -> int | None:
         """Return the octets that a control must have to be no shorter than the suspect's hello; None as it is."""
+        if suspect.control.shorter:
+            return None
         wanted = len(Hello(suspect.profile, self.sni).first())
         if wanted <= len(Hello(suspect.control.profile, self.sni).first()):
             return None

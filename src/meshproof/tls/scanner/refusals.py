@@ -26,10 +26,13 @@ class Control(NamedTuple):
     Attributes:
         profile: The client that sends it.
         alert: The number of the alert that it is answered with; None when it is negotiated.
+        shorter: Whether it shows that what is judged has too much in it: then it is sent as it is, and may be shorter
+            and without extensions.
     """
 
     profile: Profile
     alert: int | None = None
+    shorter: bool = False
 
     def holds(self, answer: Answer) -> bool:
         """Return whether it was answered as it is known to be."""

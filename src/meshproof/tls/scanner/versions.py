@@ -13,6 +13,7 @@ from meshproof.tls.protocol.version import ProtocolVersion
 from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.listing import Asker
 from meshproof.tls.scanner.questions import broad
+from meshproof.tls.scanner.refusals import Control
 
 _EXTENSIBLE = tuple(ProtocolVersion)[2:]
 _ABOUT_THE_VERSION = (Outcome.PROTOCOL_VERSION, Outcome.VERSION_NOT_OFFERED)
@@ -25,11 +26,16 @@ class Version(NamedTuple):
         offer: Whether it is offered.
         hello: The hello that was negotiated, which all lists of the version build on; else the one that was refused.
         answer: What it was answered.
+        lists_end: Whether a list that is built on the hello can be complete. It can't where only a hello with less in
+            it was answered, and nothing shows that the usual one is too much for the server.
+        too_much: The usual hello where it is: it must be so later as well.
     """
 
     offer: Offer
     hello: Profile
     answer: Answer
+    lists_end: bool = True
+    too_much: Profile | None = None
 
 
 async def ask_version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> Version:
@@ -50,7 +56,7 @@ async def ask_version(asker: Asker, wanted: ProtocolVersion, first: Answer) -> V
         return _conclude(answers, asker.sni)
     if answers[-1][1].refused and not answers[-1][1].confirmed:
         return _conclude([*answers, *await _negotiated(asker, questions.short(wanted))], asker.sni)
-    return await _without_what_may_be_too_much(asker, wanted, answers)
+    return await _without_what_may_be_too_much(asker, wanted, parts, answers)
 
 
 async def _answers_to_portions(asker: Asker, parts: Sequence[Profile], first: Answer) -> list[tuple[Profile, Answer]]:
@@ -85,11 +91,19 @@ def _same_end(confirmed: Answer, other: Answer) -> bool:
 
 
 async def _without_what_may_be_too_much(
-    asker: Asker, wanted: ProtocolVersion, answers: list[tuple[Profile, Answer]]
+    asker: Asker, wanted: ProtocolVersion, parts: Sequence[Profile], answers: list[tuple[Profile, Answer]]
 ) -> Version:
     """Ask again with less in the hello: where it ends all the same, it is not the stack that can't bear so much.
 
-    If it is the server name that is too much, then another host would answer; that says nothing about this one.
+    A word on less counts only if the usual hello ends each time beside it: else the server may have been busy, and less
+    hides what needs more, such as the suites that need a group. If it is the server name that is too much, then another
+    host would answer; that says nothing about this one.
+
+    Args:
+        asker: Sends a hello to the target.
+        wanted: The version.
+        parts: The usual hellos, one for each portion of the suites.
+        answers: What some of them were answered; the last one just ended.
     """
     silent = answers[-1][1].outcome is Outcome.SILENT and asker.answered
     if not silent and not _just_ended(answers[-1][1]):
@@ -98,14 +112,32 @@ async def _without_what_may_be_too_much(
     if wanted is not ProtocolVersion.TLS_1_3:
         less.append(questions.bare(wanted))
     for hello in less:
-        if asker.sni and not hello.extensions:
-            nameless = await asker.ask_once(questions.nameless(less[0]))
-            if nameless.negotiated or nameless.refused:
-                break
+        nameless = questions.nameless(less[0])
+        unnamed = await asker.ask_once(nameless) if asker.sni and not hello.extensions else None
+        if unnamed and (unnamed.negotiated or unnamed.refused):
+            break
         worded = await _negotiated(asker, hello)
         if worded:
-            return _conclude(worded, asker.sni)
+            known = _conclude(worded, asker.sni)
+            too_much = [answers[-1], *([(nameless, unnamed)] if unnamed else [])]
+            usual, *others = await _judged_by(asker, worded[0], too_much)
+            if not usual.doubtful:  # it had ended by chance
+                rest = parts[parts.index(answers[-1][0]) :]
+                return _conclude(await _answers_to_portions(asker, rest, usual), asker.sni)
+            if all(end.confirmed for end in (usual, *others)):
+                return known._replace(too_much=answers[-1][0])
+            if known.answer.negotiated and all(end.confirmed or end.outcome is Outcome.SILENT for end in others):
+                return known._replace(lists_end=False)
+            break
     return _conclude(answers, asker.sni)
+
+
+async def _judged_by(
+    asker: Asker, worded: tuple[Profile, Answer], too_much: Sequence[tuple[Profile, Answer]]
+) -> list[Answer]:
+    """Find out whether hellos end each time while one with less in it is answered."""
+    control = Control(worded[0], worded[1].alert, shorter=True)
+    return await asyncio.gather(*(asker.judged(hello, end, control=control) for hello, end in too_much))
 
 
 async def _negotiated(asker: Asker, hello: Profile) -> list[tuple[Profile, Answer]]:

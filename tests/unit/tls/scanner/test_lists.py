@@ -27,6 +27,7 @@ from meshproof.tls.scanner import questions
 from meshproof.tls.scanner.alpn import Choice, list_protocols
 from meshproof.tls.scanner.groups import group_order
 from meshproof.tls.scanner.questions import broad
+from meshproof.tls.scanner.refusals import Control
 from meshproof.tls.scanner.suites import suite_order
 from meshproof.tls.scanner.versions import Version, ask_version, fallback_scsv, first_question, without_key_share
 from tests.support.certificates import HOST
@@ -66,9 +67,10 @@ class Paper:
         instead: What it answers instead; None where that is as above.
         sni: As in ``Asker``.
         answered: As in ``Asker``.
-        asked: What it was asked, each with its control.
         slowed: As in ``Asker``.
+        asked: What it was asked, each with its control.
         verdict: What becomes of an end that proves nothing.
+        judged_by: The controls of what was judged; None is the witness.
     """
 
     suites: Sequence[Sequence[str]] = ((GCM,),)
@@ -81,9 +83,10 @@ class Paper:
     verdict: Callable[[Answer], Answer] = lambda answer: answer
     sni: str | None = HOST
     answered: bool = True
+    slowed: bool = False
     asked: list[tuple[Profile, Profile | None]] = field(default_factory=list)
     once: list[Profile] = field(default_factory=list)
-    slowed: bool = False
+    judged_by: list[Control | None] = field(default_factory=list)
 
     async def ask(self, profile: Profile, *, control: Profile | None = None) -> Answer:
         """Answer, and note the control."""
@@ -96,10 +99,15 @@ class Paper:
         self.once.append(profile)
         return self._answer(profile)
 
-    async def judged(self, profile: Profile, answer: Answer) -> Answer:
-        """Say what an end is worth."""
-        self.asked.append((profile, None))
-        return self.verdict(answer)
+    async def judged(self, profile: Profile, answer: Answer, *, control: Control | None = None) -> Answer:
+        """Say what an end is worth: it comes each time, and one beside a control that is answered is confirmed."""
+        self.judged_by.append(control)
+        if control is None:
+            self.asked.append((profile, None))
+            return self.verdict(answer)
+        assert control.holds(self._answer(control.profile))
+        again = self._answer(profile)
+        return confirmed(again) if again.doubtful and again.outcome is not Outcome.SILENT else again
 
     def _answer(self, profile: Profile) -> Answer:
         other = self.instead(profile)
@@ -440,16 +448,6 @@ def test_a_certificate_that_can_not_be_read_pins_nothing() -> None:
         assert groups_of(paper, ECDSA_GCM) == (["x25519", "secp256r1"], True, True)
 
 
-def test_the_certificates_group_is_read() -> None:
-    """The hello with suites for ECDSA alone is asked first, and its certificate says the group."""
-    paper = ecdsa(("x25519", "secp256r1"), "secp256r1", decides=False)
-    groups_of(paper, RSA_128, ECDSA_GCM)
-    assert paper.asked[0] == (questions.with_suites(HELLO, [suite_named(ECDSA_GCM).code]), None)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "back", "scsv"),
-    [
 def test_groups_beside_a_certificate_that_was_not_seen_are_unknown() -> None:
     """The list may have ended where the certificate's group was taken away."""
     once = [RESET]
@@ -460,6 +458,16 @@ def test_groups_beside_a_certificate_that_was_not_seen_are_unknown() -> None:
     assert not complete
 
 
+def test_the_certificates_group_is_read() -> None:
+    """The hello with suites for ECDSA alone is asked first, and its certificate says the group."""
+    paper = ecdsa(("x25519", "secp256r1"), "secp256r1", decides=False)
+    groups_of(paper, RSA_128, ECDSA_GCM)
+    assert paper.asked[0] == (questions.with_suites(HELLO, [suite_named(ECDSA_GCM).code]), None)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "back", "scsv"),
+    [
         (TLS_1_0, TLS_1_2, alert(86), True),
         (TLS_1_1, TLS_1_2, alert(40), None),
         (TLS_1_2, TLS_1_3, SILENT, None),
@@ -534,6 +542,10 @@ def concluded(paper: Paper, wanted: ProtocolVersion = TLS_1_2, first: Answer | N
 FIRST = first_question(TLS_1_2, HOST)
 PORTIONS = 3  # of the suites before TLS 1.3
 USUAL, RARE = suite_named(GCM).code, suite_named(NULL).code
+USUAL_HELLOS = [
+    questions.with_suites(FIRST, [suite.code for suite in portion])
+    for portion in questions.portions(FIRST, questions.suites(TLS_1_2), HOST)
+]
 
 
 def test_a_version_that_is_negotiated_is_offered() -> None:
@@ -675,18 +687,6 @@ def test_a_portion_that_is_unknown_leaves_the_version_unknown(end: Answer) -> No
     assert (known.offer.offered, known.offer.refusal) == (Offered.UNKNOWN, Outcome.RESET)
 
 
-def test_a_portion_that_is_negotiated_beside_ends_offers_the_version() -> None:
-    """A firewall that resets the usual suites hides no other."""
-    paper = Paper(suites=[[NULL]], instead=lambda hello: None if RARE in hello.suites else RESET, verdict=confirmed)
-    known = concluded(paper)
-    assert (known.offer.offered, RARE in known.hello.suites) == (Offered.OFFERED, True)
-
-
-@pytest.mark.parametrize("end", [RESET, SILENT, alert(80)], ids=str)
-def test_a_short_hello_is_tried_where_others_end(end: Answer) -> None:
-    """What can't bear a long one may bear a short one."""
-    paper = Paper(instead=lambda hello: end if len(hello.groups) > 5 else None)
-    known = concluded(paper)
 def test_ends_of_other_portions_are_no_witnesses_where_ends_come_by_chance() -> None:
     """Of a target that has no room for all connections each portion is judged."""
     by_chance = {RARE: RESET}
@@ -704,7 +704,21 @@ def test_ends_of_other_portions_are_no_witnesses_where_ends_come_by_chance() -> 
     )
 
 
+def test_a_portion_that_is_negotiated_beside_ends_offers_the_version() -> None:
+    """A firewall that resets the usual suites hides no other."""
+    paper = Paper(suites=[[NULL]], instead=lambda hello: None if RARE in hello.suites else RESET, verdict=confirmed)
+    known = concluded(paper)
+    assert (known.offer.offered, RARE in known.hello.suites) == (Offered.OFFERED, True)
+
+
+@pytest.mark.parametrize("end", [RESET, SILENT, alert(80)], ids=str)
+def test_a_short_hello_is_tried_where_others_end(end: Answer) -> None:
+    """What can't bear a long one may bear a short one; its silence shows no more than that the long one is unknown."""
+    paper = Paper(instead=lambda hello: end if len(hello.groups) > 5 else None)
+    known = concluded(paper)
     assert (known.offer.offered, known.hello) == (Offered.OFFERED, questions.short(TLS_1_2))
+    assert (known.lists_end, known.too_much) == ((False, None) if end is SILENT else (True, USUAL_HELLOS[0]))
+    assert paper.judged_by[-1] == Control(questions.short(TLS_1_2), shorter=True)
 
 
 @pytest.mark.parametrize("end", [RESET, SILENT, alert(80)], ids=str)
@@ -713,7 +727,73 @@ def test_a_bare_hello_is_tried_where_others_end(end: Answer) -> None:
     paper = Paper(suites=[[RSA_128]], instead=lambda hello: end if hello.extensions else None)
     known = concluded(paper)
     assert (known.offer.offered, known.hello) == (Offered.OFFERED, questions.bare(TLS_1_2))
+    assert (known.lists_end, known.too_much) == ((False, None) if end is SILENT else (True, USUAL_HELLOS[0]))
     assert paper.once[-1] == questions.nameless(questions.short(TLS_1_2))
+    assert paper.judged_by[-2:] == [Control(questions.bare(TLS_1_2), shorter=True)] * 2
+
+
+@dataclass(kw_only=True)
+class Recovering(Paper):
+    """A server on paper that ends connections for a while.
+
+    Attributes:
+        until: The hello from which on all is well.
+        end: How it ends the others.
+    """
+
+    until: Callable[[Profile], bool]
+    end: Answer = RESET
+
+    def _answer(self, profile: Profile) -> Answer:
+        if self.until(profile):
+            self.until = lambda _: True
+        return super()._answer(profile) if self.until(profile) else self.end
+
+
+@pytest.mark.parametrize("end", [RESET, SILENT, alert(80)], ids=str)
+@pytest.mark.parametrize("less", [questions.short, questions.bare], ids=["short", "bare"])
+@pytest.mark.parametrize("suite", [GCM, RSA_128, NULL])
+def test_an_end_by_chance_is_no_word_on_what_is_too_much(
+    end: Answer, less: Callable[[ProtocolVersion], Profile], suite: str
+) -> None:
+    """Where all is well again when less is asked, the usual hello is asked again: its lists miss nothing.
+
+    A suite with a group is never negotiated without extensions, and a rare one not with few suites.
+    """
+    paper = Recovering(end=end, suites=[[suite]], until=lambda hello: hello == less(TLS_1_2))
+    known = concluded(paper)
+    assert (known.offer.offered, known.lists_end, known.too_much) == (Offered.OFFERED, True, None)
+    assert known.hello in USUAL_HELLOS
+
+
+@pytest.mark.parametrize("number", [40, 70])
+def test_an_end_by_chance_makes_no_refusal_of_less(number: int) -> None:
+    """A refusal of a shorter hello, as an end beside it, counts only if the usual one ends each time."""
+    paper = Recovering(
+        until=lambda hello: not hello.extensions,
+        instead=lambda hello: None if hello.extensions else alert(number),
+    )
+    known = concluded(paper)
+    assert (known.offer.offered, known.hello) == (Offered.OFFERED, USUAL_HELLOS[0])
+
+
+@pytest.mark.parametrize("unknown", [RESET, Answer(outcome=Outcome.UNSTABLE)], ids=str)
+def test_what_is_not_shown_to_be_too_much_leaves_lists_unknown(unknown: Answer) -> None:
+    """A short hello offers the version for certain; without the name it may be another host that answers."""
+
+    class Unsure(Paper):
+        async def judged(self, profile: Profile, answer: Answer, *, control: Control | None = None) -> Answer:
+            return unknown if control else await super().judged(profile, answer)
+
+    short = concluded(Unsure(instead=lambda hello: RESET if len(hello.groups) > 5 else None))
+    assert (short.offer.offered, short.lists_end) == (Offered.OFFERED, False)
+    refused = concluded(Unsure(instead=lambda hello: RESET if len(hello.groups) > 5 else alert(40)))
+    assert (refused.offer.offered, refused.offer.refusal) == (Offered.UNKNOWN, Outcome.RESET)
+    for sni, offered in ((HOST, Offered.UNKNOWN), (None, Offered.OFFERED)):
+        paper = Unsure(sni=sni, suites=[[RSA_128]], instead=lambda hello: RESET if hello.extensions else None)
+        bare = concluded(paper)
+        assert bare.offer.offered is offered
+        assert not (bare.lists_end and offered is Offered.OFFERED)
 
 
 @pytest.mark.parametrize("answer", [None, alert(40)])

@@ -407,6 +407,27 @@ def test_an_answer_can_be_judged_later() -> None:
     assert with_it == [False, False, *[True] * 8]
 
 
+def test_a_shorter_control_shows_what_is_too_much() -> None:
+    """It is sent as it is, without extensions and short; any other one without them says nothing of a hello with some.
+
+    Where the other hello is answered after all, it is not too much.
+    """
+    hellos: list[Seen] = []
+
+    async def work(prober: Prober) -> tuple[Answer, Answer]:
+        prober.witness = known = Control(bare(TLS_1_2))
+        ended = Answer(outcome=Outcome.RESET)
+        return await prober.judged(LONG, ended), await prober.judged(LONG, ended, control=known._replace(shorter=True))
+
+    extended = noting(hellos, when(lambda seen: seen.extensions, reset, WELL))
+    unknown, shown = probing(extended, work)
+    assert (unknown.confirmed, shown.confirmed) == (False, True)
+    assert {seen.size + 5 for seen in hellos if not seen.extensions} == {len(Hello(bare(TLS_1_2), HOST).first())}
+    by_chance = when(lambda seen: seen.extensions, until_then(1, reset, WELL), WELL)
+    unknown, shown = probing(by_chance, work)
+    assert (unknown.conclusive, shown.confirmed, shown.refused) == (False, False, False)
+
+
 def test_silence_is_never_a_refusal() -> None:
     """It is tried once more with the target to itself, and then it is what it is."""
     hellos: list[Seen] = []

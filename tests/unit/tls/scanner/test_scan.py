@@ -7,6 +7,7 @@ import ssl
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 from trustme import KeyType
@@ -419,6 +420,29 @@ def test_the_end_of_a_list_is_asked_for_again() -> None:
     assert found.contradictions
     assert not found.ciphers[0].complete
     assert found.unknown
+
+
+def is_extended(seen: Seen) -> bool:
+    """Tell a hello with extensions."""
+    return bool(seen.extensions)
+
+
+def test_what_was_too_much_is_asked_for_again() -> None:
+    """A server that bore no extension until a list had ended, and bears them later, contradicts itself."""
+    usual = {0x002F, 0x0035}  # with AES, and no group
+    ended = Event()
+
+    def is_ill(seen: Seen) -> bool:
+        if seen.newest == TLS_1_0.code and not seen.extensions and not usual & set(seen.suites):
+            ended.set()
+        return is_extended(seen) and not ended.is_set()
+
+    found = scanned(when(is_ill, reset, one_version(V.TLSv1)))
+    assert found.contradictions
+    assert [order.complete for order in found.ciphers] == [False]
+    always = scanned(when(is_extended, reset, one_version(V.TLSv1)))
+    assert not always.contradictions
+    assert [(order.complete, {suite.code for suite in order.suites}) for order in always.ciphers] == [(True, usual)]
 
 
 def test_a_first_word_is_waited_for() -> None:
