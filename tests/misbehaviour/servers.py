@@ -312,6 +312,11 @@ OUTAGES = [
     at_times("reset for half a second after connection 20", lambda behind: after(20, 0.5, reset, behind), known="all"),
     at_times("reset on the first 10 connections", lambda behind: numbered(_from_to(1, 10), reset, behind)),
     at_times(
+        "reset on the first 8 hellos with extensions",
+        lambda behind: when(_extended, numbered(_from_to(1, 8), reset, behind), behind),
+        known="all",
+    ),
+    at_times(
         "reset on the first 60 hellos with extensions",
         lambda behind: when(_extended, numbered(_from_to(1, 60), reset, behind), behind),
     ),

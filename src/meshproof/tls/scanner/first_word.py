@@ -37,13 +37,19 @@ async def wait_for_first_word(prober: Prober, options: Options) -> dict[Protocol
 
     first = await all_once()
     prober.witness = _witness(questions_of, first)
-    ended = all(answer.outcome in WORDLESS or answer.alert is not None for answer in first.values())
-    if prober.witness is None and ended and not any(_refuses_the_name(answer) for answer in first.values()):
+    ended = all(map(_ended, first.values()))
+    refuses_the_name = any(answer.alert == Alert.UNRECOGNIZED_NAME for answer in first.values())
+    if prober.witness is None and ended and not refuses_the_name:
         plain = [questions.bare(version) for version in (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_0)]
         newest = [questions_of[version] for version in (ProtocolVersion.TLS_1_3, ProtocolVersion.TLS_1_2)]
         if await _await_word(prober, [*newest, *plain, *options.clients[:_FEW]], options.timeout):
             first = await all_once()
             prober.witness = _witness(questions_of, first) or prober.witness
+    # Where only a hello without extensions was answered, there may have been room for no more than that one.
+    extended = [hello for version, hello in questions_of.items() if hello.extensions and _ended(first[version])]
+    weak = prober.witness is not None and not prober.witness.profile.extensions
+    if weak and extended and not refuses_the_name:
+        await _await_word(prober, extended[::-1], options.timeout)
     return first
 
 
@@ -60,8 +66,8 @@ async def _await_word(prober: Prober, profiles: Sequence[Profile], timeout: floa
     return False
 
 
-def _refuses_the_name(answer: Answer) -> bool:
-    return answer.alert == Alert.UNRECOGNIZED_NAME
+def _ended(answer: Answer) -> bool:
+    return answer.outcome in WORDLESS or answer.alert is not None
 
 
 def _witness(hellos: Mapping[ProtocolVersion, Profile], answers: Mapping[ProtocolVersion, Answer]) -> Control | None:

@@ -445,6 +445,13 @@ def test_what_was_too_much_is_asked_for_again() -> None:
     assert [(order.complete, {suite.code for suite in order.suites}) for order in always.ciphers] == [(True, usual)]
 
 
+def test_a_word_to_a_hello_without_extensions_is_not_enough_of_a_first_word() -> None:
+    """A server that has room for no other hello at first answers one with extensions soon: all is judged by that."""
+    found = scanned(when(is_extended, numbered(lambda number: number <= 12, reset, tls(SERVER)), tls(SERVER)))
+    assert found.offered == (TLS_1_2, TLS_1_3)
+    assert not found.gaps
+
+
 def test_a_first_word_is_waited_for() -> None:
     """A server that ends every connection at first gets a little time."""
     found = scanned(numbered(lambda number: number <= 8, reset, tls(SERVER)))
