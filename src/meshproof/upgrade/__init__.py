@@ -10,7 +10,7 @@ differences   what is otherwise than in the first state; acknowledgements explai
 new_cluster   what was seen on two clusters, put together
 whole         an upgrade from its first state to its last
 evidence      what it leaves to be judged by
-verdict       the judgement; doubt is what keeps it from being one
+verdict       the judgement; disruption is what traffic lost, doubt what keeps an upgrade from being safe
 report        the files, and what a terminal shows
 """
 

@@ -6,17 +6,15 @@ at is unknown, and an upgrade of which something is unknown is not safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from meshproof.traffic import Flown
-from meshproof.upgrade.blame import Machine
-from meshproof.upgrade.evidence import PART, Evidence, ProbeResult, Visit
-from meshproof.upgrade.finding import Finding, Verdict
-from meshproof.upgrade.gap import gaps, longest_gap
+from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit, name_of, together
+from meshproof.upgrade.finding import AGAIN, Finding, Verdict
+from meshproof.upgrade.gap import longest_gap
 
 TOO_SELDOM_MS = 1000.0
 """Whoever did not look for longer than this could have missed a hole of a second."""
-_AGAIN = "Run it again on a machine that does nothing else."
 _UNTRIED = {"not tried", "skipped"}
 
 
@@ -51,69 +49,55 @@ def _of_the_machine(evidence: Evidence) -> Iterator[Finding]:
             evidence,
             control.flow.name,
             f"The control client, which does not cross the mesh, {why}: the machine may have been at fault.",
-            _AGAIN,
+            AGAIN,
             at_ns=first.sent_ns if first else None,
         )
 
 
 def _of_the_recorder(evidence: Evidence) -> Iterator[Finding]:
     for text in evidence.unknown:
-        yield _unsure(evidence, "traffic", text, _AGAIN)
+        yield _unsure(evidence, "traffic", text, AGAIN)
     for calibration in evidence.calibration:
         if not calibration.good:
             text = f"The traffic recorder can't be believed: {calibration}."
-            yield _unsure(evidence, calibration.source, text, _AGAIN)
+            yield _unsure(evidence, calibration.source, text, AGAIN)
 
 
 def _of_flows(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.flows:
         yield _unsure(evidence, "traffic", "No traffic was sent: what would have been lost is not known.", "Send some.")
-    machine = Machine(evidence.controls)
-    for flow in evidence.flows:
-        if not flow.records:
-            text = f"{flow.flow.name} sent nothing: what would have been lost is not known."
-            yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
-        elif missed := _missed(evidence, flow):
-            text = f"{flow.flow.name} was not sent {missed}: what would have been lost then is not known."
-            yield _unsure(evidence, flow.flow.name, text, "Look at the log of the run.")
-        yield from _excused(evidence, flow, machine)
+    for parts in together(evidence.flows):
+        name = name_of(parts)
+        for part in parts:
+            if not part.records:
+                text = f"{part.flow.name} sent nothing: what would have been lost is not known."
+                yield _unsure(evidence, part.flow.name, text, "Look at the log of the run.")
+        if missed := _missed(evidence, _moments(parts)):
+            text = f"{name} was not sent {missed}: what would have been lost then is not known."
+            yield _unsure(evidence, name, text, "Look at the log of the run.")
 
 
-def _excused(evidence: Evidence, flow: Flown, machine: Machine) -> Iterator[Finding]:
-    """What a flow lost, and gaps above the budget, where the machine may have been at fault."""
-    lost = [record for record in flow.failures if machine.excuses(record)]
-    if lost:
-        requests = "a request" if len(lost) == 1 else f"{len(lost):,} requests"
-        text = f"{flow.flow.name} lost {requests} while the control client lost some too, or stood still."
-        yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=min(record.sent_ns for record in lost))
-    budget = evidence.budget.longest_ms
-    parts = {gap: machine.part_of(gap, flow) for gap in gaps(flow) if gap.ms > budget}
-    excused = [gap for gap, part in parts.items() if gap.ms - part <= budget]
-    if excused:
-        gap = max(excused, key=lambda gap: gap.ms)
-        text = (
-            f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms, of which the machine was to blame for "
-            f"{parts[gap]:,.0f} ms."
-        )
-        yield _unsure(evidence, flow.flow.name, text, _AGAIN, at_ns=gap.began_ns)
+def _moments(parts: Iterable[Flown]) -> list[int]:
+    """Return when the requests of a flow were sent, and when they ended."""
+    return [at_ns for part in parts for record in part.records for at_ns in (record.sent_ns, record.ended_ns)]
 
 
-def _missed(evidence: Evidence, flow: Flown) -> str:
-    """Return during which part of the upgrade a flow was not sent; empty where it was sent all the way through.
+def _missed(evidence: Evidence, moments: Sequence[int]) -> str:
+    """Return during which part of the upgrade something was not sent.
 
-    While the pod of a client is replaced nothing can be sent from it: the flow has several parts then.
+    Args:
+        evidence: When the upgrade went on.
+        moments: When something was sent; while the pod of a client is replaced nothing can be, and that is no doubt.
+
+    Returns:
+        The part; empty where it was sent all the way through, or not once.
     """
     later = evidence.visits[1:]
-    name = flow.flow.name.partition(PART)[0]
-    records = [
-        record for part in evidence.flows if part.flow.name.partition(PART)[0] == name for record in part.records
-    ]
-    began, ended = min(record.sent_ns for record in records), max(record.ended_ns for record in records)
-    if later and began > later[0].began_ns:
+    if not later or not moments:
+        return ""
+    if min(moments) > later[0].began_ns:
         return "when the upgrade began"
-    if later and ended < (later[-1].reached_ns or later[-1].began_ns):
-        return "until the upgrade was done"
-    return ""
+    return "until the upgrade was done" if max(moments) < (later[-1].reached_ns or later[-1].began_ns) else ""
 
 
 def _of_probes(evidence: Evidence) -> Iterator[Finding]:
@@ -177,4 +161,4 @@ def _of_facts(evidence: Evidence) -> Iterator[Finding]:
             visit = next(visit for visit in evidence.visits if visit.state == difference.state)
             before, after = (side or "nothing" for side in (difference.before, difference.after))
             text = f"{difference.name} could not be compared. Before: {before}; after: {after}."
-            yield _unsure(evidence, difference.name, text, _AGAIN, visit=visit)
+            yield _unsure(evidence, difference.name, text, AGAIN, visit=visit)

@@ -272,5 +272,34 @@ class Evidence:
 
     def state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
-        reached = [visit.state for visit in self.visits if visit.began_ns <= at_ns]
-        return reached[-1] if reached else self.first_state
+        return state_at([(visit.began_ns, visit.state) for visit in self.visits], at_ns)
+
+
+def state_at(ways: Sequence[tuple[int, State]], at_ns: int) -> State:
+    """Return the state that the mesh was in at a moment, or on its way to; before all of them it is the first one.
+
+    Args:
+        ways: When the way to each state began, and the state.
+        at_ns: The moment.
+    """
+    reached = [state for began_ns, state in ways if began_ns <= at_ns]
+    return reached[-1] if reached else ways[0][1]
+
+
+def whole_name(name: str) -> str:
+    """Return the name of what is sent without the number of its part, if it has several."""
+    return name.partition(PART)[0]
+
+
+def together(flows: Sequence[Flown]) -> list[list[Flown]]:
+    """Return the parts of each flow together."""
+    parts: dict[str, list[Flown]] = {}
+    for flow in flows:
+        parts.setdefault(whole_name(flow.flow.name), []).append(flow)
+    return list(parts.values())
+
+
+def name_of(parts: Sequence[Flown]) -> str:
+    """Return the name of some parts of a flow: of one its own, of several that of the whole."""
+    first, *others = parts
+    return whole_name(first.flow.name) if others else first.flow.name

@@ -37,6 +37,8 @@ _WORDS = {
     Verdict.SAFE: "safe",
 }
 WORST_FIRST = list(Verdict)
+AGAIN = "Run it again on a machine that does nothing else."
+"""What a person does where the machine may have been at fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from meshproof.traffic import Calibration
 from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between
-from meshproof.upgrade.evidence import Budget, Difference, Event, Evidence, Side, State, Stop, Strategy, Visit
+from meshproof.upgrade.evidence import Budget, Difference, Event, Evidence, Side, State, Stop, Strategy, Visit, state_at
 from meshproof.upgrade.new_cluster import sent_by
 from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
@@ -218,8 +218,7 @@ class Run:
 
     def _state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
-        states = [state for began_ns, state in self._ways if began_ns <= at_ns]
-        return states[-1] if states else self._stages[0].state
+        return state_at(self._ways or [(at_ns, self._stages[0].state)], at_ns)
 
     def _note(self, kind: str, text: str) -> None:
         self.events.append(Event(time.monotonic_ns(), kind, text))

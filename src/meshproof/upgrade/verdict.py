@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf
 
-from meshproof.traffic import Flown, Record
-from meshproof.upgrade.blame import Machine
 from meshproof.upgrade.completion import unfinished
+from meshproof.upgrade.disruption import disruptions
 from meshproof.upgrade.doubt import doubts
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
-from meshproof.upgrade.gap import gaps
 
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
@@ -20,7 +18,7 @@ _SHOWN = 100  # letters of a fact
 
 def judge(evidence: Evidence) -> list[Finding]:
     """Return all that speaks against an upgrade, the worst first; what is equally bad in the order of time."""
-    parts = (_fail_open, _regressions, _stop, unfinished, _disruption, _changes, doubts)
+    parts = (_fail_open, _regressions, _stop, unfinished, _changes, doubts, disruptions)
     findings = [finding for part in parts for finding in part(evidence)]
     return sorted(
         findings,
@@ -76,40 +74,6 @@ def _stop(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             verdict, "upgrade", evidence.stop.state, evidence.stop.what, evidence.stop.to_do, evidence.ended_ns
         )
-
-
-def _disruption(evidence: Evidence) -> Iterator[Finding]:
-    machine, budget = Machine(evidence.controls), evidence.budget.longest_ms
-    for flow in evidence.flows:
-        lost = [record for record in flow.failures if not machine.excuses(record)]
-        if len(lost) > evidence.budget.failures:
-            yield _lost(evidence, flow, lost)
-        too_long = [gap for gap in gaps(flow) if gap.ms > budget and gap.ms - machine.part_of(gap, flow) > budget]
-        if too_long:
-            gap = max(too_long, key=lambda gap: gap.ms)
-            yield Finding(
-                Verdict.DISRUPTION,
-                flow.flow.name,
-                evidence.state_at(gap.began_ns),
-                f"{flow.flow.name} had no answer for {gap.ms:,.0f} ms; the budget is {budget:,.0f} ms.",
-                "Look on the time line at what happened then.",
-                gap.began_ns,
-            )
-
-
-def _lost(evidence: Evidence, flow: Flown, lost: Sequence[Record]) -> Finding:
-    first = min(lost, key=lambda record: record.sent_ns)
-    classes = ", ".join(dict.fromkeys(map(str, lost)))
-    return Finding(
-        Verdict.DISRUPTION,
-        flow.flow.name,
-        evidence.state_at(first.sent_ns),
-        f"{flow.flow.name} lost {len(lost):,} of {flow.requests:,} requests ({classes}); the budget is "
-        f"{evidence.budget.failures:,}.",
-        "Two replicas, maxUnavailable: 0, and a drain that is longer than it takes to take a pod out of its Service "
-        "lose nothing: compare the Deployment of the proxy on this way with that.",
-        first.sent_ns,
-    )
 
 
 def _changes(evidence: Evidence) -> Iterator[Finding]:

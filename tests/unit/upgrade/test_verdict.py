@@ -10,7 +10,7 @@ import pytest
 
 from meshproof.errors import ExitCode
 from meshproof.traffic import Calibration, Connections, Ending
-from meshproof.upgrade.evidence import Budget, Evidence, Stop, Visit
+from meshproof.upgrade.evidence import PART, Budget, Evidence, Stop, Visit
 from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
 from tests.support.upgrades import (
     ACKNOWLEDGED,
@@ -234,6 +234,15 @@ def test_the_budget_is_what_may_be_lost(connections: Connections) -> None:
     flow = flown(GATEWAY, lost=[450, 451], connections=connections)
     assert judged(flows=[flow], budget=Budget(failures=2)) == []
     assert verdicts(judged(flows=[flow], budget=Budget(failures=1))) == [Verdict.DISRUPTION]
+
+
+def test_the_budget_is_for_all_parts_of_a_flow() -> None:
+    """A client whose pod is replaced sends in two parts, and may lose no more for that."""
+    parts = [flown(EAST_WEST, lost=[450], until=40), flown(f"{EAST_WEST}{PART}2", lost=[900], silent=(0, 41))]
+    assert judged(flows=parts, budget=Budget(failures=2)) == []
+    (finding,) = judged(flows=parts, budget=Budget(failures=1))
+    assert (finding.verdict, finding.state.key) == (Verdict.DISRUPTION, "S2")
+    assert finding.text == f"{EAST_WEST} lost 2 of 1,180 requests (RESET); the budget is 1."
 
 
 @pytest.mark.parametrize(
