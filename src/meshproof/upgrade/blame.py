@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from meshproof.traffic import Connections, Ending, Flown, Record
-from meshproof.upgrade.gap import Span, gaps, sender_was_late_ms
+from meshproof.upgrade.gap import Span, gaps, nine_tenths, sender_was_late_ms
 
 AT_ONCE_NS = 1_000_000_000
 """What the control client loses within a second of a request that was lost shows that the machine was at fault."""
@@ -21,6 +21,7 @@ class Machine:
     """
 
     def __init__(self, controls: Sequence[Flown]) -> None:
+        self._controls = controls
         self._losses = [
             Span(record.sent_ns - AT_ONCE_NS, record.ended_ns + AT_ONCE_NS)
             for control in controls
@@ -41,6 +42,18 @@ class Machine:
     def part_of(self, gap: Span, flow: Flown) -> float:
         """Return how much of a gap of a flow may be the machine's, in ms: by the control client, or its own sender."""
         return max(gap.shared_with([*self._losses, *self._pauses]), sender_was_late_ms(flow, gap))
+
+    def was_slow(self, span: Span) -> bool:
+        """Return whether one in ten requests of a control that were due in a time took longer than ``LATE_MS``."""
+        for control in self._controls:
+            times = [
+                Span(record.due_ns, record.ended_ns).ms
+                for record in control.records
+                if span.began_ns <= record.due_ns < span.ended_ns
+            ]
+            if times and nine_tenths(times) > LATE_MS:
+                return True
+        return False
 
 
 def _late(control: Flown) -> Iterator[Span]:

@@ -6,13 +6,19 @@ A client whose pod is replaced, or that is on two clusters, sends in several par
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from meshproof.traffic import Flown
 from meshproof.upgrade.blame import Machine
-from meshproof.upgrade.evidence import Evidence, name_of, together
+from meshproof.upgrade.evidence import Evidence, State, name_of, together
 from meshproof.upgrade.finding import AGAIN, Finding, Verdict
-from meshproof.upgrade.gap import gaps
+from meshproof.upgrade.gap import Span, gaps, nine_tenths
 
+SLOWER_MS = 1000.0
+"""A state is slow where one answer in ten takes so much longer than in the first one. A busy machine: 500 at most."""
+_FEW = 5  # answers, of which one in ten says nothing
+_MS = 1_000_000  # ns
+_SLOW = "Look at the time line and at the load of the proxies and servers: answers came, and too late to be of use."
 _LOST = (
     "Two replicas, maxUnavailable: 0, and a drain that is longer than it takes to take a pod out of its Service lose "
     "nothing: compare the Deployment of the proxy on this way with that."
@@ -26,6 +32,8 @@ def disruptions(evidence: Evidence) -> Iterator[Finding]:
         yield from _losses(evidence, machine, parts)
         for part in parts:
             yield from _gaps(evidence, machine, part)
+            yield from _queue(evidence, machine, part)
+        yield from _slowness(evidence, machine, parts)
 
 
 def _disruption(evidence: Evidence, subject: str, text: str, to_do: str, at_ns: int) -> Finding:
@@ -78,3 +86,51 @@ def _gaps(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding
             f"{name} had no answer for {gap.ms:,.0f} ms, of which the machine was to blame for {excuses[gap]:,.0f} ms."
         )
         yield _unsure(evidence, name, text, gap.began_ns)
+
+
+def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:
+    """Look at what still waited for a kept connection when a flow ended.
+
+    Some always do for a moment. Where what was due for longer than a gap may be was not sent, the connections were too
+    slow for it: that is a disruption, without any request that failed.
+    """
+    budget, name = evidence.budget.longest_ms, part.flow.name
+    waited_ms = part.unsent / part.flow.rate * 1000
+    if waited_ms <= budget or not part.records:
+        return
+    ended_ns = max(record.ended_ns for record in part.records)
+    span = Span(ended_ns - round(waited_ms * _MS), ended_ns)
+    requests = f"{part.unsent:,} of the {part.requests + part.unsent:,} requests of {name} that were due"
+    if machine.was_slow(span):
+        text = f"{requests} were never sent, and the machine was slow then."
+        yield _unsure(evidence, name, text, span.began_ns)
+    else:
+        text = f"{requests} were never sent: no kept connection was free for {waited_ms:,.0f} ms of them."
+        yield _disruption(evidence, name, text, _SLOW, span.began_ns)
+
+
+def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Iterator[Finding]:
+    """Look at how long answers took in each state, from when their requests were sent, compared with the first one."""
+    answers: dict[State, list[Span]] = {}
+    for part in parts:
+        for record in part.answered:
+            span = Span(record.sent_ns, record.ended_ns)
+            answers.setdefault(evidence.state_at(record.sent_ns), []).append(span)
+    took = {state: nine_tenths([span.ms for span in spans]) for state, spans in answers.items() if len(spans) >= _FEW}
+    usual = took.get(evidence.first_state, inf)
+    slow = {state: ms for state, ms in took.items() if ms > usual + SLOWER_MS}
+    told = set()
+    for state in sorted(slow, key=lambda state: min(answers[state])):
+        span = Span(min(answers[state]).began_ns, max(span.ended_ns for span in answers[state]))
+        excused, name = machine.was_slow(span), name_of(parts)
+        if excused in told:
+            continue
+        told.add(excused)
+        text = (
+            f"{name} was slow in {state}: one answer in ten took {slow[state]:,.0f} ms or more, and {usual:,.0f} ms in "
+            f"{evidence.first_state.key}"
+        )
+        if excused:
+            yield _unsure(evidence, name, f"{text}; the machine was slow, too.", span.began_ns)
+        else:
+            yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)

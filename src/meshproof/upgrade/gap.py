@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -73,3 +73,8 @@ def sender_was_late_ms(flown: Flown, gap: Span) -> float:
         ),
         default=0.0,
     )
+
+
+def nine_tenths(times: Sequence[float]) -> float:
+    """Return the time that nine in ten do not exceed: the nearest rank."""
+    return sorted(times)[-(-9 * len(times) // 10) - 1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meshproof.errors import ExitCode
-from meshproof.traffic import Calibration, Connections, Ending
+from meshproof.traffic import Calibration, Connections, Ending, Flown, Record
 from meshproof.upgrade.evidence import PART, Budget, Evidence, Stop, Visit
 from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
 from tests.support.upgrades import (
@@ -18,6 +18,7 @@ from tests.support.upgrades import (
     EXPECTED,
     GATEWAY,
     ROWS,
+    SECONDS,
     STATES,
     UNEXPLAINED,
     at,
@@ -234,6 +235,74 @@ def test_the_budget_is_what_may_be_lost(connections: Connections) -> None:
     flow = flown(GATEWAY, lost=[450, 451], connections=connections)
     assert judged(flows=[flow], budget=Budget(failures=2)) == []
     assert verdicts(judged(flows=[flow], budget=Budget(failures=1))) == [Verdict.DISRUPTION]
+
+
+KEPT = flown(EAST_WEST, rate=50.0, connections=Connections.KEPT)
+
+
+def slowed(flow: Flown, began: float, ended: float, took_ms: int) -> Flown:
+    """Return a flow of which the answers took long between two moments; a kept connection has one request at a time."""
+    records: list[Record] = []
+    free_ns = 0
+    for record in flow.records:
+        sent_ns = max(record.sent_ns, free_ns)
+        slow = at(began) <= record.due_ns < at(ended)
+        ended_ns = sent_ns + (took_ms * 1_000_000 if slow else record.ended_ns - record.sent_ns)
+        if flow.flow.connections is Connections.KEPT:
+            free_ns = ended_ns
+            if sent_ns >= at(SECONDS):
+                break
+        records.append(replace(record, sent_ns=sent_ns, ended_ns=ended_ns))
+    return replace(flow, records=records, unsent=len(flow.records) - len(records))
+
+
+def test_what_was_due_and_never_sent_is_a_disruption() -> None:
+    """Each answer came within 4.9 s, so nothing was lost and no gap was too long, and 2,987 requests were not sent."""
+    (finding,) = judged(flows=[slowed(KEPT, 0, 60, 4900)])
+    assert (finding.verdict, finding.subject) == (Verdict.DISRUPTION, EAST_WEST)
+    assert finding.text.startswith(f"2,987 of the 3,000 requests of {EAST_WEST} that were due were never sent")
+
+
+@pytest.mark.parametrize(
+    ("unsent", "control", "expected"),
+    [
+        (250, {}, []),
+        (251, {}, [Verdict.DISRUPTION]),
+        (251, {"late_ms": 300}, [Verdict.INCONCLUSIVE]),
+    ],
+    ids=["what is due within the budget", "more than that", "the control was slow, too"],
+)
+def test_a_few_requests_that_wait_at_the_end_are_none(
+    unsent: int, control: dict[str, Any], expected: list[Verdict]
+) -> None:
+    """They would have been sent within the time that a gap may last."""
+    assert verdicts(judged(flows=[replace(KEPT, unsent=unsent)], controls=[flown("control", **control)])) == expected
+
+
+@pytest.mark.parametrize(
+    ("flow", "control", "expected"),
+    [
+        (slowed(flown(GATEWAY), 20, 32, 1500), {}, [Verdict.DISRUPTION]),
+        (slowed(KEPT, 20, 20.3, 1500), {}, [Verdict.DISRUPTION]),
+        (slowed(flown(GATEWAY), 20, 32, 1500), {"late_ms": 300}, [Verdict.INCONCLUSIVE]),
+        (slowed(flown(GATEWAY), 0, 60, 1500), {}, []),
+        (slowed(flown(GATEWAY), 20, 32, 900), {}, []),
+        (slowed(flown(GATEWAY), 20, 21, 4000), {}, []),
+    ],
+    ids=[
+        "slow in a state",
+        "slow on kept connections",
+        "the control was slow, too",
+        "slow in all states",
+        "slower by less than a second",
+        "slow for a moment",
+    ],
+)
+def test_a_state_that_is_slow_is_a_disruption(flow: Flown, control: dict[str, Any], expected: list[Verdict]) -> None:
+    """One answer in ten takes a second longer than before the upgrade, and no gap is long enough to tell."""
+    findings = judged(flows=[flow], controls=[flown("control", **control)])
+    assert verdicts(findings) == expected
+    assert {finding.state.key for finding in findings} <= {"S2"}
 
 
 def test_the_budget_is_for_all_parts_of_a_flow() -> None:
