@@ -113,7 +113,7 @@ class Flown:
     @property
     def requests(self) -> int:
         """How many there were, but for the ends of streams."""
-        return len(self.records) - self.ends.total()
+        return len(self.records) - len(self.ended)
 
     @cached_property
     def answered(self) -> list[Record]:
@@ -136,9 +136,14 @@ class Flown:
         ]
 
     @cached_property
+    def ended(self) -> list[Record]:
+        """The ends that long streams have to expect; they are neither requests nor failures."""
+        return [record for record in self.records if self._is_end(record)]
+
+    @property
     def ends(self) -> Counter[str]:
-        """The ends that long streams have to expect, by their names; they are neither requests nor failures."""
-        return Counter(record.outcome.name for record in self.records if self._is_end(record))
+        """How many of these there were, by their names."""
+        return Counter(record.outcome.name for record in self.ended)
 
     @property
     def losses(self) -> Counter[str]:

@@ -10,6 +10,7 @@ from math import inf
 
 from meshproof.traffic import Flown
 from meshproof.upgrade.blame import Machine
+from meshproof.upgrade.ends import unexplained
 from meshproof.upgrade.evidence import Evidence, State, name_of, together
 from meshproof.upgrade.finding import AGAIN, Finding, Verdict
 from meshproof.upgrade.gap import Span, gaps, nine_tenths
@@ -34,6 +35,7 @@ def disruptions(evidence: Evidence) -> Iterator[Finding]:
             yield from _gaps(evidence, machine, part)
             yield from _queue(evidence, machine, part)
         yield from _slowness(evidence, machine, parts)
+        yield from _ends(evidence, parts)
 
 
 def _disruption(evidence: Evidence, subject: str, text: str, to_do: str, at_ns: int) -> Finding:
@@ -134,3 +136,16 @@ def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> I
             yield _unsure(evidence, name, f"{text}; the machine was slow, too.", span.began_ns)
         else:
             yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)
+
+
+def _ends(evidence: Evidence, parts: Sequence[Flown]) -> Iterator[Finding]:
+    """Look at the ends of a stream that nothing explains: they are losses."""
+    ends = unexplained(evidence, [record for part in parts for record in part.ended])
+    if len(ends) > evidence.budget.failures:
+        name, times = name_of(parts), "once" if len(ends) == 1 else f"{len(ends):,} times"
+        text = (
+            f"{name} was ended {times} ({', '.join(dict.fromkeys(end.outcome.name for end in ends))}) where no pod "
+            f"went and no listener should have changed; the budget is {evidence.budget.failures:,}."
+        )
+        to_do = "Find what ends an answer that is to last for hours: a proxy that drains again and again, or a limit."
+        yield _disruption(evidence, name, text, to_do, ends[0].ended_ns)

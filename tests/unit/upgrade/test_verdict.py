@@ -10,7 +10,7 @@ import pytest
 
 from meshproof.errors import ExitCode
 from meshproof.traffic import Calibration, Connections, Ending, Flown, Record
-from meshproof.upgrade.evidence import PART, Budget, Evidence, Stop, Visit
+from meshproof.upgrade.evidence import PART, Budget, Event, Evidence, Stop, Visit
 from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
 from tests.support.upgrades import (
     ACKNOWLEDGED,
@@ -303,6 +303,42 @@ def test_a_state_that_is_slow_is_a_disruption(flow: Flown, control: dict[str, An
     findings = judged(flows=[flow], controls=[flown("control", **control)])
     assert verdicts(findings) == expected
     assert {finding.state.key for finding in findings} <= {"S2"}
+
+
+def stream(ending: Ending, *ends: float) -> Flown:
+    """Return a stream that ended at some moments, in seconds, and was asked for again."""
+    numbers = {round(end * 20) for end in ends}
+    flow = flown("long stream", lost=numbers, ending=ending, connections=Connections.STREAM)
+    return replace(flow, records=[replace(record, status=200) for record in flow.records])
+
+
+@pytest.mark.parametrize(
+    ("ending", "ends", "number"),
+    [
+        (Ending.STREAM_ENDED, [each / 5 for each in range(300)], 298),
+        (Ending.ANNOUNCED_DRAIN, [each / 5 for each in range(300)], 0),
+        (Ending.ANNOUNCED_DRAIN, [5, 6, *(11 + each / 10 for each in range(80))], 72),
+        (Ending.STREAM_ENDED, [26], 0),
+        (Ending.STREAM_ENDED, [21, 26, 30], 1),
+        (Ending.STREAM_ENDED, [5], 1),
+        (Ending.ANNOUNCED_DRAIN, [5, 6, 17, 18, 23, 30, 31, 41, 42, 57, 58], 0),
+    ],
+    ids=[
+        "ended all the time",
+        "drained all the time, also before the upgrade",
+        "drained all the time",
+        "its pod went",
+        "ended more often than pods went",
+        "ended before any pod went",
+        "a good run",
+    ],
+)
+def test_an_end_of_a_stream_has_its_reason(ending: Ending, ends: list[float], number: int) -> None:
+    """A pod on its way ends it once; a listener that changes, as rows have it, drains it as it did in S0."""
+    gone = Event(at(23), "pod gone", "meshproof-upgrade/server-first-5c7b-abc")
+    findings = judged(flows=[stream(ending, *ends)], events=[*good().events, gone])
+    assert verdicts(findings) == [Verdict.DISRUPTION] * bool(number)
+    assert all(f"was ended {'once' if number == 1 else f'{number} times'} (" in finding.text for finding in findings)
 
 
 def test_the_budget_is_for_all_parts_of_a_flow() -> None:
