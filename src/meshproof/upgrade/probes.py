@@ -2,8 +2,16 @@
 
 A refusal counts only by the mesh's own word, on a connection that was made: a status with its body, an alert with its
 number, or the end of the connection where the mesh says nothing, if the control got in just before and just after it.
-What was answered in another way was let through. The rest, such as a connection that was refused or a timeout, is
-unknown.
+
+What has another status was let through, also where its answer was cut short. That holds for the statuses of the gateway
+itself, too: its filter for policies comes before its router, so a 404 without a route or a 503 without an upstream says
+that the policy let the request in. One answer comes before all filters, that of a proxy that sheds load. Where the
+handshake alone shows it, a connection was let in as soon as the handshake was done: by its version, or its server name.
+Client certificates are another matter, for the client's handshake of TLS 1.3 ends before the server has seen its
+certificate. The rest, such as a connection that was refused or a timeout, is unknown.
+
+Sources: RFC 8446, 2 and 4.4.2; https://istio.io/latest/docs/concepts/security/#implicit-enablement and
+https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/http_filters (the router is the last filter)
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from http import HTTPStatus
 from itertools import pairwise
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -28,6 +37,8 @@ from meshproof.upgrade.gap import Span
 
 _RATE = 15.0  # tries a second
 _PATH, _PATH_OF_SIDECARS = "/status/418", "/status/417"
+_SHEDDING = "envoy overloaded"
+"""The body of the 503 of a proxy that sheds load. Source: Envoy, source/common/http/conn_manager_impl.cc"""
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
 """How Envoy ends a connection for which it has no filter chain: without a word."""
 _NO_CERTIFICATE = frozenset({116, 40})
@@ -58,7 +69,8 @@ class Probe:
         alerts: The alerts of TLS that refuse it.
         status: The status code that refuses it; None where a refusal is no answer.
         body: The body that comes with it.
-        let_in: Endings, beside an answer, that a request has which was let through.
+        by_handshake: Whether a handshake that is done shows that it was let through, and so does a server's certificate
+            that is not trusted: it chose the version, or took the name.
     """
 
     name: str
@@ -68,17 +80,26 @@ class Probe:
     alerts: frozenset[int] = frozenset()
     status: int | None = None
     body: str = ""
-    let_in: frozenset[Ending] = frozenset()
+    by_handshake: bool = False
 
     def fate(self, record: Record) -> Fate:
-        """Return what became of a try."""
-        if record.outcome is Ending.ANSWERED and record.status == self.status and record.body == self.body:
-            return Fate.REFUSED
-        if record.outcome in {Ending.ANSWERED, *self.let_in}:
+        """Return what became of a try; see above."""
+        if record.status is not None:
+            return self._fate_of_answer(record)
+        if self.by_handshake and (record.peer is not None or record.outcome is Ending.UNTRUSTED):
             return Fate.LET_THROUGH
         if record.outcome in self.endings or (record.outcome is Ending.TLS_REFUSED and record.alert in self.alerts):
             return Fate.REFUSED
         return Fate.UNKNOWN
+
+    def _fate_of_answer(self, record: Record) -> Fate:
+        """Return it of one that has a status; of the refusal's own, cut short, it is not known whose it was."""
+        whole = record.outcome is Ending.ANSWERED
+        if record.status == self.status and (not whole or record.body == self.body):
+            return Fate.REFUSED if whole else Fate.UNKNOWN
+        if record.status == HTTPStatus.SERVICE_UNAVAILABLE and record.body == _SHEDDING:
+            return Fate.UNKNOWN
+        return Fate.LET_THROUGH
 
 
 def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf) -> list[Probe]:
@@ -140,13 +161,14 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             flow("TLS 1.2", "newest", newest=ProtocolVersion.TLS_1_2, refusals=by_alert),
             (NEWEST,),
             alerts=_OLD_VERSION,
+            by_handshake=True,
         ),
         Probe(
             "an unknown server name",
             flow("unknown server name", "unknown", refusals=_WITHOUT_A_WORD),
             (GATEWAY,),
             endings=_WITHOUT_A_WORD,
-            let_in=frozenset({Ending.UNTRUSTED}),  # another host's certificate: its server has taken the connection
+            by_handshake=True,
         ),
     ]
 

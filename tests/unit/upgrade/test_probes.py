@@ -29,10 +29,10 @@ DENIED, DENIED_BY_A_SIDECAR, NOBODY, STRANGER, OLD, UNNAMED = (
 S0 = State("S0", "all old")
 
 
-def answering(head: str, body: str) -> Behaviour:
-    """Answer by TLS with a status and a body."""
+def answering(head: str, body: str, missing: int = 0) -> Behaviour:
+    """Answer by TLS with a status and a body, of which some octets may be missing at the end."""
     context = server_context(LEAF, oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_3)
-    answer = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+    answer = f"HTTP/1.1 {head}\r\nContent-Length: {len(body) + missing}\r\nConnection: close\r\n\r\n{body}".encode()
 
     def behave(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as session:
@@ -46,6 +46,18 @@ def answering(head: str, body: str) -> Behaviour:
 def closing(connection: socket.socket) -> None:
     """Read a hello, and end the connection without a word."""
     connection.recv(65536)
+
+
+def ending_after_the_handshake() -> Behaviour:
+    """Complete a handshake of any version, read the request, and end the connection without an answer."""
+    context = server_context(LEAF, oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_3)
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as session:
+            session.recv()
+            session.unwrap()
+
+    return behave
 
 
 def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
@@ -76,6 +88,17 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         (UNNAMED, lambda: closing, Fate.REFUSED, "CLOSED"),
         (UNNAMED, lambda: tls(LEAF), Fate.LET_THROUGH, "ANSWERED 200"),
         (UNNAMED, lambda: tls(ANOTHER), Fate.LET_THROUGH, "UNTRUSTED"),
+        (DENIED, lambda: answering("418 I am a teapot", "{}", 5), Fate.LET_THROUGH, "TRUNCATED 418"),
+        (DENIED, lambda: answering("403 Forbidden", "RBAC: acc", 10), Fate.UNKNOWN, "TRUNCATED 403"),
+        (DENIED, lambda: answering("503 Service Unavailable", "no healthy upstream"), Fate.LET_THROUGH, "ANSWERED 503"),
+        (DENIED, lambda: answering("503 Service Unavailable", "envoy overloaded"), Fate.UNKNOWN, "ANSWERED 503"),
+        (DENIED, lambda: ending_after_the_handshake(), Fate.UNKNOWN, "CLOSED"),
+        (NOBODY, lambda: answering("200 OK", "{}", 5), Fate.LET_THROUGH, "TRUNCATED 200"),
+        (NOBODY, lambda: ending_after_the_handshake(), Fate.UNKNOWN, "CLOSED"),
+        (OLD, lambda: answering("200 OK", "{}", 5), Fate.LET_THROUGH, "TRUNCATED 200"),
+        (OLD, lambda: ending_after_the_handshake(), Fate.LET_THROUGH, "CLOSED"),
+        (OLD, lambda: tls(ANOTHER), Fate.LET_THROUGH, "UNTRUSTED"),
+        (UNNAMED, lambda: ending_after_the_handshake(), Fate.LET_THROUGH, "CLOSED"),
     ],
     ids=[
         "denied, refused",
@@ -95,6 +118,17 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         "unknown name, refused",
         "unknown name, let through",
         "unknown name, another host's certificate",
+        "denied, let through, cut short",
+        "denied, refused, cut short",
+        "denied, let through to no server",
+        "denied, load was shed",
+        "denied, no answer",
+        "no certificate, let through, cut short",
+        "no certificate, no answer",
+        "below the minimum, let through, cut short",
+        "below the minimum, a handshake and no answer",
+        "below the minimum, another certificate",
+        "unknown name, a handshake and no answer",
     ],
 )
 def test_a_refusal_is_told_from_what_is_let_through(
@@ -105,6 +139,17 @@ def test_a_refusal_is_told_from_what_is_let_through(
         probe, flown = tried(name, address, tmp_path)
     assert {probe.fate(each) for each in flown.records} == {fate}
     assert {str(each).partition(" 0")[0] for each in flown.records} == {what}
+
+
+@pytest.mark.parametrize(
+    ("name", "fate"),
+    [(OLD, Fate.LET_THROUGH), (UNNAMED, Fate.LET_THROUGH), (NOBODY, Fate.UNKNOWN), (STRANGER, Fate.UNKNOWN)],
+)
+def test_a_handshake_that_is_done_is_no_refusal(name: str, fate: Fate) -> None:
+    """By its version or name the connection is in; a client certificate of TLS 1.3 is looked at only after that."""
+    probes = at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN)
+    (probe,) = (probe for probe in probes if probe.name == name)
+    assert probe.fate(Record(name, 0, 0, 0, 0, 0, Ending.TIMED_OUT, peer=17)) is fate
 
 
 def test_a_server_that_is_not_there_refuses_nothing(tmp_path: Path) -> None:
