@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshproof.traffic import Flown
-from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit, name_of, together
+from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit, name_of, together, whole_name
 from meshproof.upgrade.finding import AGAIN, Finding, Verdict
 from meshproof.upgrade.gap import longest_gap
 
 TOO_SELDOM_MS = 1000.0
 """Whoever did not look for longer than this could have missed a hole of a second."""
+MOST_UNKNOWN = 0.1
+"""A probe of which a larger share of the tries ended neither way could have missed what was open for a moment."""
+_SILENT = "Its silence proves nothing: look at its control in the report."
 _UNTRIED = {"not tried", "skipped"}
 
 
@@ -104,11 +107,16 @@ def _of_probes(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.probes:
         text = "Nothing was tried that must be refused: whether something was open is not known."
         yield _unsure(evidence, "fail-open probes", text, "Try some.")
+    moments: dict[str, list[int]] = {}
     for probe in evidence.probes:
         for why, at_ns in _blindness(probe):
             text = f"The fail-open probe {probe.name} {why}."
-            to_do = "Its silence proves nothing: look at its control in the report."
-            yield _unsure(evidence, probe.name, text, to_do, at_ns=at_ns)
+            yield _unsure(evidence, probe.name, text, _SILENT, at_ns=at_ns)
+        let_through = [attempt.at_ns for attempt in probe.let_through]
+        moments.setdefault(whole_name(probe.name), []).extend([*probe.refused_ns, *probe.unknown_ns, *let_through])
+    for name, tried in moments.items():
+        if missed := _missed(evidence, tried):
+            yield _unsure(evidence, name, f"The fail-open probe {name} was not tried {missed}.", _SILENT)
 
 
 def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
@@ -120,6 +128,9 @@ def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
     elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS:
         why = f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile"
         yield why, probe.longest_from_ns
+    unknown = sum(probe.unknown.values())
+    if probe.refusals and unknown > MOST_UNKNOWN * probe.tries:
+        yield f"was neither refused nor let through in {unknown:,} of {probe.tries:,} tries", None
     pause = longest_gap(probe.control)
     if not probe.control.answered:
         yield "has a control that never got in: the refusals may have another reason", None

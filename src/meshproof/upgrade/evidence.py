@@ -132,7 +132,8 @@ class ProbeResult:
         refusals: How many were refused as they should be, by the mesh's own word.
         unknown: How many ended otherwise, by their class: they are no proof of either.
         let_through: Each that got in.
-        longest_ms: The longest time without a refusal, from the first try to the end of the last; None without any.
+        longest_ms: The longest time without a refusal, from the beginning of the first state on its cluster to the end
+            of the last one; None without any.
         longest_from_ns: When that began.
         control: The requests on the same path that must get in, and how many of them did not.
         sees: Whether it was shown in this run that it sees a request that is let through.

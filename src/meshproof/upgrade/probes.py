@@ -188,13 +188,16 @@ def in_plaintext(kube: Kube) -> Probe:
     return Probe("plaintext to a STRICT workload", flow, tuple(SIDECARS.values()), endings=_WITHOUT_A_WORD)
 
 
-def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], State], *, sees: bool) -> ProbeResult:
+def result(
+    probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], State], looked_at: Span, *, sees: bool
+) -> ProbeResult:
     """Return what became of a probe.
 
     Args:
         probe: Which one.
         flown: What became of all flows of the run, by their names.
         state_at: Gives the state of the mesh at a moment.
+        looked_at: From the beginning of the first state on the cluster to the end of the last one.
         sees: Whether the probe was shown in this run to see a request that is let through.
     """
     tries = flown[probe.flow.name].records
@@ -202,7 +205,7 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
     fates = list(_fates(probe, tries, control))
     refused = sorted(record.ended_ns for record, fate in fates if fate is Fate.REFUSED)
     unknown = Counter(_what(record) for record, fate in fates if fate is Fate.UNKNOWN)
-    longest = _longest(tries, refused)
+    longest = _longest(looked_at, refused)
     return ProbeResult(
         name=probe.name,
         tries=len(tries),
@@ -222,11 +225,11 @@ def result(probe: Probe, flown: Mapping[str, Flown], state_at: Callable[[int], S
     )
 
 
-def _longest(tries: Sequence[Record], refused: Sequence[int]) -> Span | None:
-    """Return the longest time without a refusal, from the first try to the end of the last; None without any."""
+def _longest(looked_at: Span, refused: Sequence[int]) -> Span | None:
+    """Return the longest time without a refusal, from the beginning to the end; None without any."""
     if not refused:
         return None
-    moments = [min(record.sent_ns for record in tries), *refused, max(record.ended_ns for record in tries)]
+    moments = sorted([looked_at.began_ns, *refused, looked_at.ended_ns])
     return max((Span(earlier, later) for earlier, later in pairwise(moments)), key=lambda span: span.ms)
 
 

@@ -18,6 +18,7 @@ from meshproof.upgrade import facts
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between
 from meshproof.upgrade.evidence import Budget, Difference, Event, Evidence, Side, State, Stop, Strategy, Visit, state_at
+from meshproof.upgrade.gap import Span
 from meshproof.upgrade.new_cluster import sent_by
 from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
@@ -136,6 +137,8 @@ class Run:
                 if self.stop:
                     break
         order = self._order
+        here = self.visits[-len(self._ways) :]
+        looked_at = Span(here[0].began_ns, here[-1].ended_ns)
         return Evidence(
             before=order.before,
             after=order.after,
@@ -148,7 +151,7 @@ class Run:
             events=sorted(self.events, key=lambda event: event.at_ns),
             flows=self._recordings.flows,
             controls=self._recordings.controls,
-            probes=self._world.results(self._recordings.flown, sights, self._state_at),
+            probes=self._world.results(self._recordings.flown, sights, self._state_at, looked_at),
             differences=self._differences,
             pressure=pressure,
             budget=order.budget,

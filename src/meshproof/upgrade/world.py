@@ -17,6 +17,7 @@ from meshproof.traffic import Connections, Flow, Flown, record
 from meshproof.upgrade import flows, probes
 from meshproof.upgrade.evidence import ProbeResult, State
 from meshproof.upgrade.flows import Client
+from meshproof.upgrade.gap import Span
 from meshproof.upgrade.probes import Fate, Probe
 
 MANIFEST = Path(__file__).with_name("world.yaml")
@@ -122,7 +123,7 @@ class World:
         return [_sight(probe, recording.flows[probe.flow.name]) for probe in self.probes]
 
     def results(
-        self, flown: Mapping[str, Flown], sights: Sequence[Sight], state_at: Callable[[int], State]
+        self, flown: Mapping[str, Flown], sights: Sequence[Sight], state_at: Callable[[int], State], looked_at: Span
     ) -> list[ProbeResult]:
         """Return what became of the probes; see ``probes.result``.
 
@@ -131,9 +132,10 @@ class World:
                 the controls of probes.
             sights: What ``calibrate`` saw.
             state_at: Gives the state of the mesh at a moment.
+            looked_at: From the beginning of the first state on the cluster to the end of the last one.
         """
         good = {sight.name for sight in sights if sight.good}
-        return [probes.result(probe, flown, state_at, sees=probe.name in good) for probe in self.probes]
+        return [probes.result(probe, flown, state_at, looked_at, sees=probe.name in good) for probe in self.probes]
 
 
 def _sight(probe: Probe, flown: Flown) -> Sight:

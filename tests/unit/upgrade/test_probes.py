@@ -13,6 +13,7 @@ from meshproof.tls import Address
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record, record
 from meshproof.upgrade import flows
 from meshproof.upgrade.evidence import State
+from meshproof.upgrade.gap import Span
 from meshproof.upgrade.probes import Fate, Probe, at_the_gateway, result
 from meshproof.upgrade.world import Sight
 from tests.support.certificates import OTHER, OURS, TRUSTED, UNKNOWN
@@ -92,13 +93,13 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         (DENIED, lambda: answering("403 Forbidden", "RBAC: acc", 10), Fate.UNKNOWN, "TRUNCATED 403"),
         (DENIED, lambda: answering("503 Service Unavailable", "no healthy upstream"), Fate.LET_THROUGH, "ANSWERED 503"),
         (DENIED, lambda: answering("503 Service Unavailable", "envoy overloaded"), Fate.UNKNOWN, "ANSWERED 503"),
-        (DENIED, lambda: ending_after_the_handshake(), Fate.UNKNOWN, "CLOSED"),
+        (DENIED, ending_after_the_handshake, Fate.UNKNOWN, "CLOSED"),
         (NOBODY, lambda: answering("200 OK", "{}", 5), Fate.LET_THROUGH, "TRUNCATED 200"),
-        (NOBODY, lambda: ending_after_the_handshake(), Fate.UNKNOWN, "CLOSED"),
+        (NOBODY, ending_after_the_handshake, Fate.UNKNOWN, "CLOSED"),
         (OLD, lambda: answering("200 OK", "{}", 5), Fate.LET_THROUGH, "TRUNCATED 200"),
-        (OLD, lambda: ending_after_the_handshake(), Fate.LET_THROUGH, "CLOSED"),
+        (OLD, ending_after_the_handshake, Fate.LET_THROUGH, "CLOSED"),
         (OLD, lambda: tls(ANOTHER), Fate.LET_THROUGH, "UNTRUSTED"),
-        (UNNAMED, lambda: ending_after_the_handshake(), Fate.LET_THROUGH, "CLOSED"),
+        (UNNAMED, ending_after_the_handshake, Fate.LET_THROUGH, "CLOSED"),
     ],
     ids=[
         "denied, refused",
@@ -175,6 +176,11 @@ def records(flow: Flow, *ends: tuple[int, Ending, int | None, str]) -> Flown:
     )
 
 
+def between(began: int, ended: int) -> Span:
+    """Return the time between two ms."""
+    return Span(began * MS, ended * MS)
+
+
 def test_the_result_of_a_probe() -> None:
     """It has the refusals and how far apart they were, what was let through and when, and the rest by its class."""
     probe = next(probe for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN))
@@ -189,7 +195,9 @@ def test_the_result_of_a_probe() -> None:
     )
     control = Flow(flows.MUTUAL, "http://a.example/", connections=Connections.NEW, status=418)
     flown = {probe.flow.name: tries, control.name: records(control, (10, Ending.ANSWERED, 418, ""))}
-    outcome = result(probe, flown, lambda at_ns: State("S3", "mixed") if at_ns > 100 * MS else S0, sees=True)
+    outcome = result(
+        probe, flown, lambda at_ns: State("S3", "mixed") if at_ns > 100 * MS else S0, between(10, 260), sees=True
+    )
     assert (outcome.tries, outcome.refusals, outcome.unknown) == (5, 3, {"REFUSED": 1})
     assert [(each.at_ns, each.state.key, each.what) for each in outcome.let_through] == [
         (110 * MS, "S3", "ANSWERED 418")
@@ -208,20 +216,25 @@ def test_a_refusal_without_a_word_counts_between_two_controls() -> None:
         probe.flow.name: records(probe.flow, *((at, *out) for at in (20, 40, 120, 220, 320, 420))),
         control.name: records(control, (30, *in_), (110, *in_), (210, *out), (310, *in_), (410, *in_)),
     }
-    outcome = result(probe, flown, lambda _: S0, sees=True)
+    outcome = result(probe, flown, lambda _: S0, between(20, 420), sees=True)
     assert (outcome.refusals, outcome.unknown, outcome.longest_ms) == (4, {"RESET": 2}, 280)
 
 
-def test_a_probe_that_is_not_refused_any_more_was_not_refused_until_its_end() -> None:
-    """Else one that is refused only at the beginning would seem to have been refused all the time."""
+def test_a_probe_that_is_not_refused_any_more_was_not_refused_until_the_end_of_the_run() -> None:
+    """Else one that is refused, or tried, only at the beginning would seem to have been refused all the time."""
     probe = next(probe for probe in at_the_gateway(Address("127.0.0.1", 1), OURS.pem, TRUSTED, UNKNOWN))
     refused, lost = (Ending.ANSWERED, 403, "RBAC: access denied"), (Ending.TIMED_OUT, None, "")
-    ends = [(10, *refused), (60, *refused), (900, *lost), (2060, *lost)]
-    never = {probe.flow.name: records(probe.flow, (10, *lost)), flows.MUTUAL: records(Flow(flows.MUTUAL, "http://a/"))}
-    assert (
-        result(probe, never | {probe.flow.name: records(probe.flow, *ends)}, lambda _: S0, sees=True).longest_ms == 2000
-    )
-    assert result(probe, never, lambda _: S0, sees=True).longest_ms is None
+    control = {flows.MUTUAL: records(Flow(flows.MUTUAL, "http://a/"))}
+
+    def longest(*ends: tuple[int, Ending, int | None, str]) -> tuple[float | None, int | None]:
+        flown = control | {probe.flow.name: records(probe.flow, *ends)}
+        outcome = result(probe, flown, lambda _: S0, between(0, 2060), sees=True)
+        return outcome.longest_ms, outcome.longest_from_ns
+
+    assert longest((10, *refused), (60, *refused), (900, *lost), (2060, *lost)) == (2000, 60 * MS)
+    assert longest((10, *refused), (60, *refused)) == (2000, 60 * MS)
+    assert longest((1500, *refused), (2000, *refused)) == (1500, 0)
+    assert longest((10, *lost)) == (None, None)
 
 
 def test_several_controls_are_one() -> None:
@@ -233,7 +246,7 @@ def test_several_controls_are_one() -> None:
         first.name: records(first, (30, Ending.ANSWERED, 200, "")),
         second.name: records(second, (20, Ending.ANSWERED, 200, ""), (40, Ending.RESET, None, "")),
     }
-    control = result(probe, flown, lambda _: S0, sees=True).control
+    control = result(probe, flown, lambda _: S0, between(20, 420), sees=True).control
     assert [each.ended_ns // MS for each in control.records] == [20, 30, 40]
     assert (len(control.answered), len(control.failures)) == (2, 1)
 
