@@ -23,7 +23,7 @@ _UNTRIED = {"not tried", "skipped"}
 
 def doubts(evidence: Evidence) -> Iterator[Finding]:
     """Yield what makes a run inconclusive."""
-    for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits, _of_facts):
+    for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits, _of_new_rows, _of_facts):
         yield from part(evidence)
 
 
@@ -150,6 +150,9 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
         if result in _UNTRIED | {"broken"}:
             text = f"{row} is {result} before the upgrade: what becomes of it then is no regression, and no proof."
             yield _unsure(evidence, row, text, "Have the mesh keep its promises first, or leave the row out.")
+    if "kept" not in first.rows.values() and not (evidence.stop and evidence.stop.state == first.state):
+        text = "No row was kept before the upgrade: that none was broken by it says nothing."
+        yield _unsure(evidence, "rows", text, "Have the mesh keep its promises first.")
     for visit in later:
         if evidence.stop and evidence.stop.state == visit.state:
             continue
@@ -163,6 +166,21 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
         if first.facts and not visit.facts:
             text = f"Nothing was seen of the mesh in {visit.state}: whether it behaves otherwise is not known."
             yield _unsure(evidence, "facts", text, f"Read why in the log of {visit.state.key}.", visit=visit)
+
+
+def _of_new_rows(evidence: Evidence) -> Iterator[Finding]:
+    """What is broken or could not be tried, and was not run before the upgrade."""
+    first, *later = evidence.visits
+    told = set(first.rows)
+    for visit in later:
+        stopped = evidence.stop is not None and evidence.stop.state == visit.state
+        for row, result in visit.rows.items():
+            if row not in told and (result == "broken" or (result == "not tried" and not stopped)):
+                told.add(row)
+                text = (
+                    f"{row} is {result} in {visit.state}, and was not run before the upgrade: the reason is not known."
+                )
+                yield _unsure(evidence, row, text, "Have the same rows run in each state.", visit=visit)
 
 
 def _of_facts(evidence: Evidence) -> Iterator[Finding]:

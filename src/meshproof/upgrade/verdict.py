@@ -14,11 +14,18 @@ from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
 _SHOWN = 100  # letters of a fact
+_BECAME = {
+    ("kept", "broken"): Verdict.REGRESSION,
+    ("kept", "not tried"): Verdict.REGRESSION,
+    ("kept", "known broken"): Verdict.CHANGED,
+    ("known broken", "broken"): Verdict.CHANGED,
+}
+"""What it is where a row was the one before the upgrade, and became the other."""
 
 
 def judge(evidence: Evidence) -> list[Finding]:
     """Return all that speaks against an upgrade, the worst first; what is equally bad in the order of time."""
-    parts = (_fail_open, _regressions, _stop, unfinished, _changes, doubts, disruptions)
+    parts = (_fail_open, _rows, _stop, unfinished, _changes, doubts, disruptions)
     findings = [finding for part in parts for finding in part(evidence)]
     return sorted(
         findings,
@@ -44,28 +51,30 @@ def _fail_open(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _regressions(evidence: Evidence) -> Iterator[Finding]:
-    """A row that was kept in the first state, and is not any more; one that never was kept is no regression.
+def _rows(evidence: Evidence) -> Iterator[Finding]:
+    """A row that was kept in the first state, or known to be broken, and is broken in a later one: told once.
 
-    Nor is one that was not tried in the state in which the run ended early: nobody got to it.
+    One that was kept, and is known to be broken now, is a change: somebody has said so. Nobody got to one that was not
+    tried in the state in which the run ended early.
     """
     first, *later = evidence.visits
     reported = set()
     for visit in later:
         stopped = evidence.stop is not None and evidence.stop.state == visit.state
         for row, result in visit.rows.items():
-            bad = result == "broken" or (result == "not tried" and not stopped)
-            if bad and row not in reported and first.rows.get(row) == "kept":
-                reported.add(row)
-                became = "could not be tried" if result == "not tried" else f"is {result}"
-                yield Finding(
-                    Verdict.REGRESSION,
-                    row,
-                    visit.state,
-                    f"{row} was kept in {first.state.key}, and {became} in {visit.state}.",
-                    f"Read why in the log of {visit.state.key}, beside this report.",
-                    visit.reached_ns,
-                )
+            verdict = _BECAME.get((first.rows.get(row, ""), result))
+            if verdict is None or (row, verdict) in reported or (result == "not tried" and stopped):
+                continue
+            reported.add((row, verdict))
+            became = "could not be tried" if result == "not tried" else f"is {result}"
+            yield Finding(
+                verdict,
+                row,
+                visit.state,
+                f"{row} was {first.rows[row]} in {first.state.key}, and {became} in {visit.state}.",
+                f"Read why in the log of {visit.state.key}, beside this report.",
+                visit.reached_ns,
+            )
 
 
 def _stop(evidence: Evidence) -> Iterator[Finding]:

@@ -425,12 +425,45 @@ def rows(state: int, result: str | None) -> list[Visit]:
     return changed
 
 
+def with_another_row(result: str) -> list[Visit]:
+    """Return the visits with a row more from S2 on."""
+    return [
+        replace(visit, rows={**visit.rows, "tests/e2e/test_new.py::test_it": result}) if number >= 2 else visit
+        for number, visit in enumerate(visits())
+    ]
+
+
+def all_known_to_be_broken() -> list[Visit]:
+    """Return the visits with rows that nobody expects to be kept."""
+    return [replace(visit, rows=dict.fromkeys(ROWS, "known broken")) for visit in visits()]
+
+
+def test_a_row_that_was_known_to_be_broken_and_is_broken_is_a_change() -> None:
+    """It is broken otherwise than somebody has said; where it is kept that is no finding."""
+    before = replace(visits()[0], rows=visits()[0].rows | {ROWS[0]: "known broken"})
+    assert judged(visits=[before, *visits()[1:]]) == []
+    (finding,) = judged(visits=[before, *visits(S2=[0], S3=[0])[1:]])
+    assert (finding.verdict, finding.state.key) == (Verdict.CHANGED, "S2")
+
+
 @pytest.mark.parametrize(
     ("made", "verdict", "why"),
     [
         (lambda: rows(3, "not tried"), Verdict.REGRESSION, "and could not be tried in S3"),
         (lambda: rows(3, "skipped"), Verdict.INCONCLUSIVE, "was not run in S3 mixed sidecars"),
         (lambda: rows(3, None), Verdict.INCONCLUSIVE, "was not run in S3 mixed sidecars"),
+        (lambda: rows(3, "known broken"), Verdict.CHANGED, "was kept in S0, and is known broken in S3"),
+        (
+            lambda: with_another_row("not tried"),
+            Verdict.INCONCLUSIVE,
+            "is not tried in S2 new gateways, and was not run",
+        ),
+        (
+            lambda: with_another_row("broken"),
+            Verdict.INCONCLUSIVE,
+            "is broken in S2 new gateways, and was not run before",
+        ),
+        (all_known_to_be_broken, Verdict.INCONCLUSIVE, "No row was kept before the upgrade"),
         (lambda: rows(0, "broken"), Verdict.INCONCLUSIVE, "is broken before the upgrade"),
         (lambda: rows(0, "not tried"), Verdict.INCONCLUSIVE, "is not tried before the upgrade"),
         (lambda: [replace(visit, rows={}) for visit in visits()], Verdict.INCONCLUSIVE, "No row was run"),
@@ -445,6 +478,10 @@ def rows(state: int, result: str | None) -> list[Visit]:
         "could not be tried any more",
         "skipped",
         "gone",
+        "known to be broken",
+        "not tried, and not there before",
+        "broken, and not there before",
+        "known to be broken all the time",
         "broken before",
         "not tried before",
         "no rows at all",

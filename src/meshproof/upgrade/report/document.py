@@ -44,7 +44,6 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         verdict: What is said of it.
     """
     since = _Clock(evidence)
-    promises = _promises(evidence.visits)
     return {
         "schema": SCHEMA.name,
         "format": FORMAT,
@@ -52,7 +51,7 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "verdict": {
             "name": str(verdict),
             "exit_code": int(verdict.value),
-            "sentence": _sentence(evidence, findings, verdict, promises),
+            "sentence": _sentence(evidence, findings, verdict),
             "to_do": findings[0].to_do if findings else "Nothing speaks against it.",
         },
         "findings": [
@@ -76,7 +75,7 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "stop": _stop(evidence),
         "unknown": list(evidence.unknown),
         "states": [_visit(visit, since) for visit in evidence.visits],
-        "promises": promises,
+        "promises": _promises(evidence.visits),
         "events": [
             {"number": number, "seconds": since.seconds(event.at_ns), "kind": event.kind, "text": event.text}
             for number, event in enumerate(evidence.events, 1)
@@ -130,7 +129,7 @@ class _Clock:
         return {"number": number, "text": event.text, "seconds_after": round((ended_ns - event.at_ns) / 1e9, 3)}
 
 
-def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict, promises: Sequence[Json]) -> str:
+def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -> str:
     """Return the verdict in a sentence: its first reason, or what is good."""
     if findings:
         more = len(findings) - 1
@@ -140,8 +139,9 @@ def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict,
     lost = sum(len(flown.failures) for flown in evidence.flows)
     tries = sum(probe.tries for probe in evidence.probes)
     acknowledged = sum(bool(difference.acknowledged) for difference in evidence.differences)
+    rows = sum(all(visit.rows.get(row) == "kept" for visit in evidence.visits) for row in evidence.visits[0].rows)
     return (
-        f"The upgrade is {verdict}: {lost:,} of {requests:,} requests were lost, {len(promises)} promises were kept in "
+        f"The upgrade is {verdict}: {lost:,} of {requests:,} requests were lost, {rows:,} rows were kept in "
         f"all {len(evidence.visits)} states, and none of {tries:,} requests that must be refused got in."
         + {0: "", 1: " One change is acknowledged."}.get(acknowledged, f" {acknowledged:,} changes are acknowledged.")
     )

@@ -25,7 +25,7 @@ def upgrade_junit(document: Json) -> str:
     suites = [
         (
             f"{state['state']} {state['title']}",
-            [_promise(promise, number, state["rows"]) for promise in document["promises"]],
+            [_promise(promise, number, document) for promise in document["promises"]],
         )
         for number, state in enumerate(document["states"])
     ]
@@ -34,15 +34,19 @@ def upgrade_junit(document: Json) -> str:
     return junit_xml([*suites, ("upgrade", list(_others(document, named)))])
 
 
-def _promise(promise: Json, state: int, rows: Json) -> Case:
+def _promise(promise: Json, number: int, document: Json) -> Case:
     """Return what became of the rows of a promise in a state; where none was run it is unknown."""
-    counts = {result: number for result, number in promise["states"][state].items() if result != "state" and number}
-    text = ", ".join(f"{number} {result}" for result, number in counts.items()) or "no row was run"
+    state = document["states"][number]
+    counts = {result: several for result, several in promise["states"][number].items() if result != "state" and several}
+    rows = {row: result for row, result in state["rows"].items() if row.partition("::")[0] == promise["module"]}
+    text = ", ".join(f"{several} {result}" for result, several in counts.items()) or "no row was run"
     for row, result in rows.items():
-        module, _, name = row.partition("::")
-        if module == promise["module"] and result != "kept":
-            text += f"; {name}: {result}"
-    if "broken" in counts:
+        if result != "kept":
+            text += f"; {row.partition('::')[2]}: {result}"
+    about = [
+        finding for finding in document["findings"] if finding["subject"] in rows and finding["state"] == state["state"]
+    ]
+    if "broken" in counts or _fault(about) == FAILURE:
         return Case(promise["promise"], FAILURE, text)
     unknown = not counts or {"not tried", "skipped"} & counts.keys()
     return Case(promise["promise"], ERROR if unknown else None, text)

@@ -93,9 +93,9 @@ def test_the_verdict_is_a_sentence_with_what_to_do(name: str, verdict: Verdict) 
 
 
 def test_a_safe_upgrade_says_what_was_seen() -> None:
-    """How many requests, promises and tries its word rests on."""
+    """How many requests, rows and tries its word rests on."""
     assert written(good())["verdict"]["sentence"] == (
-        "The upgrade is safe: 0 of 4,200 requests were lost, 2 promises were kept in all 5 states, and none of 1,200 "
+        "The upgrade is safe: 0 of 4,200 requests were lost, 3 rows were kept in all 5 states, and none of 1,200 "
         "requests that must be refused got in. One change is acknowledged."
     )
     acknowledged = [replace(ACKNOWLEDGED, name=f"answer by {number}") for number in range(2)]

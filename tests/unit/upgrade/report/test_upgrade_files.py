@@ -23,6 +23,7 @@ from tests.support.pages import EVIL
 from tests.support.upgrades import (
     EXPECTED,
     GATEWAY,
+    ROWS,
     UNEXPLAINED,
     UPGRADES,
     at,
@@ -95,6 +96,15 @@ def test_junit_has_a_test_for_each_promise_and_state() -> None:
         "1 kept, 1 broken; test_our_certificate_is_accepted: broken",
     )
     assert junit(stopped())["S2 new gateways"]["gateway/mutual_tls"] == ("error", "no row was run")
+
+
+def test_junit_tells_of_a_row_that_is_known_to_be_broken_only_since_the_upgrade() -> None:
+    """That is a change; one that was so before the upgrade is none."""
+    always = [replace(visit, rows={**visit.rows, ROWS[2]: "known broken"}) for visit in visits()]
+    since = [*visits()[:2], *always[2:]]
+    text = "1 known broken; test_a_denied_principal[sleep]: known broken"
+    for broken, result in ((always, "passed"), (since, "failure")):
+        assert junit(replace(good(), visits=broken))["S2 new gateways"]["policies/authorization"] == (result, text)
 
 
 def test_junit_has_a_test_for_each_probe_flow_and_difference() -> None:
