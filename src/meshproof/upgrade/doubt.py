@@ -55,10 +55,20 @@ def _of_the_machine(evidence: Evidence) -> Iterator[Finding]:
             AGAIN,
             at_ns=first.sent_ns if first else None,
         )
+    for parts in together(evidence.controls):
+        if missed := _missed(evidence, _moments(parts)):
+            name = name_of(parts)
+            text = (
+                f"The control client {name} did not send {missed}: whether the machine was at fault then is not known."
+            )
+            yield _unsure(evidence, name, text, "Look at the log of the run.")
 
 
 def _of_the_recorder(evidence: Evidence) -> Iterator[Finding]:
     for text in evidence.unknown:
+        yield _unsure(evidence, "traffic", text, AGAIN)
+    if not evidence.calibration:
+        text = "The traffic recorder was not calibrated: whether it would have seen a loss is not known."
         yield _unsure(evidence, "traffic", text, AGAIN)
     for calibration in evidence.calibration:
         if not calibration.good:

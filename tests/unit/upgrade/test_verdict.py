@@ -396,6 +396,10 @@ def test_a_probe_may_have_a_few_tries_that_are_unknown() -> None:
         ({"controls": []}, "There was no control client"),
         ({"controls": [flown("control", until=0)]}, "sent nothing"),
         ({"controls": [flown("control", late_ms=1300)]}, "sent its requests 1,300 ms late"),
+        ({"controls": [flown("control", until=0.05)]}, "The control client control did not send until the upgrade was"),
+        ({"controls": [flown("control", until=50)]}, "The control client control did not send until the upgrade was"),
+        ({"controls": [flown("control", silent=(0, 12))]}, "The control client control did not send when the upgrade"),
+        ({"calibration": []}, "The traffic recorder was not calibrated"),
         ({"calibration": [Calibration(GATEWAY, 4, 3, (), 20)]}, "The traffic recorder can't be believed"),
     ],
     ids=[
@@ -407,6 +411,10 @@ def test_a_probe_may_have_a_few_tries_that_are_unknown() -> None:
         "no control",
         "an empty control",
         "a late control",
+        "a control with one request",
+        "a control that ends early",
+        "a control that begins late",
+        "no calibration",
         "a recorder that misses losses",
     ],
 )
