@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
+from meshproof.traffic import Ending
 from meshproof.upgrade.completion import unfinished
 from meshproof.upgrade.disruption import disruptions
 from meshproof.upgrade.doubt import doubts
@@ -14,6 +15,17 @@ from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
 _SHOWN = 100  # letters of a fact
+_OPEN_BEFORE = (
+    "The upgrade did not open it: have the policies and Gateways of this mesh refuse it first, and upgrade then."
+)
+_OPENED = (
+    "Do not upgrade like this: what was denied was open. Compare the policies and the proxies' configuration of this "
+    "state with those of the state before."
+)
+_UNTRUSTED = (
+    "UNTRUSTED means that a server took the connection, and showed the certificate of another name: a Gateway with "
+    "`hosts: ['*']` on this port does that for each name."
+)
 _BECAME = {
     ("kept", "broken"): Verdict.REGRESSION,
     ("kept", "not tried"): Verdict.REGRESSION,
@@ -38,15 +50,19 @@ def _fail_open(evidence: Evidence) -> Iterator[Finding]:
         first = min(probe.let_through, key=lambda attempt: attempt.at_ns, default=None)
         if not first:
             continue
-        number = len(probe.let_through)
+        number, before = len(probe.let_through), first.state == evidence.first_state
+        text = f"{number:,} of {probe.tries:,} requests that must be refused ({probe.name}) " + (
+            f"was let through, with {first.what}" if number == 1 else f"got in, the first with {first.what}"
+        )
+        to_do = _OPEN_BEFORE if before else _OPENED
+        if Ending.UNTRUSTED.name in first.what:
+            to_do = f"{to_do} {_UNTRUSTED}"
         yield Finding(
             Verdict.FAIL_OPEN,
             probe.name,
             first.state,
-            f"{number:,} of {probe.tries:,} requests that must be refused ({probe.name}) "
-            + (f"was let through, with {first.what}." if number == 1 else f"got in, the first with {first.what}."),
-            "Do not upgrade like this: what was denied was open. Compare the policies and the proxies' configuration "
-            "of this state with those of the state before.",
+            f"{text}: that was open before the upgrade." if before else f"{text}.",
+            to_do,
             first.at_ns,
         )
 

@@ -151,6 +151,24 @@ def test_each_verdict_has_an_exit_code_of_its_own() -> None:
     assert codes[Verdict.INCONCLUSIVE] is ExitCode.UNKNOWN
 
 
+def test_what_was_open_before_the_upgrade_is_not_its_fault() -> None:
+    """There is no state before to compare with; it is as open all the same."""
+    (finding,) = judged(probes=[probe(let_through=[5.0, 27.0])])
+    assert (finding.verdict, finding.state.key) == (Verdict.FAIL_OPEN, "S0")
+    assert finding.text.endswith("got in, the first with ANSWERED 418: that was open before the upgrade.")
+    assert finding.to_do.startswith("The upgrade did not open it")
+    (finding,) = judged(**OPEN)
+    assert finding.to_do.endswith("with those of the state before.")
+
+
+def test_another_certificate_for_an_unknown_name_is_explained() -> None:
+    """A Gateway for all names takes it: a user who has one is to know that."""
+    taken = [replace(attempt, what="UNTRUSTED") for attempt in probe(let_through=[27.0]).let_through]
+    (finding,) = judged(probes=[replace(probe(), let_through=taken)])
+    assert finding.verdict is Verdict.FAIL_OPEN
+    assert "`hosts: ['*']`" in finding.to_do
+
+
 def test_an_inconclusive_run_does_not_hide_a_fail_open() -> None:
     """What got in got in, whatever the machine was doing."""
     assert verdict_of(judged(**OPEN, **MACHINE)) is Verdict.FAIL_OPEN
