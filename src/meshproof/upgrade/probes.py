@@ -5,10 +5,12 @@ number, or the end of the connection where the mesh says nothing, if the control
 
 What has another status was let through, also where its answer was cut short. That holds for the statuses of the gateway
 itself, too: its filter for policies comes before its router, so a 404 without a route or a 503 without an upstream says
-that the policy let the request in. One answer comes before all filters, that of a proxy that sheds load. Where the
-handshake alone shows it, a connection was let in as soon as the handshake was done: by its version, or its server name.
-Client certificates are another matter, for the client's handshake of TLS 1.3 ends before the server has seen its
-certificate. The rest, such as a connection that was refused or a timeout, is unknown.
+that the policy let the request in. One answer comes before all filters, that of a proxy that sheds load. Where a
+sidecar is to refuse, the gateway's router comes before the policy, and what it answers by itself says nothing.
+
+Where the handshake alone shows it, by its version or its server name, a connection was let in as soon as the handshake
+was done. Client certificates are another matter, for the client's handshake of TLS 1.3 ends before the server has seen
+its certificate. The rest, such as a connection that was refused or a timeout, is unknown.
 
 Sources: RFC 8446, 2 and 4.4.2; https://istio.io/latest/docs/concepts/security/#implicit-enablement and
 https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/http_filters (the router is the last filter)
@@ -39,6 +41,8 @@ _RATE = 15.0  # tries a second
 _PATH, _PATH_OF_SIDECARS = "/status/418", "/status/417"
 _SHEDDING = "envoy overloaded"
 """The body of the 503 of a proxy that sheds load. Source: Envoy, source/common/http/conn_manager_impl.cc"""
+_BY_THE_ROUTER = frozenset({404, 502, 503, 504})
+"""What a router answers by itself. Source: Envoy, source/common/router/router.cc"""
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
 """How Envoy ends a connection for which it has no filter chain: without a word."""
 _NO_CERTIFICATE = frozenset({116, 40})
@@ -69,6 +73,7 @@ class Probe:
         alerts: The alerts of TLS that refuse it.
         status: The status code that refuses it; None where a refusal is no answer.
         body: The body that comes with it.
+        in_between: The statuses of a proxy that a try comes to before the one that is to refuse it.
         by_handshake: Whether a handshake that is done shows that it was let through, and so does a server's certificate
             that is not trusted: it chose the version, or took the name.
     """
@@ -80,6 +85,7 @@ class Probe:
     alerts: frozenset[int] = frozenset()
     status: int | None = None
     body: str = ""
+    in_between: frozenset[int] = frozenset()
     by_handshake: bool = False
 
     def fate(self, record: Record) -> Fate:
@@ -97,9 +103,8 @@ class Probe:
         whole = record.outcome is Ending.ANSWERED
         if record.status == self.status and (not whole or record.body == self.body):
             return Fate.REFUSED if whole else Fate.UNKNOWN
-        if record.status == HTTPStatus.SERVICE_UNAVAILABLE and record.body == _SHEDDING:
-            return Fate.UNKNOWN
-        return Fate.LET_THROUGH
+        shed = record.status == HTTPStatus.SERVICE_UNAVAILABLE and record.body == _SHEDDING
+        return Fate.UNKNOWN if shed or record.status in self.in_between else Fate.LET_THROUGH
 
 
 def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf) -> list[Probe]:
@@ -143,6 +148,7 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             (KEPT,),
             status=403,
             body="RBAC: access denied",
+            in_between=_BY_THE_ROUTER,
         ),
         Probe(
             "no client certificate",
