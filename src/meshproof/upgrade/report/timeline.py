@@ -11,7 +11,7 @@ from statistics import median
 from meshproof.report.templates import template
 from meshproof.traffic import Flown
 from meshproof.traffic.drawing import Scale
-from meshproof.upgrade.evidence import PART, Evidence, Pressure, ProbeResult
+from meshproof.upgrade.evidence import Evidence, Pressure, ProbeResult, together, whole_name
 from meshproof.upgrade.gap import Span, longest_gap
 
 TEMPLATE = Path(__file__).with_name("timeline.svg.j2")
@@ -167,27 +167,19 @@ def _marks(evidence: Evidence, scale: Scale) -> list[Mark]:
 
 
 def _lanes(evidence: Evidence, scale: Scale) -> Iterator[Lane]:
-    for number, parts in enumerate(_parts(evidence.flows)):
+    for number, parts in enumerate(together(evidence.flows)):
         yield _flow("flow", parts, evidence, scale, "" if number else "Traffic: what must be answered")
     for number, probe in enumerate(evidence.probes):
         yield _probe(probe, evidence, scale, "" if number else "Fail-open probes: what must be refused")
-    for number, parts in enumerate(_parts(evidence.controls)):
+    for number, parts in enumerate(together(evidence.controls)):
         yield _flow("control", parts, evidence, scale, "" if number else "Control: traffic beside the mesh")
     if evidence.pressure:
         yield _pressure(evidence.pressure, scale)
 
 
-def _parts(flows: Sequence[Flown]) -> Iterator[list[Flown]]:
-    """Yield the parts of each flow; most have one."""
-    parts: dict[str, list[Flown]] = {}
-    for flown in flows:
-        parts.setdefault(flown.flow.name.partition(PART)[0], []).append(flown)
-    yield from parts.values()
-
-
 def _flow(kind: str, parts: Sequence[Flown], evidence: Evidence, scale: Scale, heading: str) -> Lane:
     """Return the lane of a flow; what is between two of its parts is no gap, for nothing was sent then."""
-    name = parts[0].flow.name.partition(PART)[0]
+    name = whole_name(parts[0].flow.name)
     flown = Flown(replace(parts[0].flow, name=name), [record for part in parts for record in part.records])
     counts = scale.counted(record.ended_ns for record in flown.answered)
     usual = median(counts.values()) if counts else 1
