@@ -466,7 +466,7 @@ def all_known_to_be_broken() -> list[Visit]:
 
 def test_a_row_that_was_known_to_be_broken_and_is_broken_is_a_change() -> None:
     """It is broken otherwise than somebody has said; where it is kept that is no finding."""
-    before = replace(visits()[0], rows=visits()[0].rows | {ROWS[0]: "known broken"})
+    before = replace(visits()[0], rows={**visits()[0].rows, ROWS[0]: "known broken"})
     assert judged(visits=[before, *visits()[1:]]) == []
     (finding,) = judged(visits=[before, *visits(S2=[0], S3=[0])[1:]])
     assert (finding.verdict, finding.state.key) == (Verdict.CHANGED, "S2")
