@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from meshproof.errors import BadTarget
+from meshproof.errors import BadOutput, BadTarget
 from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 from meshproof.traffic import picture
@@ -117,8 +117,20 @@ class Recording:
         """Leave the flows as they are from now on; write the records, a line of JSON each, and the picture.
 
         The first line has one moment by two clocks, CLOCK_MONOTONIC and the time since 1970, which logs of pods have.
+
+        Raises:
+            BadOutput: The files can't be written. What is known of the flows is kept all the same.
         """
         self._at_the_end = self.flows
+        try:
+            self._write(directory)
+        except OSError as error:  # such as a full disk
+            raise BadOutput(
+                f"Tried to write the records of {self.name!r} to {directory}: {error.strerror}. Make room, or see "
+                "to its permissions."
+            ) from error
+
+    def _write(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         stem = _stem(self.name)
         flows = self.flows
@@ -159,6 +171,7 @@ def record(
             is missing.
         ClusterError: A sender could not be run in its pod.
         BadTarget: Two flows have one name, or there is none, or the recording has the name of another one.
+        BadOutput: Its files can't be written.
     """
     if len({flow.name for flow in flows}) != len(flows) or not flows:
         raise BadTarget(f"The recording {name!r} needs flows, each with a name of its own.")

@@ -66,8 +66,8 @@ def stopped(first: Evidence, stage: Stage, stop: Stop) -> Evidence:
 
 
 def sent_by(evidence: Evidence) -> tuple[int, int]:
-    """Return how many requests there were that were to be answered, and how many that must be refused."""
-    requests = sum(len(flown.records) for flown in (*evidence.flows, *evidence.controls))
+    """Return how many requests there were that the mesh was to answer, and how many that must be refused."""
+    requests = sum(len(flown.records) for flown in evidence.flows)
     return requests, sum(probe.tries for probe in evidence.probes)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from meshproof.errors import TrafficUnknown
+from meshproof.errors import MeshproofError
 from meshproof.mesh.manifests import FIRST, LAST
 from meshproof.traffic import Flow, Flown, Record, Recording, record
 from meshproof.upgrade.evidence import PART
@@ -24,17 +24,19 @@ class Recordings:
     """What is sent while an upgrade goes on, and what becomes of it.
 
     Attributes:
-        unknown: Sentences on what is not known, for a sender did not tell of all its requests.
+        unknown: Sentences on what is not known: a sender did not tell all its requests, or they could not be written.
+        begun: Whether all that is sent has begun.
     """
 
     def __init__(self, world: World, program: Path, directory: Path) -> None:
         self.unknown: list[str] = []
+        self.begun = False
         self._world = world
         self._program = program
         self._directory = directory
         self._recordings: list[Recording] = []
         self._clients: dict[str, ExitStack] = {}
-        self._told: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._probes = {probe.flow.name: probe for probe in world.probes}
         self._controls = [flow.name for flow in world.controls()]
 
@@ -50,27 +52,27 @@ class Recordings:
         with ExitStack() as stack:
             stack.enter_context(self._recorded("upgrade", [*world.flows(), *world.controls(), *world.tries()]))
             for turn in _CLIENTS:
+                stack.callback(self._end, turn)
                 self._begin(turn)
-            try:
-                yield
-            finally:
-                for turn in _CLIENTS:
-                    self._clients[turn].close()
+            self.begun = True
+            yield
 
     @contextmanager
     def without(self, turn: str) -> Iterator[None]:
-        """Send nothing from the pods of one half of the Deployments while they are restarted.
+        """Send nothing from the pods of one half of the Deployments while they are restarted; nor after an error.
 
         Args:
             turn: Which half; empty for none of them.
+
+        Raises:
+            TrafficUnknown: Nothing could be sent from them again.
+            ClusterError: The sender could not be run in its pod.
         """
         if turn:
-            self._clients[turn].close()
-        try:
-            yield
-        finally:
-            if turn:
-                self._begin(turn)
+            self._end(turn)
+        yield
+        if turn:
+            self._begin(turn)
 
     @property
     def flown(self) -> Mapping[str, Flown]:
@@ -89,13 +91,13 @@ class Recordings:
 
     @property
     def requests(self) -> int:
-        """How many requests there have been by now that were to be answered."""
-        return self._number(of_probes=False)
+        """How many requests there have been by now that were to be answered by the mesh; controls don't cross it."""
+        return self._number(lambda name: name not in self._controls and name not in self._probes)
 
     @property
     def tries(self) -> int:
         """How many there have been by now that must be refused."""
-        return self._number(of_probes=True)
+        return self._number(lambda name: name in self._probes)
 
     @property
     def controls(self) -> Sequence[Flown]:
@@ -120,18 +122,23 @@ class Recordings:
                 records = sender.records()
                 for flow in sender.flows:
                     if (flow.name in self._probes) is of_probes:
-                        new = records[flow.name][self._told.get(flow.name, 0) :]
-                        self._told[flow.name] = self._told.get(flow.name, 0) + len(new)
+                        new = records[flow.name][self._counts.get(flow.name, 0) :]
+                        self._counts[flow.name] = self._counts.get(flow.name, 0) + len(new)
                         yield flow, new
 
-    def _number(self, *, of_probes: bool) -> int:
+    def _number(self, counts: Callable[[str], bool]) -> int:
         return sum(
             len(records)
             for recording in self._recordings
             for sender in recording.senders
             for name, records in sender.records().items()
-            if (name in self._probes) is of_probes
+            if counts(name)
         )
+
+    def _end(self, turn: str) -> None:
+        """Send no more from the pod of one half, if it sends."""
+        if turn in self._clients:
+            self._clients.pop(turn).close()
 
     def _begin(self, turn: str) -> None:
         """Begin to send from the pod of one half."""
@@ -144,14 +151,21 @@ class Recordings:
 
     @contextmanager
     def _recorded(self, name: str, flows: Sequence[Flow]) -> Iterator[None]:
-        try:
-            with record(
-                *flows, name=name, program=self._program, directory=self._directory, seconds=_LONGEST
-            ) as recording:
-                self._recordings.append(recording)
+        """Send for as long as the context lasts; what goes wrong at its end is not known, and no error.
+
+        Raises:
+            MeshproofError: Nothing was sent.
+        """
+        with ExitStack() as stack:
+            recording = record(*flows, name=name, program=self._program, directory=self._directory, seconds=_LONGEST)
+            self._recordings.append(stack.enter_context(recording))
+            try:
                 yield
-        except TrafficUnknown as error:
-            self.unknown.append(str(error))
+            finally:
+                try:
+                    stack.close()
+                except MeshproofError as error:
+                    self.unknown.append(str(error))
 
 
 def _name(client: Client) -> str:

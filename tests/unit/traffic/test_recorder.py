@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from meshproof.errors import BadTarget, TrafficUnknown
+from meshproof.errors import BadOutput, BadTarget, TrafficUnknown
 from meshproof.machine.wait import until
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder
@@ -537,3 +537,16 @@ def test_a_request_of_http2_is_sent_once(tmp_path: Path) -> None:
         result = flown(Flow("it", f"http://{address}/", http2=True, count=1, rate=20), tmp_path)
     assert set(result.losses) == {"RESET"}
     assert sum(map(len, streams)) <= result.requests
+
+
+def test_records_that_cannot_be_written(tmp_path: Path) -> None:
+    """One sentence names the directory and why; what is known of the flows stays."""
+    directory = tmp_path / "traffic"
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        flow = to(listening["http"])
+        with (
+            pytest.raises(BadOutput, match=rf"'a test' to {directory}: File exists\."),
+            recorded(flow, directory=directory) as recording,
+        ):
+            directory.write_text("a file where the directory is to be")
+    assert recording.flows["it"].answered
