@@ -11,7 +11,6 @@ from rich.text import Text
 
 from meshproof.cli.options import FILE, where_images_come_from
 from meshproof.cli.output import report
-from meshproof.cluster.kind import clusters
 from meshproof.errors import BadInput, ExitCode
 from meshproof.machine.console import complain
 from meshproof.project import current_project
@@ -120,18 +119,13 @@ def command(
         _print_plan(order)
         return
     name = f"{default_cluster_name()}-upgrade"
-    if name in clusters(cache_directory()):
-        raise BadInput(
-            f"There is a cluster {name} already, of an upgrade that was kept or killed: an upgrade begins with a new "
-            f"one. `meshproof down --cluster-name {name}` deletes it."
-        )
     asked = Asked(order.before.istio, kubernetes, order.before.envoy or None, (after,))
     settings = Settings(name, keep_cluster, images, asked, cache=cache_directory())
     result = upgraded(order, settings)
     for acknowledgement in result.unused:
         complain(f"Line {acknowledgement.line} of {acknowledge} fits nothing that is otherwise: {acknowledgement.fact}")
-    if result.verdict.value is not ExitCode.DONE:
-        raise click.exceptions.Exit(result.verdict.value)
+    if result.exit_code is not ExitCode.DONE:
+        raise click.exceptions.Exit(result.exit_code)
 
 
 def _way(strategy: str | None, kubernetes: str | None, to_kubernetes: str | None, *, rollback: bool) -> Strategy:

@@ -1,5 +1,6 @@
 """`meshproof upgrade`: whether a change of the mesh is safe, and what it changes.
 
+order         what is asked for
 plan          the states, and what leads from one to the next
 steps         what is done to the mesh
 overlays      what istioctl is given beside what every mesh of ours has
@@ -8,7 +9,9 @@ recordings    what is sent, and what becomes of it
 facts         what is seen of the mesh in a state
 differences   what is otherwise than in the first state; acknowledgements explain some of it
 new_cluster   what was seen on two clusters, put together
-whole         an upgrade from its first state to its last
+journey       how far an upgrade has come, and why it ended
+run           an upgrade from its first state to its last
+whole         the same, from its cluster to its report
 evidence      what it leaves to be judged by
 verdict       the judgement; disruption is what traffic lost, doubt what keeps an upgrade from being safe
 report        the files, and what a terminal shows
@@ -16,17 +19,19 @@ report        the files, and what a terminal shows
 
 from meshproof.upgrade.acknowledgements import Acknowledgement, read_acknowledgements
 from meshproof.upgrade.evidence import Budget, Side, Strategy
+from meshproof.upgrade.order import Order
 from meshproof.upgrade.overlays import overlay_of
-from meshproof.upgrade.run import Order
-from meshproof.upgrade.whole import Upgraded, upgraded
+from meshproof.upgrade.whole import Checked, Upgraded, checked, upgraded
 
 __all__ = [
     "Acknowledgement",
     "Budget",
+    "Checked",
     "Order",
     "Side",
     "Strategy",
     "Upgraded",
+    "checked",
     "overlay_of",
     "read_acknowledgements",
     "upgraded",

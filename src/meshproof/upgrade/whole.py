@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
 from meshproof.certificates.tree import OWN, Certificates, read
+from meshproof.cluster.kind import clusters, used_by_us
 from meshproof.cluster.objects import Document
-from meshproof.errors import MeshproofError
+from meshproof.errors import BadInput, BadOutput, ClusterError, ExitCode, MeshproofError, ReaderLeft
 from meshproof.images.choice import resolved
-from meshproof.machine import cache
-from meshproof.machine.console import stage
+from meshproof.machine import cache, interrupts
+from meshproof.machine.console import complain, stage
 from meshproof.machine.wait import Patience
 from meshproof.mesh import Testbed, manifests
 from meshproof.mesh.istio import Installation
@@ -26,12 +28,13 @@ from meshproof.settings import TIMEOUTS, Settings
 from meshproof.traffic import MANIFEST, Calibration, calibrate
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import unused
-from meshproof.upgrade.evidence import Evidence, Side, Stop, Strategy
-from meshproof.upgrade.new_cluster import joined, stopped
+from meshproof.upgrade.evidence import Evidence, Side, Strategy
+from meshproof.upgrade.journey import Journey
+from meshproof.upgrade.order import Order
 from meshproof.upgrade.overlays import Overlay, documents_of, operators_of
 from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
 from meshproof.upgrade.report import Lines, write
-from meshproof.upgrade.run import Order, Run, interrupted
+from meshproof.upgrade.run import Run
 from meshproof.upgrade.steps import Steps
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
@@ -46,46 +49,57 @@ class Upgraded:
 
     Attributes:
         verdict: What is said of it.
-        files: The report, the page first.
+        exit_code: How the command ends: with that of the verdict. Where it is safe, and something else went wrong, such
+            as a report that could not be written, with that of the error.
+        files: The report, the page first; nothing where it could not be written.
         unused: Acknowledgements that fit nothing that is otherwise.
     """
 
     verdict: Verdict
+    exit_code: ExitCode
     files: Sequence[Path]
     unused: Sequence[Acknowledgement]
 
 
-def upgraded(order: Order, settings: Settings) -> Upgraded:
-    """Upgrade a mesh on a cluster of its own, or on two, one after the other; look at each state, and report.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is asked for, looked at as far as that can be done without a cluster.
+
+    Attributes:
+        order: It, with the releases of Kubernetes.
+        clusters: Those that are brought up, one after the other.
+        rows: How many rows are tried in each state.
+    """
+
+    order: Order
+    clusters: Sequence[Settings]
+    rows: int
+
+
+def checked(order: Order, settings: Settings) -> Checked:
+    """Look at what is asked for, and at nothing that would have to be brought up.
 
     Args:
         order: What is asked for.
         settings: The first cluster; its first mesh is the one before, its last one that after.
 
     Raises:
-        BadInput: There is no row to be tried, or one can't be read; nothing has been brought up then.
-        MeshproofError: There is nothing to be judged: the first cluster did not come up, or the traffic was not
-            answered before anything was changed.
+        BadInput: There is no row to be tried, or one can't be read; a version is not known.
     """
-    look_for_rows(order.rows)
+    rows = look_for_rows(order.rows)
     source, because = resolved(settings.images)
     settings = replace(settings, images=source)
-    clusters = [settings]
+    each = [settings]
     if order.strategy is Strategy.NEW_CLUSTER:
         after = Asked(order.after.istio, order.after.kubernetes or None, order.after.envoy or None)
-        clusters.append(replace(settings, asked=after))
-    chosen = [choose(source, cluster.asked, because=because) for cluster in clusters]
+        each.append(replace(settings, asked=after))
+    chosen = [choose(source, cluster.asked, because=because) for cluster in each]
     order = replace(
         order,
         before=_of(order.before, chosen[0], chosen[0].meshes[0]),
         after=_of(order.after, chosen[-1], chosen[-1].meshes[-1]),
     )
-    evidence = _on_two_clusters(order, *clusters) if chosen[1:] else _on_one_cluster(order, settings)
-    findings = judge(evidence)
-    verdict = verdict_of(findings)
-    files = write(evidence, findings, verdict, order.directory)
-    Lines(evidence.began_ns).verdict(verdict, findings, files[:1])
-    return Upgraded(verdict, files, unused(evidence.visits, order.acknowledgements, order.before, order.after))
+    return Checked(order, each, rows)
 
 
 def _of(side: Side, chosen: Versions, mesh: MeshVersions) -> Side:
@@ -94,64 +108,180 @@ def _of(side: Side, chosen: Versions, mesh: MeshVersions) -> Side:
     return replace(side, kubernetes=chosen.kubernetes, envoy=envoy)
 
 
-def _on_one_cluster(order: Order, settings: Settings) -> Evidence:
-    with _ready(order, settings) as (run, calibration):
-        return run.go(calibration)
+def upgraded(order: Order, settings: Settings) -> Upgraded:
+    """Upgrade a mesh on a cluster of its own, or on two, one after the other; look at each state, and report.
 
-
-def _on_two_clusters(order: Order, old: Settings, new: Settings) -> Evidence:
-    """Look at a mesh on a cluster, and on another one; an end between them is the end of the upgrade."""
-    certificates = read(current_project().certificates)
-    _, stage = order.stages
-    evidence: Evidence | None = None
-    try:
-        with _ready(order, replace(old, keep_cluster=False), certificates) as (run, calibration):
-            evidence = run.go(calibration)
-        if not evidence.stop:
-            with _ready(order, new, certificates, evidence) as (run, calibration):
-                evidence = joined(evidence, run.go(calibration), stage)
-    except (KeyboardInterrupt, MeshproofError) as error:
-        if not evidence or evidence.stop or stage.state in [visit.state for visit in evidence.visits]:
-            raise
-        stop = interrupted(stage.state, stage.cluster)
-        if isinstance(error, MeshproofError):
-            stop = Stop(
-                stage.state,
-                f"Tried to {stage.cluster}, and it could not be done: {error}",
-                "Mend what is said here: the mesh was not looked at on the new cluster.",
-            )
-        return stopped(evidence, stage, stop)
-    return evidence
-
-
-@contextmanager
-def _ready(
-    order: Order, settings: Settings, certificates: Certificates | None = None, earlier: Evidence | None = None
-) -> Iterator[tuple[Run, Sequence[Calibration]]]:
-    """Have all that is on a cluster ready, for as long as the context lasts.
+    From the moment that something is brought up there is a report, whatever ends it. It is judged, told and written
+    before anything is taken down.
 
     Args:
         order: What is asked for.
-        settings: The cluster.
-        certificates: What servers and clients show on it; made anew by default.
-        earlier: What was seen on the cluster before; None on the first one.
+        settings: See ``checked``.
+
+    Raises:
+        BadInput: What is asked for can't be understood, or can't be had; nothing was looked at.
+        ClusterError: Another upgrade is going on.
+        ReaderLeft: Nobody reads what is printed, and nothing was looked at.
     """
+    ready = checked(order, settings)
+    with alone(order.directory):
+        look_for_other_clusters(settings)
+        _empty(order.directory)
+        return _go(ready)
+
+
+def _go(ready: Checked) -> Upgraded:
+    order, (first, *others) = ready.order, ready.clusters
+    certificates = read(current_project().certificates)
+    journey = Journey(order)
+    result: Upgraded | None = None
+    try:
+        if others:
+            with _ready(replace(first, keep_cluster=False), journey, certificates) as run:
+                run.go()
+                if journey.stop:
+                    result = reported(journey)
+                else:
+                    journey = Journey(order, journey.evidence())
+        if not result:
+            with _ready(ready.clusters[-1], journey, certificates) as run:
+                run.go()
+                result = reported(journey)
+    except (KeyboardInterrupt, MeshproofError) as error:
+        if result:
+            return beside(result, error)
+        if not journey.earlier and isinstance(error, BadInput | ReaderLeft):
+            raise
+        journey.end(error)
+        return reported(journey)
+    return result
+
+
+def reported(journey: Journey) -> Upgraded:
+    """Judge an upgrade, print the verdict and write the report; a signal that comes meanwhile changes nothing.
+
+    Args:
+        journey: How far it came.
+    """
+    results: list[Upgraded] = []
+    with suppress(KeyboardInterrupt), interrupts.held_back():
+        results.append(_reported(journey.order, journey.evidence()))
+    (result,) = results
+    return result
+
+
+def _reported(order: Order, evidence: Evidence) -> Upgraded:
+    findings = judge(evidence)
+    verdict = verdict_of(findings)
+    lines = Lines(evidence.began_ns)
+    lines.verdict(verdict, findings)
+    fits_nothing = unused(evidence.visits, order.acknowledgements, order.before, order.after)
+    result = Upgraded(verdict, verdict.value, (), fits_nothing)
+    try:
+        files = write(evidence, findings, verdict, order.directory)
+    except MeshproofError as error:
+        return beside(result, error)
+    lines.written(files[0])
+    return replace(result, files=files)
+
+
+def beside(result: Upgraded, error: KeyboardInterrupt | MeshproofError) -> Upgraded:
+    """Return a result beside which something else went wrong, and say what: no verdict is hidden by it.
+
+    Args:
+        result: What came of the upgrade; its verdict has been told.
+        error: What went wrong. An interrupt ends what is done anyway, for it is all over.
+    """
+    if isinstance(error, KeyboardInterrupt | ReaderLeft):
+        return result
+    with suppress(MeshproofError):  # standard error may be closed or full
+        complain(str(error))
+    return replace(result, exit_code=result.exit_code or error.exit_code)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Be the only upgrade that leaves something in a directory, for as long as the context lasts.
+
+    Raises:
+        ClusterError: Another one does.
+        BadOutput: The place of the directory can't be written to.
+    """
+    lock = FileLock(directory.with_name(f"{directory.name}.lock"), timeout=0)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise ClusterError(
+            f"Another upgrade is going on, and leaves its report in {directory}. Wait for its end."
+        ) from error
+    except OSError as error:
+        raise BadOutput(f"{directory.parent} could not be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def look_for_other_clusters(settings: Settings) -> None:
+    """Look whether there is a cluster of the name already: an upgrade begins with a new one.
+
+    Raises:
+        ClusterError: Another run is using it.
+        BadInput: It was left.
+    """
+    name = settings.cluster_name
+    if name not in clusters(settings.cache):
+        return
+    try:
+        with used_by_us(name, settings.cache / "clusters" / name):
+            pass
+    except ClusterError as error:
+        raise ClusterError(f"Another upgrade is going on, on the cluster {name}. Wait for its end.") from error
+    raise BadInput(
+        f"There is a cluster {name} already, of an upgrade that was kept or killed: an upgrade begins with a new "
+        f"one. `meshproof down --cluster-name {name}` deletes it."
+    )
+
+
+def _empty(directory: Path) -> None:
+    """Remove what an earlier upgrade left: its verdict is not this one's, which may end before there is a report.
+
+    Raises:
+        BadOutput: The directory can't be written to.
+    """
+    try:
+        cache.mark(directory)
+        cache.empty(directory)
+    except OSError as error:
+        raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _ready(settings: Settings, journey: Journey, certificates: Certificates) -> Iterator[Run]:
+    """Have all that is on a cluster ready, for as long as the context lasts.
+
+    Args:
+        settings: The cluster.
+        journey: What is asked for; takes what comes of it.
+        certificates: What servers and clients show on it.
+    """
+    order = journey.order
     on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
-    with brought_up(settings, on_the_new if earlier else on_both, certificates) as testbed:
+    with brought_up(settings, on_the_new if journey.earlier else on_both, certificates) as testbed:
+        journey.doing = "calibrate the traffic recorder"
         _come_first(testbed)
-        if not earlier:
-            cache.mark(order.directory)
-            cache.empty(order.directory)
         before = Installation(testbed.images.mesh, on_both)
         after = Installation(testbed.images.meshes[-1], on_the_new)
         patience = Patience(TIMEOUTS.in_vain)
-        records = order.directory / "traffic" / (ON_A_NEW_CLUSTER.key if earlier else "")
-        calibration = _calibrated(testbed, patience, records)
+        records = order.directory / "traffic" / (ON_A_NEW_CLUSTER.key if journey.earlier else "")
+        journey.calibration = _calibrated(testbed, patience, records)
+        journey.doing = "have the pods, hosts and policies in force that traffic is sent to"
         with in_force_for(testbed, patience) as world:
             testbed.kube.apply(_completed(order.overlays, testbed))
             applied = _completed(order.to_overlays, testbed)
             steps = Steps(before, after, applied, testbed.kube, testbed.cluster.kubeconfig_path)
-            yield Run(order, testbed, steps, world, records, earlier=earlier), calibration
+            yield Run(journey, testbed, steps, world, records)
 
 
 def _come_first(testbed: Testbed) -> None:

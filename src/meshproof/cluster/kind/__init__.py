@@ -12,7 +12,7 @@ lifetime       a cluster for a run, and its deletion
 from meshproof.cluster.kind.configuration import CONFIGURATION
 from meshproof.cluster.kind.kind_cluster import Cluster
 from meshproof.cluster.kind.lifetime import cluster_named, cluster_of_run, delete_cluster, kept_cluster
-from meshproof.cluster.kind.record import Record, clusters
+from meshproof.cluster.kind.record import Record, clusters, used_by_us
 
 __all__ = [
     "CONFIGURATION",
@@ -23,4 +23,5 @@ __all__ = [
     "clusters",
     "delete_cluster",
     "kept_cluster",
+    "used_by_us",
 ]

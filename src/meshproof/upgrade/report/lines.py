@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from meshproof.errors import MeshproofError
 from meshproof.machine.console import console as standard_error
 from meshproof.machine.console import duration
 from meshproof.report.wording import plain
@@ -76,19 +78,21 @@ class Lines:
                 text = f"{difference.name} could not be found out"
             self._surprise("yellow", "differences", text, difference.state, at_ns)
 
-    def verdict(self, verdict: Verdict, findings: Sequence[Finding], files: Sequence[Path] = ()) -> None:
-        """Print the verdict, its reasons, and where the report is."""
+    def verdict(self, verdict: Verdict, findings: Sequence[Finding]) -> None:
+        """Print the verdict and its reasons."""
         style = _STYLES.get(verdict, "red")
-        self._console.print()
-        self._console.print(f"[{style} bold]{_SIGNS[style]} {_text(str(verdict)).capitalize()}[/]")
+        self._print()
+        self._print(f"[{style} bold]{_SIGNS[style]} {_text(str(verdict)).capitalize()}[/]")
         for finding in findings[:_MOST]:
             style = _STYLES.get(finding.verdict, "red")
-            self._console.print(f"  [{style}]{finding.verdict}[/]: {_text(finding.text)}")
-            self._console.print(f"    {_text(finding.to_do)}", style="dim")
+            self._print(f"  [{style}]{finding.verdict}[/]: {_text(finding.text)}")
+            self._print(f"    [dim]{_text(finding.to_do)}[/]")
         if len(findings) > _MOST:
-            self._console.print(f"  and {len(findings) - _MOST:,} more, which are in the report")
-        if files:
-            self._console.print(f"The report: {_text(', '.join(map(str, files)))}")
+            self._print(f"  and {len(findings) - _MOST:,} more, which are in the report")
+
+    def written(self, file: Path) -> None:
+        """Print where the report is."""
+        self._print(f"The report: {_text(str(file))}")
 
     def _surprise(self, style: str, about: str, text: str, state: State, at_ns: int) -> None:
         self._counts[about] += 1
@@ -99,7 +103,12 @@ class Lines:
 
     def _line(self, style: str, markup: str, at_ns: int) -> None:
         seconds = (at_ns - self._began_ns) / 1e9
-        self._console.print(f"[{style}]{_SIGNS[style]}[/] [dim]{seconds:6.1f} s[/] {markup}")
+        self._print(f"[{style}]{_SIGNS[style]}[/] [dim]{seconds:6.1f} s[/] {markup}")
+
+    def _print(self, markup: str = "") -> None:
+        """Print a line; where nobody reads it, or it can't be written, the upgrade goes on to its report."""
+        with suppress(MeshproofError):
+            self._console.print(markup)
 
 
 def _text(text: str) -> str:

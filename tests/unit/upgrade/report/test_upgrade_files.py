@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from meshproof.errors import MachineError
+from meshproof.errors import MachineError, ReaderLeft
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.report.document import to_json
@@ -218,12 +218,35 @@ def test_a_surprise_is_a_line_and_thousands_are_not_thousands() -> None:
 def test_the_verdict_is_the_end() -> None:
     """With its reasons, what to do, and where the report is."""
     findings = judge(fail_open())
-    lines = printed(lambda lines: lines.verdict(verdict_of(findings), findings, [Path("artifacts/upgrade.html")]))
+
+    def tell(lines: Lines) -> None:
+        lines.verdict(verdict_of(findings), findings)
+        lines.written(Path("artifacts/upgrade.html"))
+
+    lines = printed(tell)
     assert lines[1] == "✗ Fail-open"
     assert findings[0].text in lines[2]
     assert findings[0].to_do in " ".join(line.strip() for line in lines)
     assert lines[-2:] == ["  and 1 more, which are in the report", "The report: artifacts/upgrade.html"]
     assert printed(lambda lines: lines.verdict(verdict_of([]), [])) == ["", "✓ Safe"]
+
+
+class Closed(io.StringIO):
+    """A stream that nobody reads, as ``meshproof`` has it."""
+
+    def write(self, _: str) -> int:
+        """Say so."""
+        raise ReaderLeft("Nobody reads what is printed.")
+
+
+def test_lines_that_nobody_reads_end_nothing() -> None:
+    """An upgrade whose standard error was closed (``2>&1 | head``) goes on to its report."""
+    findings = judge(fail_open())
+    lines = Lines(at(0), Console(file=Closed(), width=200))
+    lines.reached(visits()[0], 1, 1)
+    lines.lost(flown(GATEWAY, lost=[3]).failures[0], visits()[0].state)
+    lines.verdict(verdict_of(findings), findings)
+    lines.written(Path("upgrade.html"))
 
 
 def test_a_strangers_text_does_nothing_to_a_terminal() -> None:
