@@ -11,7 +11,7 @@ import yaml
 from meshproof.cluster.objects import Document
 from meshproof.errors import Unreadable
 
-_KIND = "IstioOperator"
+_KIND, _VERSION = "IstioOperator", "install.istio.io/v1alpha1"
 OURS = (Path(__file__).with_name("gateways.yaml").read_text(encoding="utf-8"),)
 """Of a gateway with one replica nobody could expect that it loses nothing."""
 
@@ -50,6 +50,9 @@ def overlay_of(file: Path) -> Overlay:
             f"The overlay {file} should have documents of the kind {_KIND}, as istioctl takes them, or of others, each "
             "with its kind and a name."
         )
+    for document in documents:
+        if document["kind"] == _KIND and (fault := _fault(document)):
+            raise Unreadable(f"The overlay {file} has a document of the kind {_KIND} that can't be used: {fault}.")
     return Overlay(
         tuple(yaml.safe_dump(document) for document in documents if document["kind"] == _KIND),
         tuple(document for document in documents if document["kind"] != _KIND),
@@ -67,7 +70,25 @@ def documents_of(overlays: Sequence[Overlay]) -> list[Document]:
 
 
 def _is_one(document: object) -> bool:
-    if not isinstance(document, dict) or "apiVersion" not in document or "kind" not in document:
+    if not isinstance(document, dict) or not all(_is_text(document.get(name)) for name in ("apiVersion", "kind")):
         return False
     metadata = document.get("metadata")
-    return document["kind"] == _KIND or (isinstance(metadata, dict) and bool(metadata.get("name")))
+    return document["kind"] == _KIND or (isinstance(metadata, dict) and _is_text(metadata.get("name")))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _fault(operator: Document) -> str:
+    """Return why an IstioOperator can't be laid over ours; empty where it can."""
+    if operator["apiVersion"] != _VERSION:
+        return f"its apiVersion is {operator['apiVersion']}, and istioctl knows {_VERSION}"
+    spec = operator.get("spec") or {}
+    if not isinstance(spec, dict):
+        return "its spec is no mapping"
+    values = spec.get("values") or {}
+    for where, settings in (("spec", spec), ("spec.values", values if isinstance(values, dict) else {})):
+        if "revision" in settings:
+            return f"it has {where}.revision, and each control plane gets one from meshproof: leave it out"
+    return ""

@@ -39,6 +39,22 @@ def test_an_overlay_is_for_istioctl_or_for_kubernetes(tmp_path: Path) -> None:
         pytest.param(None, "can't be read: No such file or directory", id="not there"),
         pytest.param("apiVersion: v1\nkind: Gateway\n", "each with its kind and a name", id="without a name"),
         pytest.param("kind: IstioOperator\n", "should have documents of the kind", id="without a version"),
+        pytest.param("kind: [IstioOperator]\napiVersion: v1\n", "should have documents", id="a kind that is no text"),
+        pytest.param(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}\n",
+            "each with its kind and a name",
+            id="a number as a name",
+        ),
+        pytest.param(
+            "apiVersion: v1\nkind: IstioOperator\n", "its apiVersion is v1, and istioctl knows", id="another version"
+        ),
+        pytest.param(OPERATOR.replace("{}", "3"), "its spec is no mapping", id="a spec that is no mapping"),
+        pytest.param(OPERATOR.replace("{}", "{revision: mine}"), r"it has spec\.revision", id="with a revision"),
+        pytest.param(
+            OPERATOR.replace("{}", "{values: {revision: mine}}"),
+            r"it has spec\.values\.revision",
+            id="with one in its values",
+        ),
         pytest.param("text\n", "should have documents", id="no document"),
         pytest.param("a: [", "can't be read: ", id="no YAML"),
         pytest.param("", "should have documents", id="empty"),
