@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -15,11 +16,47 @@ from meshproof.errors import BadInput, ExitCode
 from meshproof.machine.console import complain
 from meshproof.project import current_project
 from meshproof.settings import Settings, cache_directory, default_cluster_name
-from meshproof.upgrade import Budget, Order, Side, Strategy, overlay_of, read_acknowledgements, upgraded
+from meshproof.upgrade import (
+    Budget,
+    Checked,
+    Order,
+    Side,
+    Strategy,
+    checked,
+    overlay_of,
+    read_acknowledgements,
+    support_of,
+    upgraded,
+)
 from meshproof.versions import Asked, ImageSource, istio_and_envoy
 
 _DIRECTORY = "upgrade"
-_TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each, the rows and the facts
+_OBSERVED = (
+    "the posture of each listener, istioctl analyze, which proxies are in step, what they have loaded and refused, "
+    "identities and roots, webhooks, and the versions of kinds"
+)
+
+
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """Return a number; with none, or one without end, no gap would ever be too long.
+
+    Raises:
+        BadInput: It is no finite one.
+    """
+    if not isfinite(value):
+        raise BadInput(f"--gap {value} would let every gap pass: give a number of milliseconds, such as 5000.")
+    return value
+
+
+def _some_marks(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Return the marks of rows; pytest would take an empty text for all that there are.
+
+    Raises:
+        BadInput: There is none.
+    """
+    if not value.strip():
+        raise BadInput("--marks names no mark, and would have every test tried: give one, such as upgrade.")
+    return value
 
 
 @click.command("upgrade")
@@ -55,9 +92,23 @@ _TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each,
     help="An IstioOperator for the new side only; several may be.",
 )
 @click.option("--acknowledge", metavar="FILE", type=FILE, help="What may be otherwise afterwards, with the reasons.")
-@click.option("--marks", metavar="MARKS", default="upgrade", show_default=True, help="Which rows to try in each state.")
+@click.option(
+    "--marks",
+    metavar="MARKS",
+    callback=_some_marks,
+    default="upgrade",
+    show_default=True,
+    help="Which rows to try in each state.",
+)
 @click.option("--lost", metavar="N", type=click.IntRange(min=0), default=0, help="Requests that a flow may lose.")
-@click.option("--gap", metavar="MS", type=click.FloatRange(min=0), default=5000.0, help="The longest gap of a flow.")
+@click.option(
+    "--gap",
+    metavar="MS",
+    type=click.FloatRange(min=0),
+    callback=_finite,
+    default=5000.0,
+    help="The longest gap of a flow.",
+)
 @click.option(
     "--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes; with a new cluster, before."
 )
@@ -68,7 +119,7 @@ _TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about: the first state; in each,
 )
 @where_images_come_from
 @click.option("--keep-cluster", is_flag=True, help="Leave the cluster running at the end.")
-@click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
+@click.option("--plan", is_flag=True, help="Print what would be done and observed, and do nothing.")
 def command(
     *,
     tests: tuple[str, ...],
@@ -115,12 +166,12 @@ def command(
         overlays=tuple(map(overlay_of, overlays)),
         to_overlays=tuple(map(overlay_of, to_overlays)),
     )
-    if plan:
-        _print_plan(order)
-        return
     name = f"{default_cluster_name()}-upgrade"
     asked = Asked(order.before.istio, kubernetes, order.before.envoy or None, (after,))
     settings = Settings(name, keep_cluster, images, asked, cache=cache_directory())
+    if plan:
+        _print_plan(checked(order, settings))
+        return
     result = upgraded(order, settings)
     for acknowledgement in result.unused:
         complain(f"Line {acknowledgement.line} of {acknowledge} fits nothing that is otherwise: {acknowledgement.fact}")
@@ -160,22 +211,30 @@ def _side(name: str, overlays: Sequence[Path], kubernetes: str | None, way: Stra
     return Side(name, istio, envoy or "", kubernetes or "", [str(file) for file in overlays])
 
 
-def _print_plan(order: Order) -> None:
-    """Print the states, what leads to each, and how long that takes."""
+def _print_plan(ready: Checked) -> None:
+    """Print the states, what leads to each, what is observed in it, and how long that takes."""
+    order = ready.order
     table = Table(title=f"{order.before.name} → {order.after.name}, {order.strategy.value}")
-    for column in ("State", "What is done", "About"):
+    for column in ("State", "What is done", "About", "What is observed then", "About"):
         table.add_column(column)
+    observed = f"the mesh; answers and requests on each way; {ready.rows:,} rows"
     for planned in order.stages:
         steps = [*([planned.cluster] if planned.cluster else []), *(step.text for step in planned.steps)]
-        seconds = sum(step.seconds for step in planned.steps) + (_TO_BRING_UP if planned.cluster else 0)
-        looks = "try the rows, and look at the mesh"
-        table.add_row(str(planned.state), "\n".join([*steps, looks]), f"{seconds + _TO_LOOK:.0f} s")
-    when = "While it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "All the while"
+        table.add_row(
+            str(planned.state), "\n".join(steps), f"{planned.to_reach:.0f} s", observed, f"{planned.to_look:.0f} s"
+        )
+    together = sum(planned.to_reach + planned.to_look for planned in order.stages)
     report.print(table)
-    report.print(
-        Text(
-            f"{when}: traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that "
-            "must be refused; a control client that does not cross the mesh."
-        ),
-        soft_wrap=True,
+    when = "While it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "All the while"
+    sent = (
+        "traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that must be refused; a "
+        "control client that does not cross the mesh. From a pod nothing is sent while it is replaced itself"
     )
+    lines = [
+        f"Together about {together / 60:.0f} min, once the images are on this machine.",
+        f"The mesh: {_OBSERVED}.",
+        f"{when}: {sent}.",
+        support_of(order.before, order.after, order.strategy),
+    ]
+    for line in filter(None, lines):
+        report.print(Text(line), soft_wrap=True)

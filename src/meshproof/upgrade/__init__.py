@@ -2,6 +2,7 @@
 
 order         what is asked for
 plan          the states, and what leads from one to the next
+support       whether Istio supports it
 steps         what is done to the mesh
 overlays      what istioctl is given beside what every mesh of ours has
 world         the pods, hosts and policies that all is tried with; its flows and probes
@@ -21,6 +22,7 @@ from meshproof.upgrade.acknowledgements import Acknowledgement, read_acknowledge
 from meshproof.upgrade.evidence import Budget, Side, Strategy
 from meshproof.upgrade.order import Order
 from meshproof.upgrade.overlays import overlay_of
+from meshproof.upgrade.support import support_of
 from meshproof.upgrade.whole import Checked, Upgraded, checked, upgraded
 
 __all__ = [
@@ -34,5 +36,6 @@ __all__ = [
     "checked",
     "overlay_of",
     "read_acknowledgements",
+    "support_of",
     "upgraded",
 ]

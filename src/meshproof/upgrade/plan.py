@@ -30,6 +30,7 @@ STATES = (
     ON_A_NEW_CLUSTER,
 )
 _LONG_ENOUGH = 20.0  # seconds of traffic on each of two clusters: there is none on the way
+_TO_BRING_UP, _TO_LOOK = 90.0, 30.0  # seconds, about, where the images are there; to look at the mesh and try the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class Stage:
     cluster: str = ""
     seconds: float = 0.0
 
+    @property
+    def to_reach(self) -> float:
+        """How long it takes to get there, about, in seconds."""
+        return sum(step.seconds for step in self.steps) + (_TO_BRING_UP if self.cluster else 0.0)
+
+    @property
+    def to_look(self) -> float:
+        """For how long it is looked at, about, in seconds."""
+        return max(_TO_LOOK, self.seconds)
+
 
 def stages(before: Side, after: Side, strategy: Strategy, *, rollback: bool, applied: bool = False) -> list[Stage]:
     """Return the way of an upgrade.
@@ -96,9 +107,9 @@ def _canary(
 ) -> Iterator[Stage]:
     yield Stage(OLD, cluster=_BOTH_MESHES)
     yield Stage(
-        NEW_CONTROL_PLANE, (Step(f"install the control plane of {after} under a revision", 12, Steps.install_beside),)
+        NEW_CONTROL_PLANE, (Step(f"install the control plane of {after} under a revision", 10, Steps.install_beside),)
     )
-    yield Stage(NEW_GATEWAYS, (*applying, Step(f"have the gateways of {after}", 15, Steps.replace_gateways)))
+    yield Stage(NEW_GATEWAYS, (*applying, Step(f"have the gateways of {after}", 22, Steps.replace_gateways)))
     yield Stage(
         MIXED,
         (

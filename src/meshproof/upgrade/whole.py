@@ -18,7 +18,7 @@ from meshproof.images.choice import resolved
 from meshproof.machine import cache, interrupts
 from meshproof.machine.console import complain, stage
 from meshproof.machine.wait import Patience
-from meshproof.mesh import Testbed, manifests
+from meshproof.mesh import Testbed, faults, manifests
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import brought_up
@@ -36,6 +36,7 @@ from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
 from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.run import Run
 from meshproof.upgrade.steps import Steps
+from meshproof.upgrade.support import refuse_a_skip_in_place
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
 from meshproof.versions import PART_OF_ISTIO, Asked, MeshVersions, Versions, choose
@@ -84,9 +85,10 @@ def checked(order: Order, settings: Settings) -> Checked:
         settings: The first cluster; its first mesh is the one before, its last one that after.
 
     Raises:
-        BadInput: There is no row to be tried, or one can't be read; a version is not known.
+        BadInput: A version is not known, or Istio does not support the way in place; there is no row to be tried, or
+            one can't be read; a manifest of the applications has a fault.
     """
-    rows = look_for_rows(order.rows)
+    refuse_a_skip_in_place(order.before, order.after, order.strategy)
     source, because = resolved(settings.images)
     settings = replace(settings, images=source)
     each = [settings]
@@ -94,6 +96,8 @@ def checked(order: Order, settings: Settings) -> Checked:
         after = Asked(order.after.istio, order.after.kubernetes or None, order.after.envoy or None)
         each.append(replace(settings, asked=after))
     chosen = [choose(source, cluster.asked, because=because) for cluster in each]
+    rows = look_for_rows(order.rows)
+    faults.check(manifests.application_files(), {}, read(current_project().certificates))
     order = replace(
         order,
         before=_of(order.before, chosen[0], chosen[0].meshes[0]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from meshproof.cli.upgrade import command
 from meshproof.errors import BadInput
@@ -31,16 +33,49 @@ def test_rows_are_looked_for_first(test: str, sentence: str, own_project: Path, 
     assert sentence in result.stderr.str()
 
 
-def plan(*words: str) -> Result:
-    """Return what is printed of an upgrade that is not done."""
-    return CliRunner().invoke(command, [*words, "--plan"], env={"COLUMNS": "140"})
+@pytest.fixture
+def plan(own_project: Path, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Print what would be done of an upgrade, in a project with two rows."""
+    test = "import pytest\n@pytest.mark.upgrade\n@pytest.mark.parametrize('n', [1, 2])\ndef test_row(n): pass\n"
+    (own_project / "tests" / "unit" / "test_shop.py").write_text(test)
+    (own_project / "manifests" / "apps").mkdir()
+
+    def run(*words: str) -> pytest.RunResult:
+        options = ["--images=packages", "--plan"]
+        return pytester.run(sys.executable, "-m", "meshproof", "upgrade", *words, *options)
+
+    return run
 
 
-def test_the_plan_of_a_new_cluster() -> None:
+def text_of(result: pytest.RunResult) -> str:
+    """Return what was printed in one line, without what a table is drawn with."""
+    assert result.ret == 0, result.stderr.str()
+    return " ".join(re.sub("[│┃]", " ", result.stdout.str()).split())
+
+
+def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The states, what is done and observed in each, for how long, what is sent meanwhile, and the time of all."""
+    monkeypatch.setenv("COLUMNS", "200")
+    text = text_of(plan("--from=1.30", "--to=1.31.0"))
+    for part in (
+        "1.30 → 1.31.0, canary",
+        "S0 all old",
+        "S4 all new",
+        "the mesh; answers and requests on each way; 2 rows 30 s",
+        "Together about 5 min, once the images are on this machine.",
+        "The mesh: the posture of each listener, istioctl analyze",
+        "All the while: traffic through the gateway",
+        "From a pod nothing is sent while it is replaced itself.",
+    ):
+        assert part in text
+    assert "Istio supports" not in text
+
+
+def test_the_plan_of_a_new_cluster(plan: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch) -> None:
     """It names both releases of Kubernetes, two states, and when traffic flows; the mesh is the same."""
-    result = plan(*NEW_CLUSTER)
-    assert result.exit_code == 0
-    for text in (
+    monkeypatch.setenv("COLUMNS", "240")
+    text = text_of(plan(*NEW_CLUSTER))
+    for part in (
         "1.31.0 on Kubernetes 1.33.13 → 1.31.0 on Kubernetes 1.34.4, new-cluster",
         "S0 all old",
         "bring up a cluster with 1.31.0 on Kubernetes 1.33.13",
@@ -48,19 +83,56 @@ def test_the_plan_of_a_new_cluster() -> None:
         "delete that cluster, and bring up one with 1.31.0 on Kubernetes 1.34.4",
         "While it is looked at: traffic",
     ):
-        assert text in result.output
-    assert "S1" not in result.output
+        assert part in text
+    assert "S1" not in text
 
 
-def test_another_mesh_on_a_new_cluster() -> None:
-    """With the same Kubernetes, too."""
-    result = plan("--from=1.30", "--to=1.31.0", "--strategy=new-cluster")
-    assert "1.30 → 1.31.0, new-cluster" in result.output
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--from=1.30", "--to=1.31.0", "--strategy=new-cluster"], "1.30 → 1.31.0, new-cluster"),
+        (["--from=1.31.0", "--to=1.30"], "1.31.0 to 1.30 is a downgrade: Istio supports that only as the way back"),
+        (["--from=1.31.0", "--to=1.31.0/envoy-1.40.0"], "1.31.0 → 1.31.0/envoy-1.40.0, canary"),
+    ],
+    ids=["another mesh on a new cluster", "a downgrade", "another Envoy"],
+)
+def test_a_plan_of_another_kind(plan: Callable[..., pytest.RunResult], words: list[str], part: str) -> None:
+    """What is asked for is what is planned; what Istio does not support is said."""
+    assert part in text_of(plan(*words))
 
 
-def test_a_canary_without_being_asked_for() -> None:
-    """As long as there is one cluster."""
-    assert "1.30 → 1.31.0, canary" in plan("--from=1.30", "--to=1.31.0").output
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--from=nonsense", "--to=1.31.0"], "Istio nonsense was asked for, and is not known"),
+        (["--from=1.30/envoy-9", "--to=1.31.0"], "Envoy 9 was asked for, and is not known"),
+        (["--from=1.30", "--to=1.31.0", "--kubernetes-version=1.2"], "Kubernetes 1.2 was asked for, and is not known"),
+        (["--from=1.29.2", "--to=1.31.1", "--strategy=in-place"], "in place by one minor release at a time"),
+        (["--from=1.30", "--to=1.31.0", "--marks=a b c"], "`pytest -m a b c` can't be begun"),
+        (["--from=1.30", "--to=1.31.0", "tests/nobody"], "can't be begun"),
+        (["--from=1.30", "--to=1.31.0", "--marks= "], "--marks names no mark"),
+        (["--from=1.30", "--to=1.31.0", "--gap=nan"], "--gap nan would let every gap pass"),
+        (["--from=1.30", "--to=1.31.0", "--gap=inf"], "--gap inf would let every gap pass"),
+    ],
+    ids=[
+        "no such Istio",
+        "no such Envoy",
+        "no such Kubernetes",
+        "a skip in place",
+        "marks that are no expression",
+        "no such tests",
+        "no marks",
+        "a gap that is no number",
+        "a gap without end",
+    ],
+)
+def test_a_plan_refuses_what_the_upgrade_would(
+    plan: Callable[..., pytest.RunResult], words: list[str], sentence: str
+) -> None:
+    """In a sentence, with the exit code of bad input."""
+    result = plan(*words)
+    assert result.ret == 4
+    assert sentence in " ".join(result.stderr.str().split())
 
 
 @pytest.mark.parametrize(
@@ -76,6 +148,6 @@ def test_a_canary_without_being_asked_for() -> None:
 )
 def test_options_that_contradict_each_other(words: list[str], sentence: str) -> None:
     """One sentence says which, and what to do."""
-    error = plan(*words).exception
+    error = CliRunner().invoke(command, [*words, "--plan"]).exception
     assert isinstance(error, BadInput)
     assert sentence in str(error)

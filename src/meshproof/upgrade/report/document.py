@@ -16,6 +16,7 @@ from meshproof.upgrade.evidence import Evidence, ProbeResult, Side, Visit
 from meshproof.upgrade.facts import CONFIGURATION
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, longest_gap, resolution_ms
+from meshproof.upgrade.support import support_of
 
 FORMAT = 1
 """The version of the format: another one for every change after which an old reader would read something wrong."""
@@ -69,6 +70,7 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "after": _side(evidence.after),
         "strategy": evidence.strategy.value,
         "rollback": evidence.rollback,
+        "support": support_of(evidence.before, evidence.after, evidence.strategy),
         "began": datetime.fromtimestamp(evidence.began, UTC).isoformat(),
         "seconds": since.seconds(evidence.ended_ns),
         "budget": asdict(evidence.budget),

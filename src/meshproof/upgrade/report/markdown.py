@@ -29,6 +29,9 @@ def _lines(document: Json) -> Iterator[str]:
     yield ""
     yield f"**What to do:** {_text(verdict['to_do'])}"
     yield ""
+    if document["support"]:
+        yield _text(document["support"])
+        yield ""
     if findings:
         rows = ((finding["verdict"], finding["state"], finding["text"]) for finding in findings[:_MOST])
         yield from _table(("Finding", "State", "What"), rows)

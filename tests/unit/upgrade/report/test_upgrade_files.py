@@ -18,6 +18,7 @@ from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.report.document import to_json
 from meshproof.upgrade.report.junit import upgrade_junit
 from meshproof.upgrade.report.markdown import short_markdown
+from meshproof.upgrade.report.page import html_page
 from meshproof.upgrade.verdict import judge, verdict_of
 from tests.support.pages import EVIL
 from tests.support.upgrades import (
@@ -229,6 +230,17 @@ def test_the_verdict_is_the_end() -> None:
     assert findings[0].to_do in " ".join(line.strip() for line in lines)
     assert lines[-2:] == ["  and 1 more, which are in the report", "The report: artifacts/upgrade.html"]
     assert printed(lambda lines: lines.verdict(verdict_of([]), [])) == ["", "✓ Safe"]
+
+
+def test_what_istio_does_not_support_is_in_the_report() -> None:
+    """In the JSON, on the page and in the Markdown; where it is supported nobody says so."""
+    evidence = good()
+    down = replace(evidence, before=evidence.after, after=evidence.before)
+    for of_one, has_it in ((down, True), (evidence, False)):
+        document = to_json(of_one, [], verdict_of([]))
+        assert ("1.31.0 to 1.30.0 is a downgrade" in document["support"]) is has_it
+        for text in (short_markdown(document), html_page(document, "", "")):
+            assert ("is a downgrade" in text) is has_it
 
 
 class Closed(io.StringIO):
