@@ -145,9 +145,10 @@ def command(
 
     TESTS are what pytest is to try in each state, as it would be told; of them, the rows with the mark `upgrade`.
 
-    Exit codes: 0 when it is safe, 1 when a row is broken that was kept before, 4 for what can't be understood, 14 when
-    it is not known, 21 when something was let through that must be refused, 22 when it could not be done, 23 when too
-    much was lost, 24 when the mesh does something otherwise, 130 when it was interrupted.
+    Exit codes: 0 when it is safe, 1 when a row is broken that was kept before, 4 for what can't be understood, 13
+    when another upgrade is going on, 14 when it is not known, 21 when something was let through that must be
+    refused, 22 when it could not be done, 23 when too much was lost, 24 when the mesh does something otherwise, 130
+    when it was interrupted.
     """
     way = _way(strategy, kubernetes, to_kubernetes, rollback=rollback)
     if not after:
