@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from meshproof.upgrade.report import Lines
 from meshproof.upgrade.steps import Steps
 from meshproof.upgrade.surprises import surprises_told
 from meshproof.upgrade.world import Sight, World
+
+_BEHIND = 10
+"""By how much the steps and the rows come after the sender, which has begun, where processors are short.
+
+Source: sched(7); of this thread, and of the programs and threads that it begins from then on.
+"""
 
 
 class Run:
@@ -59,6 +66,7 @@ class Run:
             self._recordings.going_on(),
             surprises_told(self._recordings, self._lines, journey.state_at),
         ):
+            os.nice(_BEHIND)
             for stage in journey.stages:
                 self._visit(stage)
                 if journey.stop:
