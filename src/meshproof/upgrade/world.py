@@ -64,7 +64,7 @@ class World:
     def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
         self._scenario = scenario
         self._testbed = testbed
-        ours, address = testbed.certificates.authority(OWN), scenario.address(443)
+        ours, address = testbed.certificates.authority(OWN), testbed.straight(443)
         self._trust, self._address = ours.pem, address
         self._allowed, denied = (ours.client(f"{_IDENTITY}/{name}", key=ECDSA) for name in ("allowed", "denied"))
         stranger = Authority("stranger").client(f"{_IDENTITY}/allowed", key=ECDSA)

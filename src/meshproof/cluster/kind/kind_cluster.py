@@ -194,6 +194,12 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         ours = record.nodes if record and record.nodes else self._network.containers()
         return [node for node in self._of_this_name() if node in ours]
 
+    def address(self) -> str:
+        """Return the node's own address, which this machine reaches where Docker's containers are on it."""
+        node = f"{self.name}-control-plane"
+        addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        return self.docker.run("inspect", f"--format={addresses}", node).split()[0]
+
     def come_first(self) -> None:
         """Have the nodes come first where processors are short: what is measured in them is not to wait for our tools.
 
