@@ -289,8 +289,9 @@ def _ready(settings: Settings, journey: Journey, certificates: Certificates) -> 
 
 
 def _come_first(testbed: Testbed) -> None:
-    """Have the mesh, and what leads to it, come first where processors are short."""
+    """Have the mesh come first where processors are short, and nobody led to pods that are gone."""
     testbed.cluster.come_first()
+    testbed.cluster.forget_reset_connections()
     testbed.kube.apply(list(yaml.safe_load_all(_KUBE_PROXY.read_text(encoding="utf-8"))))
 
 

@@ -207,6 +207,17 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
         """
         self.docker.run("update", f"--cpu-shares={_COMES_FIRST}", *self.nodes())
 
+    def forget_reset_connections(self) -> None:
+        """Have the nodes forget a connection that was reset after a second, and not after ten.
+
+        All clients on this machine have one address to a node, and so a port of it is soon used again. As long as the
+        connection before is remembered, the new one is led to the same pod, also to one that is gone.
+
+        Source: https://docs.kernel.org/networking/nf_conntrack-sysctl.html (nf_conntrack_tcp_timeout_close)
+        """
+        for node in self.nodes():
+            self.docker.run("exec", node, "sysctl", "--write", "net.netfilter.nf_conntrack_tcp_timeout_close=1")
+
     def _of_this_name(self) -> list[str]:
         return self.docker.containers(f"label=io.x-k8s.kind.cluster={self.name}")
 
