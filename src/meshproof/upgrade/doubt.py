@@ -22,7 +22,9 @@ _UNTRIED = {"not tried", "skipped"}
 
 
 def doubts(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what makes a run inconclusive."""
+    """Yield what makes a run inconclusive; of one that ended before anything was looked at its end says enough."""
+    if evidence.stop and evidence.visits[0].reached_ns is None:
+        return
     for part in (_of_the_machine, _of_the_recorder, _of_flows, _of_probes, _of_visits, _of_new_rows, _of_facts):
         yield from part(evidence)
 
@@ -135,7 +137,7 @@ def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
         yield "was not shown in this run to see a request that is let through", None
     if not probe.refusals:
         yield f"was not refused once in {probe.tries:,} tries", None
-    elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS:
+    elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS and not probe.let_through:
         why = f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile"
         yield why, probe.longest_from_ns
     unknown = sum(probe.unknown.values())

@@ -118,9 +118,9 @@ class Run:
     def _have_answers(self) -> None:
         """Wait until each flow has been answered."""
         until(
-            self._recordings.unanswered,
-            [],
-            what="The list of flows that were not answered before the upgrade",
+            lambda: "; ".join(self._recordings.unanswered()) or "none",
+            "none",
+            what="What has had no answer before the upgrade",
             timeout=TIMEOUTS.behaviour,
         )
 

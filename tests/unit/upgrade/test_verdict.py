@@ -540,11 +540,11 @@ def test_an_upgrade_that_is_interrupted_says_so() -> None:
 
 
 def test_an_upgrade_that_is_interrupted_at_once_is_judged() -> None:
-    """There is the first state, and it was not reached."""
+    """There is the first state, and it was not reached; that nothing was sent needs no sentences of its own."""
     first = replace(visits()[0], reached_ns=None, rows={}, facts={})
     nothing = {"visits": [first], "flows": [], "probes": [], "controls": [], "differences": [], "calibration": []}
-    findings = judged(**nothing, stop=replace(STOP, state=STATES[0], interrupted=True))
-    assert verdict_of(findings) is Verdict.INTERRUPTED
+    (finding,) = judged(**nothing, stop=replace(STOP, state=STATES[0], interrupted=True))
+    assert finding.verdict is Verdict.INTERRUPTED
 
 
 def test_what_could_not_be_found_out_is_no_change() -> None:
