@@ -87,12 +87,11 @@ def rotations(scenario: Scenario, testbed: Testbed, traffic: Traffic) -> Rotatio
     ) as recording:
         until(
             look,
-            f"{CHANGES} at least",
-            lambda changes: changes >= CHANGES,
+            f"{CHANGES} at least, with {REQUESTS} requests",
+            lambda changes: changes >= CHANGES and recording.requests >= REQUESTS,
             what="The number of changes of both certificates",
-            timeout=(CHANGES + 1) * LATEST,
+            timeout=2 * (CHANGES + 1) * LATEST,
         )
-        recording.wait_for(REQUESTS)
         for proxy, certificates in shown.items():
             for number, certificate in enumerate(certificates[1:], 2):
                 recording.mark(f"{proxy}: certificate {number}", certificate.by_ns)
