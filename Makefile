@@ -56,7 +56,7 @@ e2e-full: forget doctor ## The same with all tests, those under traffic too
 .PHONY: upgrade
 upgrade: doctor ## Say whether an upgrade is safe: FROM=1.30 TO=1.31.0, and STRATEGY=in-place ROLLBACK=1 OPTIONS=…
 	@$(BIN)/meshproof upgrade $(if $(FROM),--from=$(FROM)) $(if $(TO),--to=$(TO)) --images=$(IMAGES) \
-	  $(if $(STRATEGY),--strategy=$(STRATEGY)) $(if $(ROLLBACK),--rollback) \
+	  $(if $(STRATEGY),--strategy=$(STRATEGY)) $(if $(filter-out 0,$(ROLLBACK)),--rollback) \
 	  $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) \
 	  $(if $(TO_KUBERNETES),--to-kubernetes=$(TO_KUBERNETES)) $(OPTIONS) tests/e2e
 

@@ -94,7 +94,8 @@ def istioctl(mesh: MeshImages, kubeconfig: Path, *words: str) -> str:
     except CommandFailed as error:
         with suppress(ClusterError):
             explained = Kube(kubeconfig).pods.explain(NAMESPACE)
-        raise ClusterError(f"`istioctl {words[0]}` failed: {error.tail.strip()[-400:]}. {explained}") from error
+        words_of_its_own = error.tail[error.tail.rfind("Error:") :] if "Error:" in error.tail else error.tail  # no ship
+        raise ClusterError(f"`istioctl {words[0]}` failed: {words_of_its_own.strip()[-400:]}. {explained}") from error
 
 
 @contextmanager

@@ -94,11 +94,12 @@ def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Findin
     """Look at what still waited for a kept connection when a flow ended.
 
     Some always do for a moment. Where what was due for longer than a gap may be was not sent, the connections were too
-    slow for it: that is a disruption, without any request that failed.
+    slow for it: that is a disruption, without any request that failed. Where a run ended early nobody knows: what
+    waited might have been sent.
     """
     budget, name = evidence.budget.longest_ms, part.flow.name
     waited_ms = part.unsent / part.flow.rate * 1000
-    if waited_ms <= budget or not part.records:
+    if waited_ms <= budget or not part.records or evidence.stop:
         return
     ended_ns = max(record.ended_ns for record in part.records)
     span = Span(ended_ns - round(waited_ms * _MS), ended_ns)

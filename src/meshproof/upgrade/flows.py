@@ -16,6 +16,8 @@ from meshproof.traffic import Connections, Flow
 NAMESPACE, PLAIN = "meshproof-upgrade", "meshproof-upgrade-plain"
 """Where pods have sidecars, and where they have none."""
 DOMAIN = "meshproof-upgrade.example"
+CONNECTIONS = 8
+"""Of a flow with kept ones: with two, some answers that take 0.2 s keep all that is due then waiting for seconds."""
 TIMEOUT = 5.0
 """Seconds after which a request is lost."""
 OF_KEPT, _NEW = 50.0, 10.0  # requests a second: a gap is known to 20 ms, and to 100 ms
@@ -84,6 +86,7 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
             f"https://{host}.{DOMAIN}{path}",
             address=address,
             connections=connections,
+            count=CONNECTIONS,
             http2=http2,
             rate=_NEW if connections is Connections.NEW else OF_KEPT,
             timeout=TIMEOUT,
@@ -116,12 +119,15 @@ def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
     """
     source = Workload(kube, NAMESPACE, client.app, container="traffic")
     url = f"http://{client.server}.{NAMESPACE}.svc.cluster.local:{_PORT}/status/200"
-    to_a_sidecar = Flow(f"{SIDECARS[client]}{again}", url, source=source, rate=OF_KEPT, timeout=TIMEOUT)
+    to_a_sidecar = Flow(
+        f"{SIDECARS[client]}{again}", url, source=source, count=CONNECTIONS, rate=OF_KEPT, timeout=TIMEOUT
+    )
     outside = Flow(
         f"egress, {client.value} client{again}",
         f"http://outside.{DOMAIN}/status/200",
         source=source,
         address=_NO_DNS,
+        count=CONNECTIONS,
         rate=OF_KEPT,
         timeout=TIMEOUT,
     )

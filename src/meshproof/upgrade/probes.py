@@ -34,7 +34,19 @@ from meshproof.mesh import Workload
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import ProbeResult, State, Try
-from meshproof.upgrade.flows import DOMAIN, GATEWAY, KEPT, MUTUAL, NAMESPACE, NEWEST, OF_KEPT, PLAIN, SIDECARS, TIMEOUT
+from meshproof.upgrade.flows import (
+    CONNECTIONS,
+    DOMAIN,
+    GATEWAY,
+    KEPT,
+    MUTUAL,
+    NAMESPACE,
+    NEWEST,
+    OF_KEPT,
+    PLAIN,
+    SIDECARS,
+    TIMEOUT,
+)
 from meshproof.upgrade.gap import Span
 
 _RATE = 15.0  # tries a second
@@ -126,6 +138,7 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             f"https://{host}.{DOMAIN}{path}",
             address=address,
             connections=connections,
+            count=CONNECTIONS,
             rate=_RATE if connections is Connections.NEW else OF_KEPT,
             timeout=TIMEOUT,
             trust=trust,

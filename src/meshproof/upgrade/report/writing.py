@@ -10,7 +10,7 @@ from meshproof.errors import MachineError
 from meshproof.machine import files
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.finding import Finding, Verdict
-from meshproof.upgrade.report.document import to_json
+from meshproof.upgrade.report.document import SCHEMA, to_json
 from meshproof.upgrade.report.junit import upgrade_junit
 from meshproof.upgrade.report.markdown import short_markdown
 from meshproof.upgrade.report.page import html_page
@@ -18,7 +18,7 @@ from meshproof.upgrade.report.timeline import NARROW, draw
 
 
 def write(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict, directory: Path) -> list[Path]:
-    """Write upgrade.html, upgrade.json, upgrade.xml, upgrade.md and timeline.svg, each as a whole or not at all.
+    """Write the page, upgrade.json with its schema, JUnit, Markdown and the time line, each as a whole or not at all.
 
     All of them are made before the first is written; the directory is made if it is not there.
 
@@ -39,6 +39,7 @@ def write(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict, dir
     texts = {
         "upgrade.html": html_page(document, wide, narrow),
         "upgrade.json": json.dumps(document, indent=1) + "\n",
+        SCHEMA.name: SCHEMA.read_text(encoding="utf-8"),
         "upgrade.xml": upgrade_junit(document),
         "upgrade.md": short_markdown(document),
         "timeline.svg": draw(evidence),

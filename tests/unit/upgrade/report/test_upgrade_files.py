@@ -38,7 +38,7 @@ from tests.support.upgrades import (
     visits,
 )
 
-FILES = ["upgrade.html", "upgrade.json", "upgrade.xml", "upgrade.md", "timeline.svg"]
+FILES = ["upgrade.html", "upgrade.json", "upgrade.schema.json", "upgrade.xml", "upgrade.md", "timeline.svg"]
 
 
 def save(evidence: Evidence, directory: Path) -> list[Path]:
@@ -48,7 +48,7 @@ def save(evidence: Evidence, directory: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("name", [*UPGRADES, "evil"])
-def test_a_report_is_five_files(name: str, tmp_path: Path) -> None:
+def test_a_report_is_six_files(name: str, tmp_path: Path) -> None:
     """In a directory that is made for them, and nothing else is left there; a second report replaces the first."""
     evidence = evil(EVIL) if name == "evil" else UPGRADES[name]()
     directory = tmp_path / "artifacts" / "upgrade"
