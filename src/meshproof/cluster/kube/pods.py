@@ -265,13 +265,20 @@ def _say(channel: Any, text: str) -> None:  # noqa: ANN401 - as above
 def _listen(channel: Any, on_line: Callable[[str], None], until: float) -> Document:  # noqa: ANN401 - as above
     """Hand the lines of a command over as they come; return what the API says of its end."""
     rest = {STDOUT_CHANNEL: "", STDERR_CHANNEL: ""}
+
+    def hand_over(number: int) -> None:
+        *lines, rest[number] = (rest[number] + channel.read_channel(number)).split("\n")
+        for line in lines:
+            on_line(line)
+
     with suppress(WebSocketException, OSError):  # then there is no status
         while channel.is_open() and time.monotonic() < until:
             channel.update(timeout=1)
-            for number, begun in rest.items():
-                *lines, rest[number] = (begun + channel.read_channel(number)).split("\n")
-                for line in lines:
-                    on_line(line)
+            for number in rest:
+                hand_over(number)
+    for number in rest:  # reading one channel may have taken the last words of the other one
+        with suppress(WebSocketException, OSError):
+            hand_over(number)
     result: Document = json.loads(channel.read_channel(ERROR_CHANNEL) or "{}")
     return result
 
