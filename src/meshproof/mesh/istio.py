@@ -94,8 +94,8 @@ def istioctl(mesh: MeshImages, kubeconfig: Path, *words: str) -> str:
     except CommandFailed as error:
         with suppress(ClusterError):
             explained = Kube(kubeconfig).pods.explain(NAMESPACE)
-        words_of_its_own = error.tail[error.tail.rfind("Error:") :] if "Error:" in error.tail else error.tail  # no ship
-        raise ClusterError(f"`istioctl {words[0]}` failed: {words_of_its_own.strip()[-400:]}. {explained}") from error
+        message = error.tail[max(error.tail.rfind("Error:"), 0) :]  # before it istioctl has drawn a ship
+        raise ClusterError(f"`istioctl {words[0]}` failed: {message.strip()[-400:]}. {explained}") from error
 
 
 @contextmanager

@@ -122,13 +122,13 @@ def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> I
     took = {state: nine_tenths([span.ms for span in spans]) for state, spans in answers.items() if len(spans) >= _FEW}
     usual = took.get(evidence.first_state, inf)
     slow = {state: ms for state, ms in took.items() if ms > usual + SLOWER_MS}
-    told = set()
+    reported = set()
     for state in sorted(slow, key=lambda state: min(answers[state])):
         span = Span(min(answers[state]).began_ns, max(span.ended_ns for span in answers[state]))
         excused, name = machine.was_slow(span), name_of(parts)
-        if excused in told:
+        if excused in reported:
             continue
-        told.add(excused)
+        reported.add(excused)
         text = (
             f"{name} was slow in {state}: one answer in ten took {slow[state]:,.0f} ms or more, and {usual:,.0f} ms in "
             f"{evidence.first_state.key}"

@@ -183,12 +183,12 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
 def _of_new_rows(evidence: Evidence) -> Iterator[Finding]:
     """What is broken or could not be tried, and was not run before the upgrade."""
     first, *later = evidence.visits
-    told = set(first.rows)
+    reported = set(first.rows)
     for visit in later:
         stopped = evidence.stop is not None and evidence.stop.state == visit.state
         for row, result in visit.rows.items():
-            if row not in told and (result == "broken" or (result == "not tried" and not stopped)):
-                told.add(row)
+            if row not in reported and (result == "broken" or (result == "not tried" and not stopped)):
+                reported.add(row)
                 text = (
                     f"{row} is {result} in {visit.state}, and was not run before the upgrade: the reason is not known."
                 )

@@ -91,11 +91,11 @@ def checked(order: Order, settings: Settings) -> Checked:
     refuse_a_skip_in_place(order.before, order.after, order.strategy)
     source, because = resolved(settings.images)
     settings = replace(settings, images=source)
-    each = [settings]
+    of_clusters = [settings]
     if order.strategy is Strategy.NEW_CLUSTER:
         after = Asked(order.after.istio, order.after.kubernetes or None, order.after.envoy or None)
-        each.append(replace(settings, asked=after))
-    chosen = [choose(source, cluster.asked, because=because) for cluster in each]
+        of_clusters.append(replace(settings, asked=after))
+    chosen = [choose(source, cluster.asked, because=because) for cluster in of_clusters]
     rows = look_for_rows(order.rows)
     faults.check(manifests.application_files(), {}, read(current_project().certificates))
     order = replace(
@@ -103,7 +103,7 @@ def checked(order: Order, settings: Settings) -> Checked:
         before=_of(order.before, chosen[0], chosen[0].meshes[0]),
         after=_of(order.after, chosen[-1], chosen[-1].meshes[-1]),
     )
-    return Checked(order, each, rows)
+    return Checked(order, of_clusters, rows)
 
 
 def _of(side: Side, chosen: Versions, mesh: MeshVersions) -> Side:
