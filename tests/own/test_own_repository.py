@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from meshproof import http
+from meshproof.cluster.kube import Kube
+from meshproof.cluster.objects import Document
 from meshproof.errors import CommandFailed
 from meshproof.machine.process import run
-from meshproof.settings import TIMEOUTS
+from meshproof.settings import TIMEOUTS, cache_directory
 from meshproof.tls import Address
 from tests.support.shown import write_buyers, write_rollout
 
@@ -64,6 +66,29 @@ def test_a_broken_promise_is_noticed(programs: Path, shop: Path, kept_cluster: s
     with pytest.raises(CommandFailed, match="ended with status 1"):
         run(command, cwd=shop, timeout=TIMEOUTS.mesh_install, on_line=lines.append)
     assert any("The answer was to be 200 and was not" in line for line in lines)
+
+
+def test_what_is_replaced_is_never_gone(kept_cluster: str) -> None:
+    """A Gateway that is replaced is the same object with other fields: deleted and made anew it would lose requests."""
+    kube = Kube(cache_directory() / "clusters" / kept_cluster / "kubeconfig")
+    gateway: Document = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "replaced", "namespace": "default"},
+        "spec": {"servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["one.example"]}]},
+    }
+    kube.replace([gateway])
+    try:
+        first = kube.get("networking.istio.io/v1", "Gateway", "replaced", "default")
+        gateway["spec"]["servers"][0]["hosts"] = ["two.example"]
+        kube.replace([gateway])
+        last = kube.get("networking.istio.io/v1", "Gateway", "replaced", "default")
+    finally:
+        kube.delete([gateway])
+    assert first
+    assert last
+    assert last["spec"] == gateway["spec"]
+    assert last["metadata"]["uid"] == first["metadata"]["uid"]
 
 
 def test_a_scenario_by_hand(programs: Path, shop: Path, kept_cluster: str) -> None:

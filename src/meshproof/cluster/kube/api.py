@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError, ResourceNotFoundError, UnprocessibleEntityError
 
 from meshproof.cluster.kube.connection import Connection, in_our_words, reason
 from meshproof.cluster.kube.deployments import Deployments
@@ -24,6 +24,9 @@ _STRICTLY = (("fieldValidation", "Strict"),)
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation
 """
+
+_MOST_CHANGES = 10
+"""So many times an object may be changed by somebody else while it is to be replaced."""
 
 
 class Kube:
@@ -106,25 +109,44 @@ class Kube:
         and made anew.
 
         Raises:
-            ClusterError: The API server refused one.
+            ClusterError: The API server refused one, or somebody else kept changing it.
             NotSettled: One that had to be deleted stayed.
         """
         for document in documents:
-            metadata = document["metadata"]
-            resource = self._connection.resource(document["apiVersion"], document["kind"])
-            where = {"namespace": metadata.get("namespace"), "field_manager": _OWNER}
             try:
-                try:
-                    self._connection.dynamic.replace(
-                        resource, body=document, name=metadata["name"], query_params=[*_STRICTLY], **where
-                    )
-                except NotFoundError:
-                    self._connection.dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
-                except UnprocessibleEntityError:
-                    self.remove([document])
-                    self._connection.dynamic.create(resource, body=document, query_params=[*_STRICTLY], **where)
+                self._replace(document)
             except ApiException as error:
                 raise ClusterError(f"{name_of(document)} could not be applied: {reason(error)}.") from error
+
+    def _replace(self, document: Document) -> None:
+        """Replace an object, or make it.
+
+        It is said which version of it is replaced: without that the API server refuses to replace an object of a
+        custom kind, such as a Gateway. Where somebody has changed it in between, the next version is. Source:
+        https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md
+        (concurrency control and consistency)
+        """
+        metadata = document["metadata"]
+        name, namespace = metadata["name"], metadata.get("namespace")
+        resource = self._connection.resource(document["apiVersion"], document["kind"])
+        how = {"namespace": namespace, "field_manager": _OWNER, "query_params": [*_STRICTLY]}
+        for attempt in range(1, _MOST_CHANGES + 1):
+            there = self.get(document["apiVersion"], document["kind"], name, namespace)
+            if not there:
+                self._connection.dynamic.create(resource, body=document, **how)
+                return
+            version = there["metadata"]["resourceVersion"]
+            body = {**document, "metadata": {**metadata, "resourceVersion": version}}
+            try:
+                self._connection.dynamic.replace(resource, body=body, name=name, **how)
+            except UnprocessibleEntityError:
+                self.remove([document])
+                self._connection.dynamic.create(resource, body=document, **how)
+            except (ConflictError, NotFoundError):
+                if attempt == _MOST_CHANGES:
+                    raise
+                continue
+            return
 
     @in_our_words
     def remove(self, documents: Sequence[Document]) -> None:
