@@ -14,7 +14,7 @@ MeshproofError
 │   ├── NothingInCommon   two scans without a common target
 │   └── NoProgram         what is to be run is no program
 ├── MachineError          the machine lacks something: Docker, disk space, a port, the network
-│   └── ToolMissing       a program is not installed
+│   └── ToolMissing       a program is not installed, or can't be run
 ├── CommandFailed         a program that we ran ended with an error
 ├── BuildFailed           an image could not be built; the log is kept
 ├── CaptureFailed         a command did not send a ClientHello
@@ -130,7 +130,7 @@ class MachineError(MeshproofError):
 
 
 class ToolMissing(MachineError):
-    """A program that is needed is not on the PATH."""
+    """A program that is needed is not on the PATH, or can't be run."""
 
 
 class CommandFailed(MeshproofError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess  # noqa: TID251 - this is the door
@@ -49,7 +50,7 @@ def run(
             takes too long, before it is killed.
 
     Raises:
-        ToolMissing: The program is not installed.
+        ToolMissing: The program is not installed, or can't be run.
         CommandFailed: It ended with a status other than 0, or not in time.
     """
     process = _begin(argv, env=env, cwd=cwd, stdin=stdin is not None, joined=on_line is not None)
@@ -71,7 +72,7 @@ def beside(
         What it will have printed on standard output, or CommandFailed; see ``run``.
 
     Raises:
-        ToolMissing: The program is not installed.
+        ToolMissing: The program is not installed, or can't be run.
     """
     process = _begin(argv, env=env)
     with ThreadPoolExecutor(1) as pool:
@@ -100,7 +101,7 @@ def conversation(
         timeout: Seconds after which it is ended.
 
     Raises:
-        ToolMissing: The program is not installed.
+        ToolMissing: The program is not installed, or can't be run.
         CommandFailed: It ended with a status other than 0, or not in time.
     """
     process = _begin(argv, env=None, stdin=True, joined=True)
@@ -121,15 +122,15 @@ def start(argv: Sequence[str | Path], *, log: Path) -> psutil.Process:
     """Start a program that outlives us, its output in a file.
 
     Raises:
-        ToolMissing: The program is not installed.
+        ToolMissing: The program is not installed, or can't be run.
     """
     words = [str(word) for word in argv]
     output = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)]
     try:
         return psutil.Process(os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True))
-    except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to start `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
+    except OSError as error:
+        raise _missing(f"Tried to start `{words[0]}`", error) from error
 
 
 def end_all() -> None:
@@ -164,9 +165,18 @@ def _begin(
                 start_new_session=True,
             )
             _running.add(process)
-    except (FileNotFoundError, PermissionError) as error:
-        raise ToolMissing(f"Tried to run `{words[0]}`: {error.strerror}. Run `meshproof doctor`.") from error
+    except OSError as error:
+        raise _missing(f"Tried to run `{words[0]}`", error) from error
     return process
+
+
+def _missing(tried: str, error: OSError) -> ToolMissing:
+    if error.errno == errno.ENOEXEC:
+        return ToolMissing(
+            f"{tried}: {error.strerror}. The file is incomplete, or a program for another kind of machine: delete it, "
+            "and install or build it again."
+        )
+    return ToolMissing(f"{tried}: {error.strerror}. Run `meshproof doctor`.")
 
 
 def _finish(

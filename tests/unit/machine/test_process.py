@@ -90,6 +90,19 @@ def test_a_missing_program_is_named(mode: int | None, tmp_path: Path) -> None:
         run([program], timeout=PATIENCE)
 
 
+@pytest.mark.parametrize("content", ["", "\x7fELF"], ids=["empty", "half written"])
+def test_a_file_that_is_no_whole_program_is_named(content: str, tmp_path: Path) -> None:
+    """What is executable and yet no program can't be run or started; it is said what to do with it."""
+    program = tmp_path / "istioctl"
+    program.write_text(content)
+    program.chmod(0o700)
+    says = rf"`{program}`: Exec format error\. The file is incomplete, .*: delete it, and install or build it again\.$"
+    with pytest.raises(ToolMissing, match=f"^Tried to run {says}"):
+        run([program], timeout=PATIENCE)
+    with pytest.raises(ToolMissing, match=f"^Tried to start {says}"):
+        start([program], log=tmp_path / "log")
+
+
 def test_a_started_program_has_a_log(tmp_path: Path) -> None:
     """A program that is to outlive us writes into a file, both streams, and reads nothing."""
     started = start(shell(f"cat; {BOTH_STREAMS}"), log=tmp_path / "log")
