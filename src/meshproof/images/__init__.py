@@ -87,6 +87,10 @@ class ImageSet:
 class ImageProvider(Protocol):
     """One way to come by the images."""
 
+    @property
+    def meshes(self) -> tuple[MeshImages, ...]:
+        """What there is of each mesh once it was provided; its istioctl may not be there before."""
+
     def as_of(self, debian: str) -> ImageProvider:
         """Return a provider of the same, with the Debian packages of these versions; empty for those of today."""
 

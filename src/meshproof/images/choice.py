@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 
@@ -25,9 +26,14 @@ def provider(settings: Settings) -> tuple[ImageSource, ImageProvider, Versions]:
     """
     source, because = resolved(settings.images)
     versions = choose(source, settings.asked, because=because)
+    return source, provider_of(source, versions, settings.cache), versions
+
+
+def provider_of(source: ImageSource, versions: Versions, cache: Path) -> ImageProvider:
+    """Return who provides the images of some versions, where their source is known."""
     if source is ImageSource.REGISTRY:
-        return source, RegistryProvider(versions, settings.cache), versions
-    return source, PackagesProvider(versions, settings.cache), versions
+        return RegistryProvider(versions, cache)
+    return PackagesProvider(versions, cache)
 
 
 def resolved(source: ImageSource) -> tuple[ImageSource, str]:

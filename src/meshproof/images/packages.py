@@ -68,12 +68,17 @@ class PackagesProvider:
             node=self.node.name,
             debian=self._debian,
             own_cni=current_catalogue().packages.own_cni,
-            meshes=tuple(self._mesh(mesh) for mesh in self.versions.meshes),
+            meshes=self.meshes,
             applications={role: f"{hub}/{role}:{node.TAG}" for role in in_registry()}
             | {TRAFFIC: traffic.image(self.cache)},
             traffic=self._traffic.directory(self.cache) / TRAFFIC,
             kind=self._kind.directory(self.cache) / "kind",
         )
+
+    @property
+    def meshes(self) -> tuple[MeshImages, ...]:
+        """What there is of each mesh; see `ImageProvider`."""
+        return tuple(self._mesh(mesh) for mesh in self.versions.meshes)
 
     @cached_property
     def steps(self) -> list[Step]:

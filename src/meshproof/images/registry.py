@@ -72,7 +72,8 @@ class RegistryProvider:
             console.print(sentence)
         build(self._programs(), self.cache, progress)
         traffic.build_image(docker, self.cache, progress)
-        istioctl = {mesh.istio: self.fetch_istioctl(mesh.istio, progress) for mesh in self.versions.meshes}
+        for mesh in self.versions.meshes:
+            self.fetch_istioctl(mesh.istio, progress)
         if self._node() in self.pending(docker):
             progress.began("node image", 60)
             began = time.monotonic()
@@ -88,25 +89,30 @@ class RegistryProvider:
         return ImageSet(
             node=self._node(),
             own_cni=registry.own_cni,
-            meshes=tuple(
-                MeshImages(
-                    istio=release,
-                    hub=registry.hub,
-                    tag=release,
-                    istioctl=program,
-                    upstream_envoy=registry.upstream_envoy,
-                    pinned={
-                        name: f"{registry.hub}/{name}@{digest}"
-                        for name, digest in registry.istio[release].images.items()
-                    },
-                )
-                for release, program in istioctl.items()
-            ),
+            meshes=self.meshes,
             applications={role: self._pinned(image) for role, image in in_registry().items()}
             | {TRAFFIC: traffic.image(self.cache)},
             traffic=traffic.program(self.cache).directory(self.cache) / TRAFFIC,
             kind=tool("kind", self.cache).directory(self.cache) / "kind",
             mirrors=registry.mirrors,
+        )
+
+    @property
+    def meshes(self) -> tuple[MeshImages, ...]:
+        """What there is of each mesh; see `ImageProvider`."""
+        registry = self.registry
+        return tuple(
+            MeshImages(
+                istio=release,
+                hub=registry.hub,
+                tag=release,
+                istioctl=self.istioctl(release),
+                upstream_envoy=registry.upstream_envoy,
+                pinned={
+                    name: f"{registry.hub}/{name}@{digest}" for name, digest in registry.istio[release].images.items()
+                },
+            )
+            for release in dict.fromkeys(mesh.istio for mesh in self.versions.meshes)
         )
 
     def fetch_istioctl(self, release: str, progress: Progress) -> Path:

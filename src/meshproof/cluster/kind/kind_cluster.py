@@ -29,6 +29,7 @@ from meshproof.cluster.kind.record import Record, RecordFile
 from meshproof.docker import Docker
 from meshproof.errors import ClusterError, CommandFailed, MachineError, ToolMissing
 from meshproof.machine import cache, process
+from meshproof.machine.console import stage
 from meshproof.settings import TIMEOUTS
 
 _COMES_FIRST = 8192
@@ -282,7 +283,8 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind has no types
     def load_docker_image(self, docker_image: str) -> None:
         """Copy an image from the Docker daemon into the node, once: kind would do so each time."""
         if (image := self.docker.image_id(docker_image)) not in self._loaded:
-            self._kind("load", "docker-image", f"--name={self.name}", docker_image)
+            with stage(f"image {docker_image} copied into the cluster"):
+                self._kind("load", "docker-image", f"--name={self.name}", docker_image)
             self._loaded.add(image)
 
     def port_forward(self, service_or_pod_name: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401
