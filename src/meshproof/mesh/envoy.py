@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshproof.cluster.kube import Kube
@@ -119,6 +119,7 @@ class ProxyConfig:
         namespace: Where its pod is.
         labels: What its pod is labelled with.
         endpoints: How many endpoints that take requests a cluster has, by its name.
+        tls_defaults: What its control plane gives servers of gateways that say nothing; see ``istio.tls_defaults``.
     """
 
     listeners: dict[str, dict[str, Any]]
@@ -128,6 +129,7 @@ class ProxyConfig:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, int] = field(default_factory=dict)
+    tls_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kube: Kube, proxies: Proxies, *, needed: bool = True) -> list[ProxyConfig]:
@@ -136,14 +138,18 @@ class ProxyConfig:
         Raises:
             ClusterError: There is no pod, a proxy did not answer, or it refuses what istiod told it.
         """
+        pods = proxies.pods(kube, needed=needed)
+        revisions = {_revision(pod["metadata"].get("labels", {})) for pod in pods} - {""}
+        defaults = {revision: istio.tls_defaults(kube, revision) for revision in revisions}
 
         def ask(pod: Document) -> ProxyConfig:
             namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-            dump = istio.pod_request(kube, namespace, name, _DUMP)
-            return cls.read(f"{namespace}/{name}", dump, pod["metadata"].get("labels", {}))
+            dump, labels = istio.pod_request(kube, namespace, name, _DUMP), pod["metadata"].get("labels", {})
+            read = cls.read(f"{namespace}/{name}", dump, labels)
+            return replace(read, tls_defaults=defaults.get(_revision(labels), {}))
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(ask, proxies.pods(kube, needed=needed)))
+            return list(pool.map(ask, pods))
 
     @classmethod
     def read(cls, pod: str, dump: str, labels: Mapping[str, str] | None = None) -> ProxyConfig:
@@ -258,6 +264,11 @@ class ProxyConfig:
     def _chains(self, listener: str) -> list[dict[str, Any]]:
         chains: list[dict[str, Any]] = self.listeners.get(listener, {}).get("filter_chains", [])
         return chains
+
+
+def _revision(labels: Mapping[str, str]) -> str:
+    """Return of which revision a gateway is, by the labels of its pod; empty for any other pod."""
+    return labels.get(istio.REVISION, "")
 
 
 def _endpoints(dumped: Iterable[Mapping[str, Any]]) -> dict[str, int]:

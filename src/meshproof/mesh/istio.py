@@ -6,12 +6,14 @@ Source of the installation's options: https://istio.io/latest/docs/reference/con
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -31,7 +33,9 @@ NAMESPACE = "istio-system"
 PROXY = "istio-proxy"
 """The container of a pod that is its proxy."""
 _ISTIOD = "discovery"  # the container of istiod's pods
-_REVISION = "istio.io/rev"  # their label
+REVISION = "istio.io/rev"
+"""The label of pods of istiod and of gateways that says of which revision they are."""
+_NAMELESS = "default"  # the revision that has no name
 _ADMIN_PORT, _DEBUGGING_PORT = 15000, 15014  # of a proxy, and of istiod
 _ANSWER = 15.0  # seconds; a proxy or an istiod that hangs never does
 
@@ -98,6 +102,43 @@ def istioctl(mesh: MeshImages, kubeconfig: Path, *words: str) -> str:
         raise ClusterError(f"`istioctl {words[0]}` failed: {message.strip()[-400:]}. {explained}") from error
 
 
+def refusal_of_file(mesh: MeshImages, file: Path) -> str:
+    """Return what the istioctl of a mesh says against the documents of a file; empty where it says nothing.
+
+    It knows the fields of an IstioOperator and of Istio's own kinds, but no kind that is not Istio's.
+
+    Raises:
+        ToolMissing: It can't be run.
+        CommandFailed: It was ended before it could say, or ended with an error and said nothing.
+
+    Source: https://istio.io/latest/docs/reference/commands/istioctl/#istioctl-validate
+    """
+    return _refusal(mesh, "validate", f"--filename={file}")
+
+
+def refusal_of(installation: Installation) -> str:
+    """Return why the istioctl of a mesh could not make its documents; empty where it can.
+
+    Raises:
+        ToolMissing: It can't be run.
+        CommandFailed: It was ended before it could say, or ended with an error and said nothing.
+    """
+    with _options(installation) as options:
+        return _refusal(installation.images, "manifest", "generate", *options)
+
+
+def _refusal(mesh: MeshImages, *words: str) -> str:
+    """Run the istioctl of a mesh on no cluster."""
+    try:
+        process.run([mesh.istioctl, *words], env={"KUBECONFIG": os.devnull}, timeout=TIMEOUTS.program)
+    except CommandFailed as error:
+        if error.returncode < 0 or not error.tail.strip():  # a signal, or no end in time
+            raise
+        items = [line.strip().removeprefix("* ") for line in error.tail.splitlines() if line.startswith("\t* ")]
+        return "; ".join(items) or error.last.removeprefix("Error: ")
+    return ""
+
+
 @contextmanager
 def _options(installation: Installation) -> Iterator[list[str]]:
     """Write the files that istioctl is given; give the options that name them."""
@@ -159,6 +200,22 @@ def operator(installation: Installation) -> str:
     return yaml.safe_dump(document)
 
 
+def tls_defaults(kube: Kube, revision: str) -> dict[str, Any]:
+    """Return what a control plane gives servers of gateways that say nothing: its ``meshConfig.tlsDefaults``.
+
+    Args:
+        kube: The cluster.
+        revision: What the control plane is called; ``default`` is the one without a name.
+
+    Source: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-TLSConfig
+    """
+    name = "istio" if revision == _NAMELESS else f"istio-{revision}"
+    there = kube.get("v1", "ConfigMap", name, NAMESPACE) or {}
+    mesh = yaml.safe_load(there.get("data", {}).get("mesh", "")) or {}
+    defaults: dict[str, Any] = mesh.get("tlsDefaults") or {}
+    return defaults
+
+
 def control_plane_ready(kube: Kube, installing: Future[None]) -> None:
     """Wait until istiod can inject sidecars.
 
@@ -207,7 +264,7 @@ def control_plane_releases(kube: Kube) -> list[tuple[str, str]]:
         ClusterError: None is ready, or one did not answer.
     """
     revisions = {
-        pod["metadata"]["name"]: pod["metadata"]["labels"].get(_REVISION, "none")
+        pod["metadata"]["name"]: pod["metadata"]["labels"].get(REVISION, "none")
         for pod in kube.pods.of(NAMESPACE, "istiod")
     }
     pages = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,7 +107,10 @@ class Testbed:
 
 @contextmanager
 def brought_up(
-    settings: Settings, overlays: tuple[str, ...] = (), certificates: Certificates | None = None
+    settings: Settings,
+    overlays: tuple[str, ...] = (),
+    certificates: Certificates | None = None,
+    look: Callable[[ImageSet], None] = lambda _: None,
 ) -> Iterator[Testbed]:
     """Bring everything up, and take down what was not there before and is not to be kept.
 
@@ -115,6 +118,7 @@ def brought_up(
         settings: What is asked for.
         overlays: What istioctl is given beside what every mesh of ours has; see ``istio.Installation``.
         certificates: Those of another testbed, where both are to show the same; they are made anew by default.
+        look: Looks at the images before there is a cluster, and may raise an error.
 
     Raises:
         MeshproofError: Says what could not be had, and what to do.
@@ -127,6 +131,7 @@ def brought_up(
         chosen = chosen.as_of(cluster_named(settings.cluster_name, settings.cache, docker).debian())
         with BuildProgress(len(chosen.pending(docker))) as progress:
             images = chosen.provide(docker, progress)
+        look(images)
         with cluster_of_run(settings, images, docker) as ours:
             kube = Kube(ours.kubeconfig_path)
             try:
@@ -185,8 +190,7 @@ def _load_images(ours: Cluster, documents: list[Document], images: ImageSet) -> 
     own = {image: ours.docker.image_id(image) for image in sorted(named - in_the_node)}
     there = {image: image_id for image, image_id in own.items() if image_id}
     for image in there:
-        with stage(f"image {image} copied into the cluster"):
-            ours.load_docker_image(image)
+        ours.load_docker_image(image)
     manifests.mark_images(documents, there)
 
 

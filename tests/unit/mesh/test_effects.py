@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import ClusterError
 from meshproof.mesh.effects import Effect, effects_of
 from meshproof.mesh.effects.hosts import is_within
+from meshproof.mesh.effects.waiting import gone_with
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 
 Json = dict[str, Any]
@@ -126,6 +128,76 @@ def test_a_server_is_known_by_its_content(asked: Json, shown: Json) -> None:
     if asked:
         assert not everywhere([gateway(SERVER)], config(port_8443=[chain("test.com", tls=shown)]))
         assert not everywhere([document], config(port_8443=[chain("test.com", tls=ending())]))
+
+
+@pytest.mark.parametrize(
+    ("defaults", "asked", "parameters", "there"),
+    [
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_3"}, {}, {"tls_minimum_protocol_version": "TLSv1_3"}, True, id="a minimum"
+        ),
+        pytest.param(
+            # https://github.com/istio/istio/pull/58912
+            {"minProtocolVersion": "TLSV1_3"}, {}, {"tls_minimum_protocol_version": "TLSv1_1"}, True,
+            id="a minimum that Istio takes for another",
+        ),
+        pytest.param({"cipherSuites": ["AES128-SHA"]}, {}, {"cipher_suites": ["AES128-SHA"]}, True, id="suites"),
+        pytest.param({"ecdhCurves": ["P-256"]}, {}, {"ecdh_curves": ["P-256"]}, True, id="curves"),
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_2"}, {}, {"tls_minimum_protocol_version": "TLSv1_3"}, False,
+            id="a minimum from before",
+        ),
+        pytest.param(
+            {"cipherSuites": ["AES256-SHA"]}, {}, {"cipher_suites": ["AES128-SHA"]}, False, id="suites from before"
+        ),
+        pytest.param({}, {}, {"tls_minimum_protocol_version": "TLSv1_3"}, False, id="no default"),
+        pytest.param(
+            {"ecdhCurves": ["P-256"]}, {}, {"tls_minimum_protocol_version": "TLSv1_3"}, False, id="of another setting"
+        ),
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_3"}, {"minProtocolVersion": "TLSV1_2"},
+            {"tls_minimum_protocol_version": "TLSv1_3"}, False, id="a minimum that the server has itself",
+        ),
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_3"}, {"minProtocolVersion": "TLSV1_2"},
+            {"tls_minimum_protocol_version": "TLSv1_2"}, True, id="its own, which has come",
+        ),
+        pytest.param(
+            {"minProtocolVersion": "TLSV1_3"}, {"maxProtocolVersion": "TLSV1_2"},
+            {"tls_minimum_protocol_version": "TLSv1_3"}, False, id="a maximum, which the mesh has none of",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_server_leaves_to_the_mesh_is_as_the_mesh_has_it(
+    defaults: Json,
+    asked: Json,
+    parameters: Json,
+    there: bool,  # noqa: FBT001 - of the table
+) -> None:
+    """Where ``meshConfig.tlsDefaults`` says something, a server that says nothing is waited for with that."""
+    document = gateway(SERVER | {"tls": SERVER["tls"] | asked})
+    shown = config(port_8443=[chain("test.com", tls=ending(parameters))])
+    assert everywhere([document], replace(shown, tls_defaults=defaults)) is there
+    without = config(port_8443=[chain("test.com")])
+    assert not everywhere([document], replace(without, tls_defaults=defaults))
+
+
+def test_what_is_replaced_by_the_default_of_the_mesh_need_not_be_gone() -> None:
+    """A server that asked for what is the mesh's default as well looks the same when it no longer asks for it."""
+    with_its_own, other = (
+        effects_of([gateway(SERVER | {"tls": SERVER["tls"] | tls})])
+        for tls in ({"minProtocolVersion": "TLSV1_3"}, {"credentialName": "other"})
+    )
+    without = effects_of([gateway(SERVER)])
+    elsewhere = effects_of([gateway(SERVER | {"hosts": ["other.com"]})])
+    assert gone_with(without, with_its_own) == []
+    assert gone_with(without, other) == []
+    (from_files,) = effects_of(
+        [gateway(SERVER | {"tls": {"mode": "SIMPLE", "serverCertificate": "/a", "privateKey": "/b"}})]
+    )
+    assert gone_with([from_files], without) == without, "the first one's certificate may still be there"
+    assert gone_with(elsewhere, with_its_own) == with_its_own
+    assert gone_with([], with_its_own) == with_its_own
 
 
 def test_another_credential_is_another_content() -> None:

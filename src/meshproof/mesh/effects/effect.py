@@ -56,6 +56,7 @@ class Effect:
         where_it_can: Whether a proxy without any such part need not show it, as long as another does.
         drains: Whether it is on connections that other proxies keep for their next request: those from before go on as
             they began until they are closed.
+        about: What in the proxies it is the whole content of, where that has one content at a time.
     """
 
     proxies: Proxies
@@ -64,6 +65,7 @@ class Effect:
     outlasts: bool = False
     where_it_can: bool = False
     drains: bool = field(default=False, compare=False)
+    about: str = field(default="", compare=False)
 
     def everywhere(self, configs: Sequence[ProxyConfig]) -> bool:
         """Return whether every proxy shows it, in all the parts that have to."""
@@ -73,6 +75,10 @@ class Effect:
     def nowhere(self, configs: Sequence[ProxyConfig]) -> bool:
         """Return whether no proxy shows it, in any part."""
         return not any(any(parts) for parts in self._shown(configs))
+
+    def replaces(self, other: Effect) -> bool:
+        """Return whether it is another content of the same: where it is shown everywhere, the other one is gone."""
+        return bool(self.about) and (self.proxies, self.about) == (other.proxies, other.about)
 
     def _shown(self, configs: Sequence[ProxyConfig]) -> Iterator[list[bool]]:
         return (list(self.places(config)) for config in configs)

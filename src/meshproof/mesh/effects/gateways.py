@@ -11,7 +11,7 @@ from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.effects.effect import Documents, Effect, GatewayPods, gateway_of, key_of, of_istio
 from meshproof.mesh.effects.hosts import bare
-from meshproof.mesh.effects.tls_settings import CLIENT_CA, settings, settings_in_force
+from meshproof.mesh.effects.tls_settings import CLIENT_CA, are_in_force, settings
 from meshproof.mesh.envoy import Proxies, ProxyConfig
 from meshproof.mesh.manifests import CA_SUFFIX
 
@@ -118,10 +118,10 @@ def _redirects(proxies: Proxies, port: int, host: str) -> Effect:
 
 def _ends_tls(proxies: Proxies, port: int, host: str, settings: Mapping[str, object]) -> Effect:
     def places(config: ProxyConfig) -> Iterator[bool]:
-        return (settings.items() <= settings_in_force(chain).items() for chain in config.chains(port, host))
+        return (are_in_force(settings, chain, config.tls_defaults) for chain in config.chains(port, host))
 
-    words = ", ".join(f"{name} {value}" for name, value in settings.items())
-    return Effect(proxies, f"TLS for {host} on port {port} ({words})", places)
+    words, tls = ", ".join(f"{name} {value}" for name, value in settings.items()), f"TLS for {host} on port {port}"
+    return Effect(proxies, f"{tls} ({words})", places, about=f"{tls}: {', '.join(settings)}")
 
 
 def _credential(

@@ -14,6 +14,18 @@ from meshproof.settings import TIMEOUTS
 _LEAST = 5.0  # seconds for a configuration to arrive, however little patience is left
 
 
+def gone_with(effects: Sequence[Effect], before: Sequence[Effect]) -> list[Effect]:
+    """Return which effects from before have to be gone when these are there.
+
+    One that another replaces need not: what is left to the mesh may be what was asked for before.
+    """
+    return [
+        effect
+        for effect in before
+        if effect not in effects and not effect.outlasts and not any(new.replaces(effect) for new in effects)
+    ]
+
+
 def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], patience: Patience) -> None:
     """Wait until the proxies show some effects everywhere, and none from before that is not among them.
 
@@ -27,7 +39,7 @@ def wait_for(kube: Kube, effects: Sequence[Effect], before: Sequence[Effect], pa
         ClusterError: A proxy refuses what it was told.
     """
     asked = "as the manifests ask"
-    gone = [effect for effect in before if effect not in effects and not effect.outlasts]
+    gone = gone_with(effects, before)
     needed = {effect.proxies for effect in effects}
     for proxies in dict.fromkeys(effect.proxies for effect in (*effects, *gone)):
 
