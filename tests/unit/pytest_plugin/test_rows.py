@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshproof.project import project_here
+from meshproof.pytest_plugin.rows import Reasons
 
 pytest_plugins = ["pytester"]
 
@@ -167,3 +168,31 @@ def test_a_module_that_is_skipped_as_a_whole_is_not_lost(own_project: Path, pyte
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
     result_of_rows = json.loads((own_project / "artifacts" / "promises.json").read_text())
     assert result_of_rows["failures"] == {"tests/e2e/gateway/test_other.py": "skipped"}
+
+
+REASONS = """
+import pytest
+
+def test_kept(): pass
+def test_broken():
+    token = "a-secret"
+    assert [1] == [2], "the answer\\nwas another one"
+def test_skipped(): pytest.skip("not on this machine")
+@pytest.mark.xfail(reason="a known fault")
+def test_known(): assert False
+def test_not_tried(nobody_has_this): pass
+"""
+
+
+def test_a_row_hands_over_why_it_is_not_kept(own_project: Path, pytester: pytest.Pytester) -> None:
+    """In one line, that of its report's own message; what variables had is not among it."""
+    (own_project / "tests" / "unit" / "test_own.py").write_text(REASONS)
+    reasons = Reasons()
+    pytester.inline_run("-p", "no:cacheprovider", "tests/unit", plugins=[reasons])
+    by_test = {row.partition("::")[2]: reason for row, reason in reasons.by_row.items()}
+    assert by_test == {
+        "test_broken": "AssertionError: the answer",
+        "test_skipped": "Skipped: not on this machine",
+        "test_known": "a known fault",
+        "test_not_tried": "fixture 'nobody_has_this' not found",
+    }
