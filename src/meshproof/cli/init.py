@@ -18,20 +18,23 @@ from meshproof.errors import BadOutput, BadProject, MachineError
 
 _TEMPLATE = Path(__file__).parents[1] / "template"
 _PYPROJECT = "pyproject.toml"
+_GITIGNORE = ".gitignore"
 
 
 @click.command("init")
 @click.argument("directory", type=FILE, default=Path())
 def command(*, directory: Path) -> None:
-    """Write the smallest project: one manifest, one test, and what pyproject.toml has to say of them.
+    """Write the smallest project: one manifest, one test, what pyproject.toml has to say of them, and a .gitignore.
 
     A file that is there already is left alone: then nothing is written. A pyproject.toml that says nothing of meshproof
-    gets its table at the end, and is otherwise as it was.
+    gets its table at the end, and is otherwise as it was. A .gitignore that is there stays as it is.
     """
     texts = dict(_files(directory))
-    project = directory / _PYPROJECT
+    project, ignored = directory / _PYPROJECT, directory / _GITIGNORE
     tested = program("pytest")
     try:
+        if os.path.lexists(ignored):
+            del texts[ignored]
         if (extended := os.path.lexists(project)) or _configures_pytest(directory):
             texts[project], _, _ = texts[project].partition("\n[tool.pytest")  # it would count instead of what is there
             tested = f"{tested} tests"  # pytest may be told to look elsewhere
@@ -43,6 +46,10 @@ def command(*, directory: Path) -> None:
     _write_all(texts, last=project)
     for file in texts:
         report.print(f"✓ {file}", markup=False, soft_wrap=True)
+    if ignored not in texts:
+        report.print(
+            f"  {ignored} stays as it is: it should have /artifacts/, what runs leave.", markup=False, soft_wrap=True
+        )
     where = "" if directory.resolve() == Path.cwd() else f"cd {directory} && "
     report.print(
         f"Prove it: `{where}{tested}`. To keep the cluster between runs: `{program('meshproof')} up` first.",

@@ -29,7 +29,7 @@ COMMANDS = {
     "clients": ("clients:command", "The named clients that a scan simulates."),
     "init": (
         "init:command",
-        "Write the smallest project: one manifest, one test, and what pyproject.toml has to say of them.",
+        "Write the smallest project: one manifest, one test, what pyproject.toml has to say of them, and a .gitignore.",
     ),
     "doctor": ("doctor:command", "Check whether this machine can run a cluster, and say what to do where it can't."),
     "up": ("cluster:up", "Bring up a cluster with Istio and the applications, and leave it running."),

@@ -15,7 +15,7 @@ from meshproof.project import Project
 from meshproof.settings import TIMEOUTS
 
 TEMPLATE = Path(meshproof.__file__).with_name("template")
-FILES = ["manifests/scenarios/shop.yaml", "pyproject.toml", "tests/test_shop.py"]
+FILES = [".gitignore", "manifests/scenarios/shop.yaml", "pyproject.toml", "tests/test_shop.py"]
 
 
 def init(directory: Path, *arguments: str) -> str:
@@ -29,13 +29,44 @@ def files(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("arguments", [(), ("shop",), ("a/b",)], ids=" ".join)
-def test_a_project_of_three_files(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_project_of_four_files(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """Where a directory is named it is made; what is printed says how to go on."""
     printed = init(tmp_path, *arguments)
     project = tmp_path.joinpath(*arguments)
     assert files(project) == FILES
     assert Project.of(project).declared
     assert printed.splitlines()[-1].startswith(f"Prove it: `{f'cd {arguments[0]} && ' if arguments else ''}")
+
+
+def test_a_gitignore_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    """It is no reason to write nothing: what it should have is said. A link that leads nowhere is there, too."""
+    for name, write in (("file", Path.touch), ("link", lambda path: path.symlink_to("nowhere"))):
+        directory = tmp_path / name
+        directory.mkdir()
+        write(directory / ".gitignore")
+        assert ".gitignore stays as it is: it should have /artifacts/" in init(directory)
+        assert [file for file in files(directory) if file != ".gitignore"] == FILES[1:]
+    assert (tmp_path / "file" / ".gitignore").read_text() == ""
+    assert not (tmp_path / "link" / "nowhere").exists()
+
+
+def test_what_a_run_leaves_is_not_for_git(tmp_path: Path) -> None:
+    """The directory of artifacts is ignored, of which the project is told to have it there; its tests are not."""
+    init(tmp_path)
+    run(["git", "init", "-q"], cwd=tmp_path, timeout=TIMEOUTS.program)
+    left = tmp_path / Project.of(tmp_path).artifacts / "promises.json"
+    left.parent.mkdir()
+    left.touch()
+    untracked = run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, timeout=TIMEOUTS.program)
+    assert sorted(line.removeprefix("?? ") for line in untracked.splitlines()) == FILES
+
+
+def test_its_row_takes_part_in_an_upgrade(tmp_path: Path) -> None:
+    """What is written can be upgraded as it is: nobody has to mark it first."""
+    init(tmp_path)
+    words = ["upgrade", "--from=1.30", "--to=1.31.0", "--images=packages", "--plan"]
+    printed = run([sys.executable, "-m", "meshproof", *words], cwd=tmp_path, timeout=TIMEOUTS.program)
+    assert "Rows in each state: 1 row of 1 module" in printed
 
 
 WITHOUT_PYTEST = (TEMPLATE / "pyproject.toml").read_text().partition("\n[tool.pytest")[0]

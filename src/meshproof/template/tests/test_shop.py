@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from meshproof.testing import Certificates, Eventually, Scenario, http
 
+pytestmark = pytest.mark.upgrade  # `meshproof upgrade` tries it in each state, too
 HOST = "shop.example"
 
 
