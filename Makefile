@@ -53,8 +53,19 @@ e2e: forget doctor ## Prove a mesh on a real cluster: set-up, the quick tests, c
 e2e-full: forget doctor ## The same with all tests, those under traffic too
 	@$(BIN)/pytest $(PROOFS) $(MESH) --junitxml=artifacts/junit.xml
 
+ifneq ($(filter upgrade,$(MAKECMDGOALS)),)
+UPGRADES := FROM TO TO_KUBERNETES KUBERNETES STRATEGY ROLLBACK IMAGES OPTIONS
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+ifneq ($(filter-out $(UPGRADES) MAKE% MESHPROOF_%,$(TYPED)),)
+$(error `make upgrade` has no $(filter-out $(UPGRADES) MAKE% MESHPROOF_%,$(TYPED)): it takes $(UPGRADES))
+endif
+ifeq ($(and $(FROM),$(TO)$(TO_KUBERNETES)$(filter new-cluster,$(STRATEGY))),)
+$(error `make upgrade` needs FROM, and TO or TO_KUBERNETES, such as FROM=1.30 TO=1.31.0)
+endif
+endif
+
 .PHONY: upgrade
-upgrade: doctor ## Say whether an upgrade is safe: FROM=1.30 TO=1.31.0, and STRATEGY=in-place ROLLBACK=1 OPTIONS=…
+upgrade: $(if $(findstring --plan,$(OPTIONS)),$(READY),doctor) ## Say whether an upgrade is safe: FROM=1.30 TO=1.31.0, and STRATEGY=in-place ROLLBACK=1 OPTIONS=…
 	@$(BIN)/meshproof upgrade $(if $(FROM),--from=$(FROM)) $(if $(TO),--to=$(TO)) --images=$(IMAGES) \
 	  $(if $(STRATEGY),--strategy=$(STRATEGY)) $(if $(filter-out 0,$(ROLLBACK)),--rollback) \
 	  $(if $(KUBERNETES),--kubernetes-version=$(KUBERNETES)) \
