@@ -141,7 +141,7 @@ EVENTS = (
     Event(at(45), "step", "restart the other Deployments that have sidecars"),
     Event(at(55), "state", "S4 all new"),
 )
-EXPECTED = Difference("version of istiod", "1.30.0", "1.31.0", STATES[1], expected="the upgrade itself")
+EXPECTED = Difference("version of istiod", "1.30.0", "1.31.0", STATES[1], expected="the upgrade itself", routine=True)
 ACKNOWLEDGED = Difference("response header server", "istio-envoy", "", STATES[2], acknowledged="We asked for that.")
 UNEXPLAINED = Difference(
     "posture shop.example:443: TLSv1.2 cipher suites",

@@ -13,7 +13,6 @@ from rich.text import Text
 from meshproof.cli.options import FILE, where_images_come_from
 from meshproof.cli.output import report
 from meshproof.errors import BadInput, ExitCode
-from meshproof.machine.console import complain
 from meshproof.project import current_project
 from meshproof.settings import Settings, cache_directory, default_cluster_name
 from meshproof.upgrade import (
@@ -24,17 +23,13 @@ from meshproof.upgrade import (
     Strategy,
     checked,
     overlay_of,
+    preview_of,
     read_acknowledgements,
-    support_of,
     upgraded,
 )
 from meshproof.versions import Asked, ImageSource, istio_and_envoy
 
 _DIRECTORY = "upgrade"
-_OBSERVED = (
-    "the posture of each listener, istioctl analyze, which proxies are in step, what they have loaded and refused, "
-    "identities and roots, webhooks, and the versions of kinds"
-)
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -148,22 +143,27 @@ def command(
     Exit codes: 0 when it is safe, 1 when a row is broken that was kept before, 4 for what can't be understood, 13
     when another upgrade is going on, 14 when it is not known, 21 when something was let through that must be
     refused, 22 when it could not be done, 23 when too much was lost, 24 when the mesh does something otherwise, 130
-    when it was interrupted.
+    when it was interrupted, by Ctrl-C, SIGTERM or a closed terminal.
     """
     way = _way(strategy, kubernetes, to_kubernetes, rollback=rollback)
+    directory = current_project().artifacts / _DIRECTORY
+    if acknowledge and acknowledge.resolve().is_relative_to(directory.resolve()):
+        raise BadInput(
+            f"--acknowledge {acknowledge} is where each upgrade removes what it finds: copy it, and name that."
+        )
     if not after:
         if way is not Strategy.NEW_CLUSTER:
             raise BadInput("--to is missing: it says which Istio the mesh is to have, such as --to 1.31.0.")
         after = before
     order = Order(
-        before=_side(before, overlays, kubernetes, way),
-        after=_side(after, (*overlays, *to_overlays), to_kubernetes or kubernetes, way),
+        before=_side(before, overlays, kubernetes),
+        after=_side(after, (*overlays, *to_overlays), to_kubernetes or kubernetes),
         strategy=way,
         rollback=rollback,
         rows=["-m", marks, *tests],
         budget=Budget(lost, gap),
         acknowledgements=read_acknowledgements(acknowledge) if acknowledge else (),
-        directory=current_project().artifacts / _DIRECTORY,
+        directory=directory,
         overlays=tuple(map(overlay_of, overlays)),
         to_overlays=tuple(map(overlay_of, to_overlays)),
     )
@@ -174,8 +174,6 @@ def command(
         _print_plan(checked(order, settings))
         return
     result = upgraded(order, settings)
-    for acknowledgement in result.unused:
-        complain(f"Line {acknowledgement.line} of {acknowledge} fits nothing that is otherwise: {acknowledgement.fact}")
     if result.exit_code is not ExitCode.DONE:
         raise click.exceptions.Exit(result.exit_code)
 
@@ -205,37 +203,20 @@ def _way(strategy: str | None, kubernetes: str | None, to_kubernetes: str | None
     return way
 
 
-def _side(name: str, overlays: Sequence[Path], kubernetes: str | None, way: Strategy) -> Side:
+def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:
     istio, envoy = istio_and_envoy(name)
-    if way is Strategy.NEW_CLUSTER and kubernetes:
-        name = f"{name} on Kubernetes {kubernetes}"
     return Side(name, istio, envoy or "", kubernetes or "", [str(file) for file in overlays])
 
 
 def _print_plan(ready: Checked) -> None:
-    """Print the states, what leads to each, what is observed in it, and how long that takes."""
+    """Print the states with what leads to each and how long that takes, and what all of it is about."""
     order = ready.order
     table = Table(title=f"{order.before.name} → {order.after.name}, {order.strategy.value}")
-    for column in ("State", "What is done", "About", "What is observed then", "About"):
+    for column in ("State", "What is done", "About", "To look at it"):
         table.add_column(column)
-    observed = f"the mesh; answers and requests on each way; {ready.rows:,} rows"
     for planned in order.stages:
         steps = [*([planned.cluster] if planned.cluster else []), *(step.text for step in planned.steps)]
-        table.add_row(
-            str(planned.state), "\n".join(steps), f"{planned.to_reach:.0f} s", observed, f"{planned.to_look:.0f} s"
-        )
-    together = sum(planned.to_reach + planned.to_look for planned in order.stages)
+        table.add_row(str(planned.state), "\n".join(steps), f"{planned.to_reach:.0f} s", f"{planned.to_look:.0f} s")
     report.print(table)
-    when = "While it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "All the while"
-    sent = (
-        "traffic through the gateway, from sidecar to sidecar and out of the mesh; requests that must be refused; a "
-        "control client that does not cross the mesh. From a pod nothing is sent while it is replaced itself"
-    )
-    lines = [
-        f"Together about {together / 60:.0f} min, once the images are on this machine.",
-        f"The mesh: {_OBSERVED}.",
-        f"{when}: {sent}.",
-        support_of(order.before, order.after, order.strategy),
-    ]
-    for line in filter(None, lines):
-        report.print(Text(line), soft_wrap=True)
+    for name, text in preview_of(ready):
+        report.print(Text.assemble((f"{name}: ", "bold"), text), soft_wrap=True)

@@ -2,6 +2,8 @@
 
 order         what is asked for
 plan          the states, and what leads from one to the next
+preview       what it is about, in sentences
+checking      what is asked for, looked at before anything is brought up
 support       whether Istio supports it
 steps         what is done to the mesh
 overlays      what istioctl is given beside what every mesh of ours has
@@ -15,15 +17,17 @@ run           an upgrade from its first state to its last
 whole         the same, from its cluster to its report
 evidence      what it leaves to be judged by
 verdict       the judgement; disruption is what traffic lost, doubt what keeps an upgrade from being safe
+summary       all of it in a few sentences
 report        the files, and what a terminal shows
 """
 
 from meshproof.upgrade.acknowledgements import Acknowledgement, read_acknowledgements
+from meshproof.upgrade.checking import Checked, checked
 from meshproof.upgrade.evidence import Budget, Side, Strategy
 from meshproof.upgrade.order import Order
 from meshproof.upgrade.overlays import overlay_of
-from meshproof.upgrade.support import support_of
-from meshproof.upgrade.whole import Checked, Upgraded, checked, upgraded
+from meshproof.upgrade.preview import preview_of
+from meshproof.upgrade.whole import Upgraded, upgraded
 
 __all__ = [
     "Acknowledgement",
@@ -35,7 +39,7 @@ __all__ = [
     "Upgraded",
     "checked",
     "overlay_of",
+    "preview_of",
     "read_acknowledgements",
-    "support_of",
     "upgraded",
 ]

@@ -1,4 +1,4 @@
-"""Changes of behaviour that somebody has said yes to, read from a YAML file.
+r"""Changes of behaviour that somebody has said yes to, read from a YAML file.
 
 It is a list of such entries::
 
@@ -6,9 +6,12 @@ It is a list of such entries::
       reason: From December on only TLS 1.3, see TICKET-12.
       before: "offered"                           # optional: what it was; a * stands for anything
       after: "not offered*"                       # optional: what it is now
-      from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too
+      from: "1.30"                                # optional: the release that the upgrade comes from; 1.30.3 fits, too.
+                                                  # Without quotes YAML reads a number, 1.3
       to: "1.31"                                  # optional: the release that it leads to
       states: [S3, S4]                            # optional: the states in which it is all right; else all but S5
+
+In `fact`, `before` and `after`, ``\*`` is a star and ``\\`` a backslash.
 
 `known.yaml` beside this module is such a file: what is known of releases of Istio and Envoy, each with its source.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -24,10 +28,12 @@ from meshproof.input_files import Node, yaml_documents
 from meshproof.upgrade.plan import BACK, OLD, STATES
 
 _STATES = "states"
-_KEYS = ("fact", "reason", "before", "after", "from", "to", _STATES)
+_RELEASES = ("from", "to")
+_KEYS = ("fact", "reason", "before", "after", *_RELEASES, _STATES)
 _KEYS_OF_STATES = tuple(state.key for state in STATES if state != OLD)
 _ANY = "*"
 _RELEASE = re.compile(r"\d+\.\d+(\.\d+)?(-[a-z0-9.]+)?")
+_THREE_LETTERS = re.compile(r"[^\W_]{3}")
 _KNOWN = Path(__file__).with_name("known.yaml")
 
 
@@ -85,23 +91,37 @@ def read_acknowledgements(path: Path) -> list[Acknowledgement]:
     return [_entry(entry) for document in yaml_documents(path) for entry in document.items()]
 
 
+def literal(text: str) -> str:
+    """Return the pattern that fits a text and nothing else."""
+    return re.sub(r"[*\\]", r"\\\g<0>", text)
+
+
+def is_release(text: str) -> bool:
+    """Return whether a text is the name of a release of Istio, as `from` and `to` have it."""
+    return bool(_RELEASE.fullmatch(text))
+
+
 def _entry(node: Node) -> Acknowledgement:
     fields = node.fields(_KEYS)
+    texts = {key: _text(key, field) for key, field in fields.items() if key != _STATES}
     for key in ("fact", "reason"):
         if key not in fields:
             raise node.wrong(f"lacks `{key}`")
-        if not fields[key].text().strip():
-            raise fields[key].wrong("is empty")
-    if not any(letter.isalpha() for letter in fields["fact"].text()):
+    if not any(letter.isalnum() for letter in texts["reason"]):
+        raise fields["reason"].wrong("says nothing: write why this may be otherwise")
+    if not any(letter.isalpha() for letter in texts["fact"]):
         raise fields["fact"].is_not("the name of a fact, with a * for some of it")
-    for key in ("from", "to"):
-        if key in fields and not _RELEASE.fullmatch(fields[key].text()):
+    if not _THREE_LETTERS.search(texts["fact"]):
+        raise fields["fact"].wrong(
+            "fits nearly everything: write three letters or digits of the name in a row, or more"
+        )
+    for key in _RELEASES:
+        if key in fields and not is_release(texts[key]):
             raise fields[key].is_not("a release of Istio, such as 1.30 or 1.31.0")
     states = fields[_STATES].items() if _STATES in fields else []
     for state in states:
         if state.text() not in _KEYS_OF_STATES:
             raise state.is_not(f"among {', '.join(_KEYS_OF_STATES)}")
-    texts = {key: field.text() for key, field in fields.items() if key != _STATES}
     return Acknowledgement(
         texts["fact"],
         texts["reason"].strip(),
@@ -114,10 +134,19 @@ def _entry(node: Node) -> Acknowledgement:
     )
 
 
+def _text(key: str, field: Node) -> str:
+    """Return a piece of text; of what looks like a number or a date YAML makes one, if it has no quotes."""
+    if isinstance(field.value, bool | int | float | date):
+        example = '"1.30"' if key in _RELEASES else '"404"'
+        raise field.wrong(f"has to be in quotes, as in {key}: {example}; without them YAML reads {field.value} there")
+    return field.text()
+
+
 def _within(asked: str, release: str) -> bool:
     return not asked or release == asked or release.startswith(f"{asked}.")
 
 
 @cache
 def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split(_ANY))), re.DOTALL)
+    pieces = re.findall(r"\\[*\\]|.", pattern, re.DOTALL)
+    return re.compile("".join(".*" if piece == _ANY else re.escape(piece[-1]) for piece in pieces), re.DOTALL)

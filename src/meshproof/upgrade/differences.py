@@ -57,7 +57,8 @@ def differences_between(
     nothing is expected then, and what is still otherwise is told once more.
 
     The same difference of several proxies, of several clusters or listeners of one, of several named clients, or of
-    several ways through the mesh, is one: its name has the first of them, and how many others there are.
+    several ways through the mesh, is one: its name has the first of them, and how many others there are. An
+    acknowledgement is held against the name of each of them; those that it does not fit are another difference.
 
     Args:
         visits: The states; those without facts were not looked at.
@@ -73,15 +74,15 @@ def differences_between(
     for state, change in _in_all_states(visits):
         difference = Difference(change.name, change.before, change.after, state)
         if not change.unknown:
+            by_itself = _brought(change, before, after, strategy) or _gone(change, before, strategy, state)
+            by_itself = by_itself or _anew(change, state)
+            entry = _first_fitting(ours, change, state)
+            acknowledgement = _first_fitting(theirs, change, state)
             difference = replace(
                 difference,
-                acknowledged=_reason(theirs, change, state),
-                expected=""
-                if state == BACK
-                else _brought(change, before, after, strategy)
-                or _gone(change, before, strategy, state)
-                or _anew(change, state)
-                or _reason(ours, change, state),
+                acknowledged=acknowledgement.reason if acknowledgement else "",
+                expected="" if state == BACK else by_itself or (entry.reason if entry else ""),
+                routine=bool(by_itself) or (entry is not None and not (entry.old or entry.new)),
             )
         explained = (change, difference.acknowledged, difference.expected)
         if explained in earlier and state != BACK:
@@ -222,13 +223,14 @@ def _anew(change: _Change, state: State) -> str:
     )
 
 
-def _reason(acknowledgements: Iterable[Acknowledgement], change: _Change, state: State) -> str:
-    return next(
-        (entry.reason for entry in acknowledgements if entry.fits(change.name, change.before, change.after, state.key)),
-        "",
-    )
+def _first_fitting(entries: Iterable[Acknowledgement], change: _Change, state: State) -> Acknowledgement | None:
+    fitting = (entry for entry in entries if entry.fits(change.name, change.before, change.after, state.key))
+    return next(fitting, None)
 
 
 def _one(group: Sequence[Difference]) -> Difference:
     first, *others = group
-    return replace(first, name=f"{first.name}, and {len(others)} alike") if others else first
+    if not others:
+        return first
+    facts = tuple(difference.name for difference in group)
+    return replace(first, name=f"{first.name}, and {len(others)} alike", facts=facts)

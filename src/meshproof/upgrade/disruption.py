@@ -28,7 +28,7 @@ _LOST = (
 
 def disruptions(evidence: Evidence) -> Iterator[Finding]:
     """Yield what traffic lost, and what cannot be said of it."""
-    machine = Machine(evidence.controls)
+    machine = Machine(evidence.controls, evidence.pressure)
     for parts in together(evidence.flows):
         yield from _losses(evidence, machine, parts)
         for part in parts:
@@ -62,7 +62,10 @@ def _losses(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Ite
         name, first = name_of(losing), min(record.sent_ns for record in lost)
         if excused:
             requests = "a request" if len(lost) == 1 else f"{len(lost):,} requests"
-            text = f"{name} lost {requests} while the control client lost some too, or stood still."
+            text = (
+                f"{name} lost {requests} while tasks waited for a processor all the time, or the control client lost "
+                "some, too, or stood still."
+            )
             yield _unsure(evidence, name, text, first)
             continue
         text = (
@@ -121,6 +124,7 @@ def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> I
             answers.setdefault(evidence.state_at(record.sent_ns), []).append(span)
     took = {state: nine_tenths([span.ms for span in spans]) for state, spans in answers.items() if len(spans) >= _FEW}
     usual = took.get(evidence.first_state, inf)
+    yield from _of_a_slow_beginning(evidence, machine, name_of(parts), answers.get(evidence.first_state, []), usual)
     slow = {state: ms for state, ms in took.items() if ms > usual + SLOWER_MS}
     reported = set()
     for state in sorted(slow, key=lambda state: min(answers[state])):
@@ -137,6 +141,21 @@ def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> I
             yield _unsure(evidence, name, f"{text}; the machine was slow, too.", span.began_ns)
         else:
             yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)
+
+
+def _of_a_slow_beginning(
+    evidence: Evidence, machine: Machine, name: str, answers: Sequence[Span], usual: float
+) -> Iterator[Finding]:
+    """Look at whether the first state was slow by the machine's fault: what is slow later can't be seen then."""
+    if not SLOWER_MS < usual < inf:
+        return
+    span = Span(min(answers).began_ns, max(answer.ended_ns for answer in answers))
+    if machine.was_slow(span):
+        text = (
+            f"{name} was slow in {evidence.first_state} already, and so was the machine: one answer in ten took "
+            f"{usual:,.0f} ms or more. Whether it was slower later is not known."
+        )
+        yield _unsure(evidence, name, text, span.began_ns)
 
 
 def _ends(evidence: Evidence, parts: Sequence[Flown]) -> Iterator[Finding]:

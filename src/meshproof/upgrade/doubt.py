@@ -10,14 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meshproof.traffic import Flown
 from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit, name_of, together, whole_name
-from meshproof.upgrade.finding import AGAIN, Finding, Verdict
+from meshproof.upgrade.finding import AGAIN, Finding, Verdict, log_of, reason_of
 from meshproof.upgrade.gap import longest_gap
+from meshproof.upgrade.summary import busy
 
 TOO_SELDOM_MS = 1000.0
 """Whoever did not look for longer than this could have missed a hole of a second."""
 MOST_UNKNOWN = 0.1
 """A probe of which a larger share of the tries ended neither way could have missed what was open for a moment."""
 _SILENT = "Its silence proves nothing: look at its control in the report."
+_AGAIN = f"{AGAIN} Where it is so again, look at its control in the report."
+_FIGURES_NS = 10_000_000_000
+"""For so long after a moment the kernel's figures are about it: they are of ten seconds."""
 _UNTRIED = {"not tried", "skipped"}
 
 
@@ -123,12 +127,20 @@ def _of_probes(evidence: Evidence) -> Iterator[Finding]:
     for probe in evidence.probes:
         for why, at_ns in _blindness(probe):
             text = f"The fail-open probe {probe.name} {why}."
-            yield _unsure(evidence, probe.name, text, _SILENT, at_ns=at_ns)
+            if at_ns is not None:
+                text += _busy_at(evidence, at_ns)
+            yield _unsure(evidence, probe.name, text, _SILENT if at_ns is None else _AGAIN, at_ns=at_ns)
         let_through = [attempt.at_ns for attempt in probe.let_through]
         moments.setdefault(whole_name(probe.name), []).extend([*probe.refused_ns, *probe.unknown_ns, *let_through])
     for name, tried in moments.items():
         if missed := _missed(evidence, tried):
             yield _unsure(evidence, name, f"The fail-open probe {name} was not tried {missed}.", _SILENT)
+
+
+def _busy_at(evidence: Evidence, at_ns: int) -> str:
+    """Return how busy the machine was at a moment, in a sentence; empty where nobody knows."""
+    clause = busy(sample for sample in evidence.pressure if 0 <= sample.at_ns - at_ns <= _FIGURES_NS)
+    return f" The machine may have been too busy: {clause} then." if clause else ""
 
 
 def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
@@ -161,6 +173,7 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
     for row, result in first.rows.items():
         if result in _UNTRIED | {"broken"}:
             text = f"{row} is {result} before the upgrade: what becomes of it then is no regression, and no proof."
+            text += reason_of(row, first)
             yield _unsure(evidence, row, text, "Have the mesh keep its promises first, or leave the row out.")
     if "kept" not in first.rows.values() and not (evidence.stop and evidence.stop.state == first.state):
         text = "No row was kept before the upgrade: that none was broken by it says nothing."
@@ -173,11 +186,13 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
         if missing:
             more = f" and {len(missing) - 1:,} more rows were" if missing[1:] else " was"
             text = f"{missing[0]}{more} not run in {visit.state}: whether the promise is kept there is not known."
-            to_do = f"Read why in the log of {visit.state.key}."
+            to_do = f"Read why in {log_of(visit.state)}, beside this report."
             yield _unsure(evidence, missing[0], text, to_do, visit=visit)
         if first.facts and not visit.facts:
             text = f"Nothing was seen of the mesh in {visit.state}: whether it behaves otherwise is not known."
-            yield _unsure(evidence, "facts", text, f"Read why in the log of {visit.state.key}.", visit=visit)
+            yield _unsure(
+                evidence, "facts", text, f"Read why in {log_of(visit.state)}, beside this report.", visit=visit
+            )
 
 
 def _of_new_rows(evidence: Evidence) -> Iterator[Finding]:
@@ -189,9 +204,8 @@ def _of_new_rows(evidence: Evidence) -> Iterator[Finding]:
         for row, result in visit.rows.items():
             if row not in reported and (result == "broken" or (result == "not tried" and not stopped)):
                 reported.add(row)
-                text = (
-                    f"{row} is {result} in {visit.state}, and was not run before the upgrade: the reason is not known."
-                )
+                text = f"{row} is {result} in {visit.state}, and was not run before the upgrade."
+                text += reason_of(row, visit) or " Why is not known."
                 yield _unsure(evidence, row, text, "Have the same rows run in each state.", visit=visit)
 
 

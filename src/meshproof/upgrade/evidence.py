@@ -15,6 +15,7 @@ PART = ", part "
 """What stands before the number of a part in the name of a flow that was sent in several parts, or on two clusters."""
 UNKNOWN = "unknown"
 """How the value of a fact begins that could not be found out."""
+_SHOWN = 100  # letters of a fact in a sentence
 
 
 class Strategy(Enum):
@@ -71,6 +72,7 @@ class Visit:
         rows: What became of each scenario's row, by its name in pytest: ``kept``, ``broken``, ``not tried``,
             ``skipped`` or ``known broken``. Empty where they were not run.
         facts: What was seen of the mesh, each fact by its name; see ``differences``.
+        reasons: Why a row was not kept, in one line, by the row's name, where its report says so.
     """
 
     state: State
@@ -79,6 +81,17 @@ class Visit:
     ended_ns: int
     rows: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+class Kind(Enum):
+    """Of which kind a difference is, what matters most first; the value is what a person reads."""
+
+    UNEXPLAINED = "unexplained"
+    UNFOUND = "could not be found out"
+    ACKNOWLEDGED = "acknowledged"
+    RELEASE = "brought by the new release"
+    ROUTINE = "brought by any upgrade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +99,15 @@ class Difference:
     """Something of the mesh that is otherwise than it was before.
 
     Attributes:
-        name: The fact, such as ``posture a.example:443: TLSv1.2 cipher suites``.
+        name: The fact, such as ``posture a.example:443: TLSv1.2 cipher suites``; of several the first, and how many
+            others are alike.
         before: What it was in the first state; empty where there was nothing.
         after: What it is; empty where there is nothing any more.
         state: The first state in which it was so.
         acknowledged: The reason that the user's file gives for it; empty where there is none.
         expected: Why the upgrade itself brings it, such as the new version's number; empty where nothing explains it.
+        facts: The names of all that are alike; empty where it is about one fact, which its name is then.
+        routine: Whether any upgrade of this kind brings it, and it says nothing of the new release.
     """
 
     name: str
@@ -100,6 +116,22 @@ class Difference:
     state: State
     acknowledged: str = ""
     expected: str = ""
+    facts: tuple[str, ...] = ()
+    routine: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Of which kind it is."""
+        if self.acknowledged:
+            return Kind.ACKNOWLEDGED
+        if self.unknown:
+            return Kind.UNFOUND
+        return (Kind.ROUTINE if self.routine else Kind.RELEASE) if self.expected else Kind.UNEXPLAINED
+
+    @property
+    def sentence(self) -> str:
+        """What was, and what is now; the beginning of both, where they are long."""
+        return f"{self.name}: {_short(self.before)} is now {_short(self.after)}."
 
     @property
     def unknown(self) -> bool:
@@ -196,10 +228,11 @@ class Side:
 
     Attributes:
         name: What was asked for, such as ``1.31.0`` or ``1.31.0/envoy-1.40.0``.
-        istio: The release of Istio.
+        istio: The release of Istio, as its istiod calls itself.
         envoy: The release of Envoy; empty where Istio's images don't say which one they have.
         kubernetes: The release of Kubernetes.
         overlays: The files that were given for it.
+        release: What that Istio is, where its name is that of a branch; empty where it is the release of this name.
     """
 
     name: str
@@ -207,6 +240,25 @@ class Side:
     envoy: str
     kubernetes: str
     overlays: Sequence[str] = ()
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Where the images of both meshes come from.
+
+    Attributes:
+        source: ``packages`` or ``registry``; empty where that is not known.
+        upstream_envoy: Whether the proxies lack the extensions of Istio's own build of Envoy.
+    """
+
+    source: str = ""
+    upstream_envoy: bool = False
+
+    @property
+    def built(self) -> bool:
+        """Whether they are built on this machine."""
+        return self.source == "packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +283,9 @@ class Evidence:
         after: The mesh after.
         strategy: How the one was made the other.
         rollback: Whether it was rolled back.
-        began: When, in seconds since 1970.
+        began: When its traffic began, in seconds since 1970; before that, when it was to be brought up.
         began_ns: The same moment by the clock of all other times.
-        ended_ns: When nothing more was looked at.
+        ended_ns: When nothing more was looked at, nor sent.
         visits: The states, in their order; the first one is there even where it was not reached.
         events: What happened, in its order.
         flows: The traffic that was to be answered.
@@ -245,6 +297,8 @@ class Evidence:
         calibration: What each source of traffic saw of losses that were made on purpose.
         stop: Why it ended early; None if it did not.
         unknown: Sentences on what should be known, and is not: a sender did not tell of all its requests.
+        images: Where the images come from.
+        set_out_ns: When its first cluster began to be brought up; None where that is not known.
     """
 
     before: Side
@@ -265,6 +319,8 @@ class Evidence:
     calibration: Sequence[Calibration] = ()
     stop: Stop | None = None
     unknown: Sequence[str] = ()
+    images: Images = field(default_factory=Images)
+    set_out_ns: int | None = None
 
     @property
     def first_state(self) -> State:
@@ -304,3 +360,9 @@ def name_of(parts: Sequence[Flown]) -> str:
     """Return the name of some parts of a flow: of one its own, of several that of the whole."""
     first, *others = parts
     return whole_name(first.flow.name) if others else first.flow.name
+
+
+def _short(value: str) -> str:
+    """Return a fact in one line; the report has it as a whole."""
+    line = " ".join(value.split()) or "nothing"
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from meshproof.errors import ExitCode
-from meshproof.upgrade.evidence import State
+from meshproof.pytest_plugin.rows import LOG
+from meshproof.upgrade.evidence import State, Visit
 
 
 class Verdict(Enum):
@@ -65,3 +66,13 @@ class Finding:
 def verdict_of(findings: Sequence[Finding]) -> Verdict:
     """Return the worst verdict among findings; without any the upgrade is safe."""
     return min((finding.verdict for finding in findings), key=WORST_FIRST.index, default=Verdict.SAFE)
+
+
+def log_of(state: State) -> str:
+    """Return where the log of a state's rows is, from the directory of the report."""
+    return f"{state.key}/{LOG}"
+
+
+def reason_of(row: str, visit: Visit) -> str:
+    """Return why a row was not kept in a state, as a sentence that follows another one; empty where nobody says so."""
+    return f" Its report says: {visit.reasons[row]}" if row in visit.reasons else ""

@@ -46,15 +46,23 @@ class Client(Enum):
         return {Client.OLD: "server-first", Client.NEW: "server-last"}[self]
 
 
-GATEWAY, KEPT, MUTUAL, NEWEST, PASSTHROUGH = (
+GATEWAY, KEPT, HTTP_2, STREAM, MUTUAL, NEWEST, PASSTHROUGH = (
     "gateway, new connections",
     "gateway, HTTP/1.1 keep-alive",
+    "gateway, HTTP/2",
+    "gateway, long stream",
     "gateway, MUTUAL",
     "gateway, minimum TLS 1.3",
     "gateway, PASSTHROUGH",
 )
 SIDECARS = {client: f"sidecar to sidecar, {client.value} client" for client in Client}
 """The names of flows that are also controls of fail-open probes."""
+_EGRESS = {client: f"egress, {client.value} client" for client in Client}
+NAMES = (
+    *(GATEWAY, KEPT, HTTP_2, STREAM, MUTUAL, NEWEST, PASSTHROUGH),
+    *(name[client] for client in Client for name in (SIDECARS, _EGRESS)),
+)
+"""The names of all flows that are to be answered by the mesh."""
 
 ODD_HEADERS = {
     "gateway, an unknown host": {"Host": f"nobody.{DOMAIN}"},
@@ -99,8 +107,8 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
     return [
         flow(GATEWAY, "gateway"),
         flow(KEPT, "gateway", Connections.KEPT),
-        flow("gateway, HTTP/2", "gateway", Connections.KEPT, http2=True),
-        flow("gateway, long stream", "gateway", Connections.STREAM, stream, http2=True),
+        flow(HTTP_2, "gateway", Connections.KEPT, http2=True),
+        flow(STREAM, "gateway", Connections.STREAM, stream, http2=True),
         flow(MUTUAL, "mutual", path="/status/418", client=allowed, status=418),
         flow(NEWEST, "newest"),
         flow(PASSTHROUGH, "passthrough"),
@@ -123,7 +131,7 @@ def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
         f"{SIDECARS[client]}{again}", url, source=source, count=CONNECTIONS, rate=OF_KEPT, timeout=TIMEOUT
     )
     outside = Flow(
-        f"egress, {client.value} client{again}",
+        f"{_EGRESS[client]}{again}",
         f"http://outside.{DOMAIN}/status/200",
         source=source,
         address=_NO_DNS,

@@ -55,6 +55,7 @@ class Journey:
         self._sent: tuple[World, Recordings, Sequence[Sight]] | None = None
         self._began = time.time()
         self.began_ns = self._since_ns = time.monotonic_ns()
+        self._set_out_ns = earlier.set_out_ns if earlier else self.began_ns
 
     @property
     def visits(self) -> list[Visit]:
@@ -71,6 +72,11 @@ class Journey:
         """What is otherwise than in the first state."""
         order = self.order
         return differences_between(self.visits, order.acknowledgements, order.before, order.after, order.strategy)
+
+    @property
+    def reaches_the_end(self) -> bool:
+        """Whether its last state is that of the whole upgrade, and not the last one on a cluster that is left."""
+        return self.stages[-1].state == self.order.stages[-1].state
 
     @property
     def done(self) -> bool:
@@ -108,12 +114,21 @@ class Journey:
         self.note("state", str(self._here.state))
         return now_ns
 
-    def sees(self, *, facts: Mapping[str, str] | None = None, rows: Mapping[str, str] | None = None) -> None:
-        """Keep what is seen in that state."""
+    def sees(
+        self,
+        *,
+        facts: Mapping[str, str] | None = None,
+        rows: Mapping[str, str] | None = None,
+        reasons: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep what is seen in that state; see ``Visit``."""
         assert self._here
         here = self._here
         self._here = replace(
-            here, facts=here.facts if facts is None else facts, rows=here.rows if rows is None else rows
+            here,
+            facts=here.facts if facts is None else facts,
+            rows=here.rows if rows is None else rows,
+            reasons=here.reasons if reasons is None else reasons,
         )
 
     def leaves(self) -> Visit:
@@ -197,5 +212,7 @@ class Journey:
             calibration=self.calibration,
             stop=self.stop,
             unknown=[*self._unknown, *(recordings.unknown if recordings else ())],
+            images=order.images,
+            set_out_ns=self._set_out_ns,
         )
         return joined(self.earlier, evidence, moving) if self.earlier else evidence

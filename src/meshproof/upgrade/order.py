@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshproof.upgrade.acknowledgements import Acknowledgement
-from meshproof.upgrade.evidence import Budget, Side, Strategy
+from meshproof.upgrade.evidence import Budget, Images, Side, Strategy
 from meshproof.upgrade.overlays import Overlay, documents_of
 from meshproof.upgrade.plan import Stage, stages
 
@@ -27,6 +27,7 @@ class Order:
         directory: Where everything is left.
         overlays: What the user has for both sides.
         to_overlays: What there is for the new side only.
+        images: Where the images come from; nothing until that is looked at.
     """
 
     before: Side
@@ -39,6 +40,12 @@ class Order:
     directory: Path
     overlays: tuple[Overlay, ...] = ()
     to_overlays: tuple[Overlay, ...] = ()
+    images: Images = field(default_factory=Images)
+
+    @property
+    def all_overlays(self) -> tuple[Overlay, ...]:
+        """What the user has for the new side."""
+        return (*self.overlays, *self.to_overlays)
 
     @property
     def stages(self) -> list[Stage]:

@@ -49,6 +49,17 @@ from meshproof.upgrade.flows import (
 )
 from meshproof.upgrade.gap import Span
 
+NAMES = (
+    "a principal that a policy denies",
+    "a principal that a policy of sidecars denies",
+    "no client certificate",
+    "a client certificate of another authority",
+    "TLS below the minimum",
+    "an unknown server name",
+    "plaintext to a STRICT workload",
+)
+"""What is tried: the names of all probes."""
+_PRINCIPAL, _AT_SIDECARS, _WITHOUT, _STRANGER, _OLD_TLS, _UNKNOWN_NAME, _PLAINTEXT = NAMES
 _RATE = 15.0  # tries a second
 _PATH, _PATH_OF_SIDECARS = "/status/418", "/status/417"
 _SHEDDING = "envoy overloaded"
@@ -149,14 +160,14 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
     by_alert = {Ending.TLS_REFUSED}
     return [
         Probe(
-            "a principal that a policy denies",
+            _PRINCIPAL,
             flow("denied principal", "mutual", client=denied, status=403),
             (MUTUAL,),
             status=403,
             body="RBAC: access denied",
         ),
         Probe(
-            "a principal that a policy of sidecars denies",
+            _AT_SIDECARS,
             flow("denied at the sidecar", "gateway", _PATH_OF_SIDECARS, Connections.KEPT, status=403),
             (KEPT,),
             status=403,
@@ -164,26 +175,26 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             in_between=_BY_THE_ROUTER,
         ),
         Probe(
-            "no client certificate",
+            _WITHOUT,
             flow("no client certificate", "mutual", refusals=by_alert),
             (MUTUAL,),
             alerts=_NO_CERTIFICATE,
         ),
         Probe(
-            "a client certificate of another authority",
+            _STRANGER,
             flow("another authority", "mutual", client=stranger, refusals=by_alert),
             (MUTUAL,),
             alerts=_UNKNOWN_AUTHORITY,
         ),
         Probe(
-            "TLS below the minimum",
+            _OLD_TLS,
             flow("TLS 1.2", "newest", newest=ProtocolVersion.TLS_1_2, refusals=by_alert),
             (NEWEST,),
             alerts=_OLD_VERSION,
             by_handshake=True,
         ),
         Probe(
-            "an unknown server name",
+            _UNKNOWN_NAME,
             flow("unknown server name", "unknown", refusals=_WITHOUT_A_WORD),
             (GATEWAY,),
             endings=_WITHOUT_A_WORD,
@@ -204,7 +215,7 @@ def in_plaintext(kube: Kube) -> Probe:
         refusals=_WITHOUT_A_WORD,
         body=True,
     )
-    return Probe("plaintext to a STRICT workload", flow, tuple(SIDECARS.values()), endings=_WITHOUT_A_WORD)
+    return Probe(_PLAINTEXT, flow, tuple(SIDECARS.values()), endings=_WITHOUT_A_WORD)
 
 
 def result(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from meshproof.machine import interrupts
+from meshproof.machine import console, interrupts
 from meshproof.machine.wait import until
 from meshproof.mesh import Testbed
 from meshproof.pytest_plugin.rows import run_rows
@@ -53,7 +53,9 @@ class Run:
         journey = self._journey
         with journey.ended_in_order():
             journey.doing = "show that each fail-open probe sees a request that is let through"
-            self._go(self._world.calibrate(self._records))
+            with console.stage("fail-open probes let through on purpose"):
+                sights = self._world.calibrate(self._records)
+            self._go(sights)
 
     def _go(self, sights: Sequence[Sight]) -> None:
         journey = self._journey
@@ -91,29 +93,35 @@ class Run:
     def _look(self, stage: Stage) -> None:
         journey, kube = self._journey, self._testbed.kube
         if stage.cluster:
-            journey.doing = "have traffic answered before anything is changed"
+            self._begins("have traffic answered before anything is changed", stage)
             self._have_answers()
             journey.sets_out_for(stage.state)  # what was sent before that was no part of it
         counted = facts.count_refusals(kube)
         for step in stage.steps:
-            journey.doing = step.text
+            self._begins(step.text, stage)
             journey.note("step", step.text)
             with self._recordings.without(step.restarts):
                 step.do(self._steps)
         reached_ns = journey.reaches()
-        journey.doing = "look at the mesh"  # before the rows: what they provoke is nothing of the upgrade's
+        self._begins("look at the mesh", stage)  # before the rows: what they provoke is nothing of the upgrade's
         journey.sees(
             facts=facts.take(self._testbed, (), self._steps.after.images.istioctl, counted, self._world.ways())
         )
-        journey.doing = "try the rows"
+        self._begins("try the rows", stage)
         order = journey.order
         tried = run_rows(self._testbed, order.rows, order.directory / stage.state.key)
-        journey.sees(rows=tried.rows)
+        journey.sees(rows=tried.rows, reasons=tried.reasons)
         if tried.interrupted:
             journey.end(KeyboardInterrupt())
             return
-        journey.doing = "send traffic for long enough"
+        if stage.seconds:
+            self._begins("send traffic for long enough", stage)
         _rest(stage.seconds, reached_ns)
+
+    def _begins(self, what: str, stage: Stage) -> None:
+        """Tell that something is done now, in a state or on the way to it."""
+        self._journey.doing = what
+        self._lines.begun(what, stage.state, time.monotonic_ns())
 
     def _have_answers(self) -> None:
         """Wait until each flow has been answered."""

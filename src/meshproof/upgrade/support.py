@@ -28,10 +28,10 @@ def refuse_a_skip_in_place(before: Side, after: Side, strategy: Strategy) -> Non
     """
     minors = _minors(before, after)
     if strategy is Strategy.IN_PLACE and abs(minors) > _IN_PLACE:
-        can = f", or say --strategy {Strategy.CANARY.value}: that may skip one" if 0 < minors <= _CANARY else ""
+        can = f", or say --strategy {Strategy.CANARY.value}, which may skip one" if minors == _CANARY else ""
         raise BadInput(
-            f"Istio supports an upgrade in place by one minor release at a time; {before.istio} to {after.istio} is "
-            f"{abs(minors)}. Go by those between{can}."
+            f"{_way(before, after, minors)}: in place Istio supports one minor release at a time. Go by those "
+            f"between{can}."
         )
 
 
@@ -46,22 +46,21 @@ def support_of(before: Side, after: Side, strategy: Strategy) -> str:
     if strategy is Strategy.NEW_CLUSTER:
         return ""
     minors = _minors(before, after)
+    way = _way(before, after, minors)
     if minors > _CANARY:
-        return (
-            f"Istio supports a canary over two minor releases at most; {before.istio} to {after.istio} is {minors}: "
-            "go by those between."
-        )
+        return f"{way}: with a canary Istio supports two at most. Go by those between."
     if minors == _CANARY:
-        return (
-            f"{before.istio} to {after.istio} is two minor releases: Istio supports that for a canary only, and not in "
-            "place."
-        )
+        return f"{way}: Istio supports that with a canary only, and not in place."
     if minors < 0 or (minors == 0 and _patch(before) > _patch(after) >= 0):
-        return (
-            f"{before.istio} to {after.istio} is a downgrade: Istio supports that only as the way back from an upgrade "
-            "(--rollback)."
-        )
+        return f"{way}: Istio supports that only as the way back from an upgrade (--rollback)."
     return ""
+
+
+def _way(before: Side, after: Side, minors: int) -> str:
+    """Return how a sentence on an upgrade begins: how far it leads."""
+    number = f"{abs(minors)} minor release{'s' if abs(minors) > 1 else ''}"
+    what = number if minors > 0 else f"a downgrade by {number}" if minors else "a downgrade"
+    return f"{before.istio} to {after.istio} is {what}"
 
 
 def _minors(before: Side, after: Side) -> int:

@@ -10,11 +10,10 @@ from meshproof.upgrade.completion import unfinished
 from meshproof.upgrade.disruption import disruptions
 from meshproof.upgrade.doubt import doubts
 from meshproof.upgrade.evidence import Evidence
-from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, verdict_of
+from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, log_of, reason_of, verdict_of
 
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
-_SHOWN = 100  # letters of a fact
 _OPEN_BEFORE = (
     "The upgrade did not open it: have the policies and Gateways of this mesh refuse it first, and upgrade then."
 )
@@ -25,6 +24,10 @@ _OPENED = (
 _UNTRUSTED = (
     "UNTRUSTED means that a server took the connection, and showed the certificate of another name: a Gateway with "
     "`hosts: ['*']` on this port does that for each name."
+)
+_MEANT = (
+    " If that is meant, a row is no fact, and nobody can acknowledge it: have it ask for what is new, or leave it out "
+    "(--marks)."
 )
 _BECAME = {
     ("kept", "broken"): Verdict.REGRESSION,
@@ -83,12 +86,14 @@ def _rows(evidence: Evidence) -> Iterator[Finding]:
                 continue
             reported.add((row, verdict))
             became = "could not be tried" if result == "not tried" else f"is {result}"
+            reason = reason_of(row, visit)
             yield Finding(
                 verdict,
                 row,
                 visit.state,
-                f"{row} was {first.rows[row]} in {first.state.key}, and {became} in {visit.state}.",
-                f"Read why in the log of {visit.state.key}, beside this report.",
+                f"{row} was {first.rows[row]} in {first.state.key}, and {became} in {visit.state}.{reason}",
+                f"Read {'more' if reason else 'why'} in {log_of(visit.state)}, beside this report."
+                + (_MEANT if verdict is Verdict.REGRESSION else ""),
                 visit.reached_ns,
             )
 
@@ -109,13 +114,7 @@ def _changes(evidence: Evidence) -> Iterator[Finding]:
             Verdict.CHANGED,
             difference.name,
             difference.state,
-            f"{difference.name}: {_short(difference.before)} is now {_short(difference.after)}.",
-            "If that is meant, acknowledge it with a reason in the file of --acknowledge; if not, find out what asks "
-            "for it.",
+            difference.sentence,
+            "If that is meant, acknowledge it: copy acknowledge.yaml, which is beside this report and has an entry for "
+            "it, write the reason, and give the copy to --acknowledge. If not, find out what asks for it.",
         )
-
-
-def _short(value: str) -> str:
-    """Return a fact in one line; the report has it as a whole."""
-    line = " ".join(value.split()) or "nothing"
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -14,32 +15,30 @@ from meshproof.certificates.tree import OWN, Certificates, read
 from meshproof.cluster.kind import clusters, used_by_us
 from meshproof.cluster.objects import Document
 from meshproof.errors import BadInput, BadOutput, ClusterError, ExitCode, MeshproofError, ReaderLeft
-from meshproof.images.choice import resolved
 from meshproof.machine import cache, interrupts
 from meshproof.machine.console import complain, stage
 from meshproof.machine.wait import Patience
-from meshproof.mesh import Testbed, faults, manifests
+from meshproof.mesh import Testbed, manifests
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import brought_up
 from meshproof.project import current_project
-from meshproof.pytest_plugin.rows import look_for_rows
 from meshproof.settings import TIMEOUTS, Settings
 from meshproof.traffic import MANIFEST, Calibration, calibrate
-from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.checked_overlays import check_overlays_on
+from meshproof.upgrade.checking import Checked, checked
 from meshproof.upgrade.differences import unused
-from meshproof.upgrade.evidence import Evidence, Side, Strategy
+from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.journey import Journey
 from meshproof.upgrade.order import Order
-from meshproof.upgrade.overlays import Overlay, documents_of, operators_of
+from meshproof.upgrade.overlays import Overlay, documents_of, of_kubernetes, operators_of
 from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
 from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.run import Run
 from meshproof.upgrade.steps import Steps
-from meshproof.upgrade.support import refuse_a_skip_in_place
+from meshproof.upgrade.summary import summary_of
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from meshproof.upgrade.world import in_force_for
-from meshproof.versions import PART_OF_ISTIO, Asked, MeshVersions, Versions, choose
 
 _KUBE_PROXY = Path(__file__).with_name("kube_proxy.yaml")
 
@@ -53,63 +52,11 @@ class Upgraded:
         exit_code: How the command ends: with that of the verdict. Where it is safe, and something else went wrong, such
             as a report that could not be written, with that of the error.
         files: The report, the page first; nothing where it could not be written.
-        unused: Acknowledgements that fit nothing that is otherwise.
     """
 
     verdict: Verdict
     exit_code: ExitCode
     files: Sequence[Path]
-    unused: Sequence[Acknowledgement]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What is asked for, looked at as far as that can be done without a cluster.
-
-    Attributes:
-        order: It, with the releases of Kubernetes.
-        clusters: Those that are brought up, one after the other.
-        rows: How many rows are tried in each state.
-    """
-
-    order: Order
-    clusters: Sequence[Settings]
-    rows: int
-
-
-def checked(order: Order, settings: Settings) -> Checked:
-    """Look at what is asked for, and at nothing that would have to be brought up.
-
-    Args:
-        order: What is asked for.
-        settings: The first cluster; its first mesh is the one before, its last one that after.
-
-    Raises:
-        BadInput: A version is not known, or Istio does not support the way in place; there is no row to be tried, or
-            one can't be read; a manifest of the applications has a fault.
-    """
-    refuse_a_skip_in_place(order.before, order.after, order.strategy)
-    source, because = resolved(settings.images)
-    settings = replace(settings, images=source)
-    of_clusters = [settings]
-    if order.strategy is Strategy.NEW_CLUSTER:
-        after = Asked(order.after.istio, order.after.kubernetes or None, order.after.envoy or None)
-        of_clusters.append(replace(settings, asked=after))
-    chosen = [choose(source, cluster.asked, because=because) for cluster in of_clusters]
-    rows = look_for_rows(order.rows)
-    faults.check(manifests.application_files(), {}, read(current_project().certificates))
-    order = replace(
-        order,
-        before=_of(order.before, chosen[0], chosen[0].meshes[0]),
-        after=_of(order.after, chosen[-1], chosen[-1].meshes[-1]),
-    )
-    return Checked(order, of_clusters, rows)
-
-
-def _of(side: Side, chosen: Versions, mesh: MeshVersions) -> Side:
-    """Return a side with the releases that were chosen for it; the images of a registry don't say which Envoy it is."""
-    envoy = "" if mesh.envoy == PART_OF_ISTIO else mesh.envoy
-    return replace(side, kubernetes=chosen.kubernetes, envoy=envoy)
 
 
 def upgraded(order: Order, settings: Settings) -> Upgraded:
@@ -178,9 +125,10 @@ def _reported(order: Order, evidence: Evidence) -> Upgraded:
     findings = judge(evidence)
     verdict = verdict_of(findings)
     lines = Lines(evidence.began_ns)
-    lines.verdict(verdict, findings)
-    fits_nothing = unused(evidence.visits, order.acknowledgements, order.before, order.after)
-    result = Upgraded(verdict, verdict.value, (), fits_nothing)
+    for acknowledgement in unused(evidence.visits, order.acknowledgements, order.before, order.after):
+        lines.unused(acknowledgement)
+    lines.verdict(verdict, findings, summary_of(evidence))
+    result = Upgraded(verdict, verdict.value, ())
     try:
         files = write(evidence, findings, verdict, order.directory)
     except MeshproofError as error:
@@ -271,8 +219,9 @@ def _ready(settings: Settings, journey: Journey, certificates: Certificates) -> 
         certificates: What servers and clients show on it.
     """
     order = journey.order
-    on_both, on_the_new = operators_of(order.overlays), operators_of((*order.overlays, *order.to_overlays))
-    with brought_up(settings, on_the_new if journey.earlier else on_both, certificates) as testbed:
+    on_both, on_the_new = operators_of(order.overlays), operators_of(order.all_overlays)
+    look = partial(check_overlays_on, order, to_the_end=journey.reaches_the_end)
+    with brought_up(settings, on_the_new if journey.earlier else on_both, certificates, look) as testbed:
         journey.doing = "calibrate the traffic recorder"
         _come_first(testbed)
         before = Installation(testbed.images.mesh, on_both)
@@ -281,9 +230,13 @@ def _ready(settings: Settings, journey: Journey, certificates: Certificates) -> 
         records = order.directory / "traffic" / (ON_A_NEW_CLUSTER.key if journey.earlier else "")
         journey.calibration = _calibrated(testbed, patience, records)
         journey.doing = "have the pods, hosts and policies in force that traffic is sent to"
-        with in_force_for(testbed, patience) as world:
-            testbed.kube.apply(_completed(order.overlays, testbed))
-            applied = _completed(order.to_overlays, testbed)
+        with ExitStack() as stack:
+            with stage("pods, hosts and policies that traffic is sent to"):
+                world = stack.enter_context(in_force_for(testbed, patience))
+            journey.doing = "have in force what the overlays have beside the mesh"
+            there, applied = (_completed(overlays, testbed) for overlays in (order.overlays, order.to_overlays))
+            testbed.kube.check(of_kubernetes([*there, *(applied if journey.reaches_the_end else ())]))
+            testbed.kube.apply(there)
             steps = Steps(before, after, applied, testbed.kube, testbed.cluster.kubeconfig_path)
             yield Run(journey, testbed, steps, world, records)
 

@@ -33,6 +33,36 @@ def test_rows_are_looked_for_first(test: str, sentence: str, own_project: Path, 
     assert sentence in result.stderr.str()
 
 
+@pytest.mark.parametrize(
+    ("words", "kind", "sentence"),
+    [
+        (["--marks=foo"], "Namespace", "`pytest -m foo` has no test: mark those to be tried, or name their directory."),
+        (["--marks=a b"], "Namespace", "`pytest -m a b` can't be begun: Wrong expression passed to '-m': a b: "),
+        (
+            [],
+            "Namespac",
+            "`pytest -m upgrade` can't be begun: manifests/scenarios/shop.yaml, line 2: kind has 'Namespac'",
+        ),
+        (["tests/nobody"], "Namespace", "`pytest -m upgrade tests/nobody` can't be begun: file or directory not found"),
+    ],
+    ids=["a mark that no row has", "marks that are no expression", "a fault in a manifest", "no such tests"],
+)
+def test_what_keeps_rows_from_being_tried_is_one_sentence(
+    words: list[str], kind: str, sentence: str, own_project: Path, pytester: pytest.Pytester
+) -> None:
+    """It stands alone: nobody has to look for it beside the names of all rows."""
+    row = "import pytest\n@pytest.mark.upgrade\ndef test_row(scenario): pass\n"
+    (own_project / "tests" / "test_shop.py").write_text(row)
+    manifest = f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: shop}}\n"
+    (own_project / "manifests" / "scenarios" / "shop.yaml").write_text(manifest)
+    (own_project / "manifests" / "apps").mkdir()
+    words = ["upgrade", "--from=1.31.0", "--to=1.31.0", "--images=packages", "--plan", *words]
+    result = pytester.run(sys.executable, "-m", "meshproof", *words)
+    assert result.ret == 4
+    (line,) = filter(None, [*result.outlines, *result.errlines])
+    assert line.startswith(f"meshproof: {sentence}")
+
+
 @pytest.fixture
 def plan(own_project: Path, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
     """Print what would be done of an upgrade, in a project with two rows."""
@@ -45,6 +75,19 @@ def plan(own_project: Path, pytester: pytest.Pytester) -> Callable[..., pytest.R
         return pytester.run(sys.executable, "-m", "meshproof", "upgrade", *words, *options)
 
     return run
+
+
+def test_what_is_acknowledged_is_not_in_what_an_upgrade_removes(
+    plan: Callable[..., pytest.RunResult], own_project: Path
+) -> None:
+    """The file that a report has is to be copied: the reasons in it would be gone with the report. A copy will do."""
+    for name, code in (("artifacts/upgrade/acknowledge.yaml", 4), ("acknowledge.yaml", 0)):
+        file = own_project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("- fact: ALPN\n  reason: TICKET-12\n")
+        result = plan("--from=1.31.0", "--to=1.31.0", f"--acknowledge={name}")
+        assert result.ret == code
+        assert ("copy it" in result.stderr.str()) is bool(code)
 
 
 def text_of(result: pytest.RunResult) -> str:
@@ -61,11 +104,19 @@ def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: p
         "1.30 → 1.31.0, canary",
         "S0 all old",
         "S4 all new",
-        "the mesh; answers and requests on each way; 2 rows 30 s",
-        "Together about 5 min, once the images are on this machine.",
-        "The mesh: the posture of each listener, istioctl analyze",
-        "All the while: traffic through the gateway",
+        "Time: About 5 to 7 min on two processors, with bringing the cluster up, once the images are there.",
+        "Before: Istio 1.30, Envoy 1.38.3, Kubernetes 1.34.4; overlays: none.",
+        "After: Istio 1.31.0, Envoy 1.39.3, Kubernetes 1.34.4; overlays: none.",
+        "1.30 is a commit of that branch (9739e10eb9d7), which comes after 1.30.3. Images are built from packages",
+        "it is not a cluster of yours.",
+        "Rows in each state: 2 rows of 1 module (unit/shop 2).",
+        "The mesh in each state: the posture of each listener, istioctl analyze",
+        "Traffic all the while: gateway, new connections; gateway, HTTP/1.1 keep-alive;",
         "From a pod nothing is sent while it is replaced itself.",
+        "What must be refused, all the while: a principal that a policy denies;",
+        "Budget of each flow: 0 requests lost (--lost), and no gap above 5,000 ms (--gap).",
+        "Acknowledged: 0 of yours (--acknowledge); and what is known of such upgrades: ",
+        "common_lb_config.healthy_panic_threshold.",
     ):
         assert part in text
     assert "Istio supports" not in text
@@ -81,7 +132,7 @@ def test_the_plan_of_a_new_cluster(plan: Callable[..., pytest.RunResult], monkey
         "bring up a cluster with 1.31.0 on Kubernetes 1.33.13",
         "S6 the mesh on a new cluster",
         "delete that cluster, and bring up one with 1.31.0 on Kubernetes 1.34.4",
-        "While it is looked at: traffic",
+        "Traffic while it is looked at: gateway, new connections",
     ):
         assert part in text
     assert "S1" not in text
@@ -90,8 +141,11 @@ def test_the_plan_of_a_new_cluster(plan: Callable[..., pytest.RunResult], monkey
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--from=1.30", "--to=1.31.0", "--strategy=new-cluster"], "1.30 → 1.31.0, new-cluster"),
-        (["--from=1.31.0", "--to=1.30"], "1.31.0 to 1.30 is a downgrade: Istio supports that only as the way back"),
+        (
+            ["--from=1.30", "--to=1.31.0", "--strategy=new-cluster"],
+            "1.30 on Kubernetes 1.34.4 → 1.31.0 on Kubernetes 1.34.4, new-cluster",
+        ),
+        (["--from=1.31.0", "--to=1.30"], "1.31.0 to 1.30 is a downgrade by 1 minor release: Istio supports that only"),
         (["--from=1.31.0", "--to=1.31.0/envoy-1.40.0"], "1.31.0 → 1.31.0/envoy-1.40.0, canary"),
     ],
     ids=["another mesh on a new cluster", "a downgrade", "another Envoy"],
@@ -107,7 +161,10 @@ def test_a_plan_of_another_kind(plan: Callable[..., pytest.RunResult], words: li
         (["--from=nonsense", "--to=1.31.0"], "Istio nonsense was asked for, and is not known"),
         (["--from=1.30/envoy-9", "--to=1.31.0"], "Envoy 9 was asked for, and is not known"),
         (["--from=1.30", "--to=1.31.0", "--kubernetes-version=1.2"], "Kubernetes 1.2 was asked for, and is not known"),
-        (["--from=1.29.2", "--to=1.31.1", "--strategy=in-place"], "in place by one minor release at a time"),
+        (
+            ["--from=1.29.2", "--to=1.31.1", "--strategy=in-place"],
+            "in place Istio supports one minor release at a time",
+        ),
         (["--from=1.30", "--to=1.31.0", "--marks=a b c"], "`pytest -m a b c` can't be begun"),
         (["--from=1.30", "--to=1.31.0", "tests/nobody"], "can't be begun"),
         (["--from=1.30", "--to=1.31.0", "--marks= "], "--marks names no mark"),

@@ -10,7 +10,7 @@ import pytest
 
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.differences import differences_between, unused
-from meshproof.upgrade.evidence import Difference, Side, State, Strategy, Visit
+from meshproof.upgrade.evidence import Difference, Kind, Side, State, Strategy, Visit
 from meshproof.upgrade.plan import BACK, MIXED, NEW, NEW_CONTROL_PLANE, NEW_GATEWAYS, OLD, ON_A_NEW_CLUSTER
 
 BEFORE, AFTER = Side("1.30", "1.30", "1.38.3", "v1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "v1.34.4")
@@ -217,6 +217,7 @@ def test_the_old_istiod_goes_at_the_end() -> None:
     first, last = visits({"istiod default": "1.30", ROW: "offered"}, {ROW: "offered"})
     (difference,) = differences_between([first, replace(last, state=NEW)], [], BEFORE, AFTER, CANARY)
     assert difference.expected == "The upgrade removes the control plane of Istio 1.30."
+    assert difference.kind is Kind.ROUTINE
 
 
 def test_a_rollback_that_rolled_nothing_back() -> None:
@@ -247,6 +248,7 @@ def test_what_is_known_of_a_release_does_not_excuse_a_rollback() -> None:
     first, mixed, last = visits(*facts)
     known, left = differences_between([first, mixed, replace(last, state=BACK)], [], BEFORE, AFTER, CANARY)
     assert (bool(known.expected), bool(left.expected)) == (True, False)
+    assert known.kind is Kind.RELEASE
 
 
 @pytest.mark.parametrize(

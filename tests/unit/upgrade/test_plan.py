@@ -6,7 +6,7 @@ import pytest
 
 from meshproof.mesh.manifests import FIRST, LAST, TURN
 from meshproof.upgrade.evidence import Side, Strategy
-from meshproof.upgrade.plan import stages
+from meshproof.upgrade.plan import minutes, stages
 from meshproof.upgrade.steps import halves, parted
 
 ON_ONE_CLUSTER = (Strategy.CANARY, Strategy.IN_PLACE)
@@ -91,3 +91,20 @@ def test_what_comes_or_goes_between_the_halves() -> None:
         ["0", "b", "c"],
     ]
     assert parted(others, half) == ([], others)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rollback", "measured"),
+    [
+        pytest.param(Strategy.CANARY, False, (298, 320, 384, 393), id="canary"),
+        pytest.param(Strategy.CANARY, True, (343, 376), id="canary, rolled back"),
+        pytest.param(Strategy.IN_PLACE, False, (277, 298, 336), id="in place"),
+    ],
+)
+def test_the_time_that_is_told_is_the_one_it_takes(
+    strategy: Strategy, measured: tuple[int, ...], *, rollback: bool
+) -> None:
+    """From the quickest to the slowest run that was measured on two processors, with bringing the cluster up."""
+    least, most = minutes(stages(BEFORE, AFTER, strategy, rollback=rollback))
+    assert all(least <= round(seconds / 60) <= most for seconds in measured)
+    assert most - least <= 3

@@ -25,10 +25,30 @@ def side(istio: str) -> Side:
         ("1.31.0", "1.31.0", CANARY, ""),
         ("1.31", "1.31.0", CANARY, ""),
         ("1.31.0", "1.31", CANARY, ""),
-        ("1.29.2", "1.31.1", CANARY, "is two minor releases: Istio supports that for a canary only"),
-        ("1.28.6", "1.31.1", CANARY, "Istio supports a canary over two minor releases at most"),
-        ("1.31.0", "1.30", CANARY, "1.31.0 to 1.30 is a downgrade"),
-        ("1.31.1", "1.31.0", IN_PLACE, "1.31.1 to 1.31.0 is a downgrade"),
+        (
+            "1.29.2",
+            "1.31.1",
+            CANARY,
+            "1.29.2 to 1.31.1 is 2 minor releases: Istio supports that with a canary only, and not in place.",
+        ),
+        (
+            "1.28.6",
+            "1.31.1",
+            CANARY,
+            "1.28.6 to 1.31.1 is 3 minor releases: with a canary Istio supports two at most. Go by those between.",
+        ),
+        (
+            "1.31.0",
+            "1.30",
+            CANARY,
+            "1.31.0 to 1.30 is a downgrade by 1 minor release: Istio supports that only as the way back",
+        ),
+        (
+            "1.31.1",
+            "1.31.0",
+            IN_PLACE,
+            "1.31.1 to 1.31.0 is a downgrade: Istio supports that only as the way back from an upgrade (--rollback).",
+        ),
         ("1.31.0", "1.28.6", NEW_CLUSTER, ""),
         ("latest", "1.31.0", CANARY, ""),
     ],
@@ -41,17 +61,21 @@ def test_what_is_said(before: str, after: str, strategy: Strategy, says: str) ->
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "says"),
+    ("before", "after", "way", "otherwise"),
     [
-        ("1.29.2", "1.31.1", "is 2. Go by those between, or say --strategy canary: that may skip one."),
-        ("1.28.6", "1.31.1", "is 3. Go by those between."),
-        ("1.31.0", "1.29.2", "is 2. Go by those between."),
+        ("1.29.2", "1.31.1", "2 minor releases", ", or say --strategy canary, which may skip one"),
+        ("1.28.6", "1.31.1", "3 minor releases", ""),
+        ("1.31.0", "1.29.2", "a downgrade by 2 minor releases", ""),
     ],
     ids=["two", "three", "two down"],
 )
-def test_a_skip_in_place_is_refused(before: str, after: str, says: str) -> None:
+def test_a_skip_in_place_is_refused(before: str, after: str, way: str, otherwise: str) -> None:
     """It says what to do; the same releases by a canary, and the next minor in place, are not refused."""
-    with pytest.raises(BadInput, match=says):
+    with pytest.raises(BadInput) as refused:
         refuse_a_skip_in_place(side(before), side(after), IN_PLACE)
+    assert str(refused.value) == (
+        f"{before} to {after} is {way}: in place Istio supports one minor release at a time. "
+        f"Go by those between{otherwise}."
+    )
     refuse_a_skip_in_place(side(before), side(after), CANARY)
     refuse_a_skip_in_place(side("1.30.3"), side("1.31.0"), IN_PLACE)

@@ -10,7 +10,7 @@ import pytest
 
 from meshproof.errors import ExitCode
 from meshproof.traffic import Calibration, Connections, Ending, Flown, Record
-from meshproof.upgrade.evidence import PART, Budget, Event, Evidence, Stop, Visit
+from meshproof.upgrade.evidence import PART, Budget, Event, Evidence, Pressure, Stop, Visit
 from meshproof.upgrade.verdict import Finding, Verdict, judge, verdict_of
 from tests.support.upgrades import (
     ACKNOWLEDGED,
@@ -297,6 +297,64 @@ def test_a_few_requests_that_wait_at_the_end_are_none(
     assert verdicts(judged(flows=[replace(KEPT, unsent=unsent)], controls=[flown("control", **control)])) == expected
 
 
+def pressed(began: float, ended: float, cpu: float) -> list[Pressure]:
+    """Return the kernel's figures: between two moments, in seconds, some task waited for a processor for so long.
+
+    Each is of the ten seconds before it.
+    """
+    return [Pressure(at(second), cpu if began <= second - 5 < ended else 80.0, 0.5, 2.0) for second in range(60)]
+
+
+def timed_out(sent: float, ended: float) -> Flown:
+    """Return a flow with one request that had no answer between two moments, in seconds."""
+    flow = flown(GATEWAY, lost=[round(sent * 20)], ending=Ending.TIMED_OUT)
+    return replace(
+        flow,
+        records=[replace(record, ended_ns=at(ended)) if record in flow.failures else record for record in flow.records],
+    )
+
+
+@pytest.mark.parametrize(
+    ("pressure", "verdict"),
+    [
+        (pressed(20, 40, 97.0), Verdict.INCONCLUSIVE),
+        (pressed(20, 40, 94.0), Verdict.DISRUPTION),
+        (pressed(40, 60, 97.0), Verdict.DISRUPTION),
+        (pressed(0, 20, 97.0), Verdict.DISRUPTION),
+        (pressed(22, 23, 97.0)[27:28], Verdict.DISRUPTION),
+        ([], Verdict.DISRUPTION),
+    ],
+    ids=["all the time", "most of the time", "later", "earlier", "for a moment", "nobody knows"],
+)
+@pytest.mark.parametrize(
+    "flow",
+    [
+        slowed(flown(GATEWAY), 20, 32, 1500),
+        timed_out(22.5, 27.5),
+    ],
+    ids=["slow in a state", "timed out"],
+)
+def test_what_is_slow_where_tasks_wait_for_a_processor_is_inconclusive(
+    flow: Flown, pressure: list[Pressure], verdict: Verdict
+) -> None:
+    """A control that needs no proxy can be fast on a machine that is too small for the proxies."""
+    assert verdicts(judged(flows=[flow], pressure=pressure)) == [verdict]
+
+
+def test_a_slow_machine_before_the_upgrade_hides_nothing() -> None:
+    """Whether the mesh is slower afterwards can't be said of a first state that was slow by the machine's fault."""
+    flow = slowed(slowed(flown(GATEWAY), 0, 10, 2500), 20, 60, 3400)
+    (finding,) = judged(flows=[flow], pressure=pressed(0, 10, 99.0))
+    assert (finding.verdict, finding.state.key) == (Verdict.INCONCLUSIVE, "S0")
+    assert "Whether it was slower later is not known" in finding.text
+
+
+def test_a_reset_is_a_loss_however_busy_the_machine_is() -> None:
+    """No processor that is missing resets a connection."""
+    flow = flown(GATEWAY, lost=[450], ending=Ending.RESET)
+    assert verdicts(judged(flows=[flow], pressure=pressed(0, 60, 99.0))) == [Verdict.DISRUPTION]
+
+
 @pytest.mark.parametrize(
     ("flow", "control", "expected"),
     [
@@ -558,3 +616,43 @@ def test_a_long_fact_is_cut() -> None:
     (finding,) = judged(differences=[replace(UNEXPLAINED, before="a\nb " * 500, after="")])
     assert len(finding.text) < 300
     assert finding.text.endswith("… is now nothing.")
+
+
+def test_a_broken_row_says_why_and_where_its_log_is() -> None:
+    """In the line that its own report has, with the file's way from the report."""
+    broken = visits(S3=[1])
+    broken[3] = replace(broken[3], reasons={ROWS[1]: "AssertionError: the answer was 503"})
+    (finding,) = judged(visits=broken)
+    assert finding.text.endswith("is broken in S3 mixed sidecars. Its report says: AssertionError: the answer was 503")
+    assert finding.to_do.startswith("Read more in S3/pytest.log, beside this report. If that is meant, ")
+    (finding,) = judged(visits=visits(S3=[1]))
+    assert finding.to_do.startswith("Read why in S3/pytest.log, beside this report. If that is meant, ")
+
+
+def test_a_row_that_was_broken_before_says_why() -> None:
+    """As one that the upgrade broke."""
+    first, *later = visits(S0=[1], S1=[1], S2=[1], S3=[1], S4=[1])
+    (finding,) = judged(visits=[replace(first, reasons={ROWS[1]: "no such host"}), *later])
+    assert finding.text.endswith("no regression, and no proof. Its report says: no such host")
+
+
+def test_a_probe_that_was_tried_too_seldom_says_how_busy_the_machine_was_then() -> None:
+    """With the figure of that time, and to run it again; where there is none nothing is made up."""
+    moment = at(25)
+    seldom = [replace(probe(), longest_ms=1400.0, longest_from_ns=moment)]
+    for pressure, sentence in (
+        (
+            [Pressure(at(2), 99.0, 0, 0), Pressure(at(27), 71.0, 0, 0)],
+            (
+                " The machine may have been too busy: "
+                "some tasks waited for a processor for at most 71% of ten seconds then."
+            ),
+        ),
+        ([], ""),
+    ):
+        (finding,) = judged(probes=seldom, pressure=pressure)
+        assert finding.text == (
+            "The fail-open probe no client certificate had no refusal for 1,400 ms: "
+            f"something could have been let through meanwhile.{sentence}"
+        )
+        assert finding.to_do.startswith("Run it again on a machine that does nothing else.")

@@ -26,11 +26,13 @@ from meshproof.errors import (
 from meshproof.machine.undoing import afterwards
 from meshproof.settings import Settings
 from meshproof.upgrade import whole
+from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.checking import Checked
 from meshproof.upgrade.evidence import Budget, Evidence, Strategy
 from meshproof.upgrade.journey import Journey
 from meshproof.upgrade.order import Order
 from meshproof.upgrade.verdict import Verdict
-from meshproof.upgrade.whole import Checked, Upgraded, alone, beside, look_for_other_clusters, reported, upgraded
+from meshproof.upgrade.whole import Upgraded, alone, beside, look_for_other_clusters, reported, upgraded
 from tests.support.upgrades import fail_open, good
 
 Ending = Callable[[], None]
@@ -104,7 +106,7 @@ def go(order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
                 yield Run(journey, within)
 
         def known(order: Order, settings: Settings) -> Checked:
-            return Checked(order, [settings] * (2 if strategy is Strategy.NEW_CLUSTER else 1), 1)
+            return Checked(order, [settings] * (2 if strategy is Strategy.NEW_CLUSTER else 1), {})
 
         monkeypatch.setattr(whole, "_ready", ready)
         monkeypatch.setattr(whole, "checked", known)
@@ -238,6 +240,17 @@ def test_a_report_that_cannot_be_written_hides_no_verdict(order: Order, capfd: p
     assert printed.index("Fail-open") < printed.index("Tried to make the directory") < printed.index("Safe")
 
 
+def test_an_acknowledgement_that_fits_nothing_is_no_error(order: Order, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is told before the verdict, with its line, and changes nothing of how the command ends."""
+    left = Acknowledgement("posture b.test:443", "was meant", line=3)
+    result = reported(Seen(replace(order, acknowledgements=[left]), good()))
+    assert (result.verdict, result.exit_code) == (Verdict.SAFE, ExitCode.DONE)
+    printed = capfd.readouterr().err
+    told = "The acknowledgement of line 3 fits nothing that is otherwise: posture b.test:443"
+    assert printed.index(told) < printed.index("Safe")
+    assert "meshproof:" not in printed
+
+
 def test_a_signal_while_the_report_is_written_changes_nothing(order: Order) -> None:
     """All has been seen by then."""
 
@@ -266,7 +279,7 @@ def test_what_goes_wrong_beside_a_verdict(
     verdict: Verdict, error: KeyboardInterrupt | MeshproofError, code: ExitCode
 ) -> None:
     """It never makes a run look better, nor hides what was found."""
-    assert beside(Upgraded(verdict, verdict.value, (), ()), error).exit_code is code
+    assert beside(Upgraded(verdict, verdict.value, ()), error).exit_code is code
 
 
 @pytest.mark.parametrize("in_use", [True, False], ids=["in use", "left"])

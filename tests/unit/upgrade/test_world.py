@@ -18,6 +18,7 @@ from meshproof.project import current_project
 from meshproof.tls import Address
 from meshproof.traffic import Connections, Flow
 from meshproof.upgrade import flows, probes
+from meshproof.upgrade.evidence import whole_name
 from meshproof.upgrade.world import MANIFEST
 from tests.support.certificates import OURS, TRUSTED, UNKNOWN
 
@@ -151,3 +152,11 @@ def test_each_probe_has_a_control_on_its_path(kube: Kube, all_flows: list[Flow])
             control = by_name[name]
             assert control.name not in {other.flow.name for other in tries(kube)}
             assert control.connections is probe.flow.connections or probe.flow.url.startswith("http:")
+
+
+def test_the_plan_names_all_that_is_sent(kube: Kube, all_flows: list[Flow]) -> None:
+    """Without a cluster there are only the names: they are those of the flows and probes."""
+    controls = {flow.name for flow in flows.controls(kube)}
+    names = {whole_name(flow.name) for flow in all_flows} - controls - {probe.flow.name for probe in tries(kube)}
+    assert names == set(flows.NAMES)
+    assert [probe.name for probe in tries(kube)] == list(probes.NAMES)

@@ -113,7 +113,10 @@ def rows(posture: Posture) -> Iterator[tuple[str, str]]:
     yield "ALPN", _known(", ".join(posture.alpn) or "none", known=posture.listed and posture.alpn_complete)
     authentication = posture.client_authentication
     yield "client authentication", _known(str(authentication), known=authentication is not ClientAuthentication.UNKNOWN)
-    yield "TLS_FALLBACK_SCSV", comparison.fallback(posture) or UNKNOWN
+    yield (
+        "TLS_FALLBACK_SCSV",
+        comparison.fallback(posture) or f"{UNKNOWN}: no handshake has shown it",
+    )
     yield from _certificates(posture)
     for client in posture.clients:
         yield f"{_CLIENT}{client.name}", _known(spelling.result(client), known=comparison.concluded(client))

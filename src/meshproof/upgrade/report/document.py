@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from meshproof.traffic import Flown, Record
-from meshproof.upgrade.evidence import Evidence, ProbeResult, Side, Visit
+from meshproof.upgrade.evidence import Difference, Evidence, Kind, ProbeResult, Side, Visit
 from meshproof.upgrade.facts import CONFIGURATION
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, longest_gap, resolution_ms
+from meshproof.upgrade.summary import module_of, promise_of, summary_of
 from meshproof.upgrade.support import support_of
 
 FORMAT = 1
@@ -25,14 +26,6 @@ RESULTS = ("kept", "broken", "not tried", "skipped", "known broken")
 """What can have become of a row."""
 MOST = 1000
 """So many requests that were lost, or got in, are written one by one; the recording has all."""
-UNEXPLAINED, UNFOUND, ACKNOWLEDGED, BROUGHT = (
-    "Unexplained",
-    "Could not be found out",
-    "Acknowledged",
-    "Brought by the upgrade itself",
-)
-"""The kinds of differences, as a person reads them."""
-
 Json = dict[str, Any]
 
 
@@ -66,6 +59,8 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
             }
             for finding in findings
         ],
+        "summary": _summary(evidence),
+        "images": asdict(evidence.images),
         "before": _side(evidence.before),
         "after": _side(evidence.after),
         "strategy": evidence.strategy.value,
@@ -73,6 +68,9 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "support": support_of(evidence.before, evidence.after, evidence.strategy),
         "began": datetime.fromtimestamp(evidence.began, UTC).isoformat(),
         "seconds": since.seconds(evidence.ended_ns),
+        "whole_seconds": None
+        if evidence.set_out_ns is None
+        else round((evidence.ended_ns - evidence.set_out_ns) / 1e9, 3),
         "budget": asdict(evidence.budget),
         "stop": _stop(evidence),
         "unknown": list(evidence.unknown),
@@ -85,23 +83,13 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         "flows": [_flow(flown, since) for flown in evidence.flows],
         "controls": [_flow(flown, since) for flown in evidence.controls],
         "probes": [_probe(probe, since) for probe in evidence.probes],
-        "differences": [
-            asdict(difference) | {"state": difference.state.key, "unknown": difference.unknown}
-            for difference in evidence.differences
-        ],
+        "differences": [_difference(difference) for difference in sorted(evidence.differences, key=_by_what_matters)],
         "calibration": [calibration.summary() for calibration in evidence.calibration],
         "pressure": [
             {"seconds": since.seconds(at.at_ns), "cpu": at.cpu, "memory": at.memory, "io": at.io}
             for at in evidence.pressure
         ],
     }
-
-
-def group_of(difference: Json) -> str:
-    """Return of which kind a difference is."""
-    if difference["acknowledged"]:
-        return ACKNOWLEDGED
-    return UNFOUND if difference["unknown"] else BROUGHT if difference["expected"] else UNEXPLAINED
 
 
 class _Clock:
@@ -134,8 +122,10 @@ class _Clock:
 def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -> str:
     """Return the verdict in a sentence: its first reason, or what is good."""
     if findings:
-        more = len(findings) - 1
-        others = f" There {'is 1 more finding' if more == 1 else f'are {more:,} more findings'}." if more else ""
+        more = Counter(str(finding.verdict) for finding in findings[1:])
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in more.items())
+        many = more.total() > 1
+        others = f" There {'are' if many else 'is'} {more.total():,} more finding{'s' * many}: {kinds}." if more else ""
         return f"{findings[0].text}{others}"
     requests = sum(flown.requests for flown in evidence.flows)
     lost = sum(len(flown.failures) for flown in evidence.flows)
@@ -147,6 +137,27 @@ def _sentence(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict)
         f"all {len(evidence.visits)} states, and none of {tries:,} requests that must be refused got in."
         + {0: "", 1: " One change is acknowledged."}.get(acknowledged, f" {acknowledged:,} changes are acknowledged.")
     )
+
+
+def _summary(evidence: Evidence) -> Json:
+    summary = summary_of(evidence)
+    changes = [asdict(change) | {"kind": change.kind.value} for change in summary.changes]
+    return asdict(summary) | {"changes": changes}
+
+
+def _by_what_matters(difference: Difference) -> tuple[int, bool]:
+    """Return what differences are sorted by: their kinds, and those that are only another version last."""
+    return list(Kind).index(difference.kind), "://" not in difference.expected
+
+
+def _difference(difference: Difference) -> Json:
+    fields = {name: value for name, value in asdict(difference).items() if name != "routine"}
+    return fields | {
+        "facts": list(difference.facts),
+        "state": difference.state.key,
+        "unknown": difference.unknown,
+        "kind": difference.kind.value,
+    }
 
 
 def _side(side: Side) -> Json:
@@ -167,21 +178,22 @@ def _visit(visit: Visit, since: _Clock) -> Json:
         "reached": since.seconds(visit.reached_ns),
         "ended": since.seconds(visit.ended_ns),
         "rows": dict(visit.rows),
+        "reasons": dict(visit.reasons),
         "facts": {name: value for name, value in visit.facts.items() if not name.startswith(CONFIGURATION)},
     }
 
 
 def _promises(visits: Sequence[Visit]) -> list[Json]:
     """Return what became of the rows of each module in each state that was looked at."""
-    modules = sorted({_module(row) for visit in visits for row in visit.rows})
+    modules = sorted({module_of(row) for visit in visits for row in visit.rows})
     return [
         {
-            "promise": _promise(module),
+            "promise": promise_of(module),
             "module": module,
             "states": [
                 {
                     "state": visit.state.key,
-                    **_counted(result for row, result in visit.rows.items() if _module(row) == module),
+                    **_counted(result for row, result in visit.rows.items() if module_of(row) == module),
                 }
                 for visit in visits
             ],
@@ -193,17 +205,6 @@ def _promises(visits: Sequence[Visit]) -> list[Json]:
 def _counted(results: Iterable[str]) -> Json:
     counts = Counter(results)
     return {result: counts[result] for result in RESULTS}
-
-
-def _module(row: str) -> str:
-    return row.partition("::")[0]
-
-
-def _promise(module: str) -> str:
-    """Return what a module is about: ``gateway/mutual_tls`` of ``tests/e2e/gateway/test_mutual_tls.py``."""
-    path = PurePosixPath(module)
-    name = path.stem.removeprefix("test_")
-    return name if path.parent.name in {"", "tests", "e2e"} else f"{path.parent.name}/{name}"
 
 
 def _flow(flown: Flown, since: _Clock) -> Json:

@@ -42,7 +42,8 @@ def _promise(promise: Json, number: int, document: Json) -> Case:
     text = ", ".join(f"{several} {result}" for result, several in counts.items()) or "no row was run"
     for row, result in rows.items():
         if result != "kept":
-            text += f"; {row.partition('::')[2]}: {result}"
+            reason = f" ({state['reasons'][row]})" if row in state["reasons"] else ""
+            text += f"; {row.partition('::')[2]}: {result}{reason}"
     about = [
         finding for finding in document["findings"] if finding["subject"] in rows and finding["state"] == state["state"]
     ]

@@ -1,4 +1,4 @@
-"""What a terminal shows of an upgrade while it goes on: a line for each state and each surprise, then the verdict."""
+"""What a terminal shows of an upgrade while it goes on: a line for each step, state and surprise, then the verdict."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from meshproof.machine.console import console as standard_error
 from meshproof.machine.console import duration
 from meshproof.report.wording import plain
 from meshproof.traffic import Record
-from meshproof.upgrade.evidence import Difference, State, Try, Visit
+from meshproof.upgrade.acknowledgements import Acknowledgement
+from meshproof.upgrade.evidence import UNKNOWN, Difference, State, Try, Visit
 from meshproof.upgrade.finding import Finding, Verdict
+from meshproof.upgrade.summary import Summary
 
 _MOST = 5
 """So many lines about one flow, probe or kind of finding; then a last one says that there are more."""
@@ -61,6 +63,10 @@ class Lines:
             visit.ended_ns,
         )
 
+    def begun(self, what: str, state: State, at_ns: int) -> None:
+        """Print what is done next, in a state or on the way to it; dim, for states and surprises matter more."""
+        self._print(f"[dim]… {self._seconds(at_ns)} {_text(state.key)}: {_text(what)}[/]")
+
     def lost(self, record: Record, state: State) -> None:
         """Print that a request was lost, and in which state, or on the way to which."""
         self._surprise("red", record.flow, f"{record.flow} lost a request: {record}", state, record.ended_ns)
@@ -75,11 +81,16 @@ class Lines:
         if not (difference.acknowledged or difference.expected):
             text = f"{difference.name} is otherwise than before the upgrade"
             if difference.unknown:
-                text = f"{difference.name} could not be found out"
+                text = f"{difference.name} could not be found out{_why_unknown(difference)}"
             self._surprise("yellow", "differences", text, difference.state, at_ns)
 
-    def verdict(self, verdict: Verdict, findings: Sequence[Finding]) -> None:
-        """Print the verdict and its reasons."""
+    def unused(self, acknowledgement: Acknowledgement) -> None:
+        """Print which entry of the user's file nothing needs: that is no fault."""
+        line = f" of line {acknowledgement.line}" if acknowledgement.line else ""
+        self._print(f"[dim]The acknowledgement{line} fits nothing that is otherwise: {_text(acknowledgement.fact)}[/]")
+
+    def verdict(self, verdict: Verdict, findings: Sequence[Finding], summary: Summary) -> None:
+        """Print the verdict and its reasons; then what was tried, what changes, and how busy the machine was."""
         style = _STYLES.get(verdict, "red")
         self._print()
         self._print(f"[{style} bold]{_SIGNS[style]} {_text(str(verdict)).capitalize()}[/]")
@@ -89,6 +100,15 @@ class Lines:
             self._print(f"    [dim]{_text(finding.to_do)}[/]")
         if len(findings) > _MOST:
             self._print(f"  and {len(findings) - _MOST:,} more, which are in the report")
+        self._print(f"  {_text(summary.rows)}")
+        self._print(f"  What changes: {_text(summary.differences)}.")
+        printed = {finding.text for finding in findings[:_MOST]}
+        changes = [change for change in summary.changes if change.text not in printed]
+        for change in changes[:_MOST]:
+            self._print(f"    {_text(change.kind.value)}: {_text(str(change))}")
+        if len(changes) > _MOST:
+            self._print(f"    and {len(changes) - _MOST:,} more, which are in the report")
+        self._print(f"  {_text(summary.machine)}")
 
     def written(self, file: Path) -> None:
         """Print where the report is."""
@@ -102,13 +122,21 @@ class Lines:
             self._line(style, f"more of {_text(about)}: the report counts them", at_ns)
 
     def _line(self, style: str, markup: str, at_ns: int) -> None:
-        seconds = (at_ns - self._began_ns) / 1e9
-        self._print(f"[{style}]{_SIGNS[style]}[/] [dim]{seconds:6.1f} s[/] {markup}")
+        self._print(f"[{style}]{_SIGNS[style]}[/] [dim]{self._seconds(at_ns)}[/] {markup}")
+
+    def _seconds(self, at_ns: int) -> str:
+        return f"{(at_ns - self._began_ns) / 1e9:6.1f} s"
 
     def _print(self, markup: str = "") -> None:
         """Print a line; where nobody reads it, or it can't be written, the upgrade goes on to its report."""
         with suppress(MeshproofError):
             self._console.print(markup)
+
+
+def _why_unknown(difference: Difference) -> str:
+    """Return why one of the two sides could not be found out, as it follows that; empty where nobody says so."""
+    side = next(side for side in (difference.after, difference.before) if side.startswith(UNKNOWN))
+    return side.removeprefix(UNKNOWN)
 
 
 def _text(text: str) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 from meshproof.report.wording import plain
-from meshproof.upgrade.report.document import Json, group_of
+from meshproof.upgrade.report.document import Json
+from meshproof.upgrade.summary import change_of
 
 _MOST = 10
-"""So many findings are shown; the report has all."""
+"""So many changes are shown; the report has all."""
+_MOST_ALIKE = 5
+"""So many findings of a verdict are."""
 _SIGNS = {"safe": "✅", "inconclusive": "❔", "interrupted": "❔", "behaviour changed": "⚠️"}
 
 
@@ -29,14 +32,19 @@ def _lines(document: Json) -> Iterator[str]:
     yield ""
     yield f"**What to do:** {_text(verdict['to_do'])}"
     yield ""
+    summary = document["summary"]
+    yield from _changes(summary)
+    yield f"{_text(summary['rows'])} {_text(summary['machine'])}"
+    yield ""
     if document["support"]:
         yield _text(document["support"])
         yield ""
     if findings:
-        rows = ((finding["verdict"], finding["state"], finding["text"]) for finding in findings[:_MOST])
+        shown = list(_some_of_each(findings))
+        rows = ((finding["verdict"], finding["state"], finding["text"]) for finding in shown)
         yield from _table(("Finding", "State", "What"), rows)
-        if len(findings) > _MOST:
-            yield f"And {len(findings) - _MOST:,} more, which are in the report."
+        if len(findings) > len(shown):
+            yield f"And {len(findings) - len(shown):,} more, which are in the report."
             yield ""
     yield from _table(
         ("Traffic", "Requests", "Failed", "Longest gap", "p99"),
@@ -52,14 +60,37 @@ def _lines(document: Json) -> Iterator[str]:
         ),
     )
     yield from _table(
-        ("Must be refused", "Tries", "Refused", "Got in"),
+        ("Must be refused", "Tries", "Refused", "Got in", "Unknown"),
         (
-            (probe["name"], f"{probe['tries']:,}", f"{probe['refusals']:,}", f"{probe['got_in']:,}")
+            (
+                probe["name"],
+                f"{probe['tries']:,}",
+                f"{probe['refusals']:,}",
+                f"{probe['got_in']:,}",
+                ", ".join(f"{number:,} {ending}" for ending, number in probe["unknown"].items()) or "0",
+            )
             for probe in document["probes"]
         ),
     )
-    groups = Counter(group_of(difference) for difference in document["differences"])
-    yield f"Differences: {', '.join(f'{number:,} {group.lower()}' for group, number in groups.items()) or 'none'}."
+    yield _text(" ".join(document["summary"]["scope"]))
+
+
+def _some_of_each(findings: Sequence[Json]) -> Iterator[Json]:
+    """Yield the first findings of each verdict: many of one don't hide the others."""
+    for _, alike in groupby(findings, key=lambda finding: str(finding["verdict"])):
+        yield from islice(alike, _MOST_ALIKE)
+
+
+def _changes(summary: Json) -> Iterator[str]:
+    """Yield how much is otherwise, and what of it is more than another version."""
+    yield f"**What changes:** {_text(summary['differences'])}."
+    yield ""
+    for change in summary["changes"][:_MOST]:
+        yield f"- {_text(change['kind'])}: {_text(str(change_of(change)))}"
+    if len(summary["changes"]) > _MOST:
+        yield f"- and {len(summary['changes']) - _MOST:,} more, which are in the report"
+    if summary["changes"]:
+        yield ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from meshproof.report.templates import template
-from meshproof.upgrade.report.document import ACKNOWLEDGED, BROUGHT, RESULTS, UNEXPLAINED, UNFOUND, Json, group_of
+from meshproof.upgrade.evidence import Kind
+from meshproof.upgrade.report.document import RESULTS, Json
+from meshproof.upgrade.summary import change_of
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 MOST = 50
@@ -24,7 +26,13 @@ _KINDS = {
 }
 """For each verdict its colour, and the sign that says the same."""
 
-_GROUPS = {UNEXPLAINED: "", UNFOUND: "", ACKNOWLEDGED: "Reason", BROUGHT: "Why"}
+_GROUPS = {
+    Kind.UNEXPLAINED: "",
+    Kind.UNFOUND: "",
+    Kind.ACKNOWLEDGED: "Reason",
+    Kind.RELEASE: "Why",
+    Kind.ROUTINE: "Why",
+}
 """The differences, and what the column of their reasons is called."""
 
 
@@ -42,9 +50,10 @@ def html_page(document: Json, wide: str, narrow: str) -> str:
         most=MOST,
         results=RESULTS,
         groups=[
-            (name, why, [difference for difference in document["differences"] if group_of(difference) == name])
-            for name, why in _GROUPS.items()
+            (kind.value, why, [each for each in document["differences"] if each["kind"] == kind.value])
+            for kind, why in _GROUPS.items()
         ],
+        changes=[(change["kind"], str(change_of(change))) for change in document["summary"]["changes"]],
         # Both are made of a template of ours that escapes every value.
         wide=Markup(wide),  # noqa: S704
         narrow=Markup(narrow),  # noqa: S704

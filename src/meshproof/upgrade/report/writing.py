@@ -10,6 +10,7 @@ from meshproof.errors import MachineError
 from meshproof.machine import files
 from meshproof.upgrade.evidence import Evidence
 from meshproof.upgrade.finding import Finding, Verdict
+from meshproof.upgrade.report.acknowledging import TO_FILL_IN, to_fill_in
 from meshproof.upgrade.report.document import SCHEMA, to_json
 from meshproof.upgrade.report.junit import upgrade_junit
 from meshproof.upgrade.report.markdown import short_markdown
@@ -19,6 +20,8 @@ from meshproof.upgrade.report.timeline import NARROW, draw
 
 def write(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict, directory: Path) -> list[Path]:
     """Write the page, upgrade.json with its schema, JUnit, Markdown and the time line, each as a whole or not at all.
+
+    Where something is otherwise that nothing explains there is a file to acknowledge it by, too.
 
     All of them are made before the first is written; the directory is made if it is not there.
 
@@ -43,11 +46,13 @@ def write(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict, dir
         "upgrade.xml": upgrade_junit(document),
         "upgrade.md": short_markdown(document),
         "timeline.svg": draw(evidence),
+        TO_FILL_IN: to_fill_in(document),
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"Tried to make the directory {directory}: {error.strerror}.") from error
-    for name, text in texts.items():
-        files.write(directory / name, text)
-    return [directory / name for name in texts]
+    paths = {directory / name: text for name, text in texts.items() if text}
+    for path, text in paths.items():
+        files.write(path, text)
+    return [*paths]

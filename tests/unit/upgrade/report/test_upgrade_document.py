@@ -103,7 +103,9 @@ def test_a_safe_upgrade_says_what_was_seen() -> None:
         " got in. 2 changes are acknowledged."
     )
     assert written(replace(good(), differences=[]))["verdict"]["sentence"].endswith(" got in.")
-    assert written(fail_open())["verdict"]["sentence"].endswith(" There are 5 more findings.")
+    assert written(fail_open())["verdict"]["sentence"].endswith(
+        " There are 5 more findings: 1 regression, 1 disruption above budget, 1 behaviour changed, 2 inconclusive."
+    )
 
 
 def test_a_flow_has_its_numbers_and_each_loss_its_moment() -> None:

@@ -19,7 +19,8 @@ from meshproof.upgrade.report.document import to_json
 from meshproof.upgrade.report.junit import upgrade_junit
 from meshproof.upgrade.report.markdown import short_markdown
 from meshproof.upgrade.report.page import html_page
-from meshproof.upgrade.verdict import judge, verdict_of
+from meshproof.upgrade.summary import summary_of
+from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from tests.support.pages import EVIL
 from tests.support.upgrades import (
     EXPECTED,
@@ -49,12 +50,17 @@ def save(evidence: Evidence, directory: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", [*UPGRADES, "evil"])
 def test_a_report_is_six_files(name: str, tmp_path: Path) -> None:
-    """In a directory that is made for them, and nothing else is left there; a second report replaces the first."""
+    """In a directory that is made for them, and nothing else is left there; a second report replaces the first.
+
+    Where something is otherwise that nothing explains there is a seventh one, to acknowledge it by.
+    """
     evidence = evil(EVIL) if name == "evil" else UPGRADES[name]()
     directory = tmp_path / "artifacts" / "upgrade"
+    changed = any(finding.verdict is Verdict.CHANGED for finding in judge(evidence) if finding.subject not in ROWS)
+    names = [*FILES, "acknowledge.yaml"] if changed else FILES
     for _ in range(2):
-        assert [path.name for path in save(evidence, directory)] == FILES
-    assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
+        assert [path.name for path in save(evidence, directory)] == names
+    assert sorted(path.name for path in directory.iterdir()) == sorted(names)
     assert json.loads((directory / "upgrade.json").read_text())["format"] == 1
     ET.parse(directory / "timeline.svg")  # noqa: S314 - our own
     ET.parse(directory / "upgrade.xml")  # noqa: S314 - our own
@@ -120,7 +126,7 @@ def test_junit_has_a_test_for_each_probe_flow_and_difference() -> None:
     assert results["flows"][GATEWAY] == "failure"
     assert list(results["flows"].values()) == ["failure", "passed", "passed"]
     assert list(results["control"].values()) == ["error"]
-    assert list(results["differences"].values()) == ["passed", "passed", "failure"]
+    assert list(results["differences"].values()) == ["failure", "passed", "passed"]
     assert results["upgrade"] == {"comes to its end": "passed"}
 
 
@@ -153,11 +159,12 @@ def test_markdown_is_short() -> None:
     assert text.startswith("### ❌ Upgrade from 1.30 to 1.31.0: fail-open\n")
     assert "**What to do:** Do not upgrade like this" in text
     assert f"| {GATEWAY} | 1,200 | 3 | 150 ms | 4 ms |" in text
-    assert "| no client certificate | 600 | 586 | 2 |" in text
-    assert "Differences: 1 brought by the upgrade itself, 1 acknowledged, 1 unexplained." in text
+    assert "| no client certificate | 600 | 586 | 2 | 12 TIMED\\_OUT |" in text
+    assert "**What changes:** 1 unexplained, 1 acknowledged, 1 brought by any upgrade." in text
+    assert text.index("What changes") < text.index("| Finding |")
     assert short(good()).startswith("### ✅ Upgrade from 1.30 to 1.31.0: safe\n")
     assert len(short(many_failures()).splitlines()) < 60
-    assert "And 12 more, which are in the report." in short(
+    assert "And 17 more, which are in the report." in short(
         replace(good(), differences=[replace(UNEXPLAINED, name=f"fact {number}") for number in range(22)])
     )
 
@@ -195,6 +202,13 @@ def test_a_state_is_a_line(state: int, line: str) -> None:
     assert printed(lambda lines: lines.reached(visits(S3=[1])[state], 1234, 56)) == [line + sent]
 
 
+def test_a_step_is_a_line() -> None:
+    """It begins with the state that it is in, or leads to, and says when it was begun."""
+    state = visits()[2].state
+    line = "…   26.0 s S2: have the gateways of 1.31.0"
+    assert printed(lambda lines: lines.begun("have the gateways of 1.31.0", state, at(26))) == [line]
+
+
 def test_a_surprise_is_a_line_and_thousands_are_not_thousands() -> None:
     """A lost request, one that got in, a difference that nobody explains; of each kind the first ones."""
     evidence = fail_open()
@@ -218,18 +232,41 @@ def test_a_surprise_is_a_line_and_thousands_are_not_thousands() -> None:
 
 def test_the_verdict_is_the_end() -> None:
     """With its reasons, what to do, and where the report is."""
-    findings = judge(fail_open())
+    evidence = fail_open()
+    findings = judge(evidence)
 
     def tell(lines: Lines) -> None:
-        lines.verdict(verdict_of(findings), findings)
+        lines.verdict(verdict_of(findings), findings, summary_of(evidence))
         lines.written(Path("artifacts/upgrade.html"))
 
     lines = printed(tell)
     assert lines[1] == "✗ Fail-open"
     assert findings[0].text in lines[2]
     assert findings[0].to_do in " ".join(line.strip() for line in lines)
-    assert lines[-2:] == ["  and 1 more, which are in the report", "The report: artifacts/upgrade.html"]
-    assert printed(lambda lines: lines.verdict(verdict_of([]), [])) == ["", "✓ Safe"]
+    assert "  and 1 more, which are in the report" in lines
+    assert lines[-1] == "The report: artifacts/upgrade.html"
+
+
+def test_a_safe_upgrade_says_what_was_tried_what_changes_and_how_busy_the_machine_was() -> None:
+    """Real changes first; another version is only counted."""
+    lines = printed(lambda lines: lines.verdict(verdict_of([]), [], summary_of(good())))
+    assert [line.strip() for line in lines[1:-1]] == [
+        "✓ Safe",
+        "In each state 3 rows of 2 modules (gateway/mutual_tls 2, policies/authorization 1) were tried.",
+        "What changes: 1 acknowledged, 1 brought by any upgrade.",
+        "acknowledged: response header server: istio-envoy is now nothing. First in S2. We asked for that.",
+    ]
+    assert lines[-1].strip() == (
+        "The senders were late by at most 0 ms in 99 of 100 requests of each flow; "
+        "some tasks waited for a processor for at most 49% of ten seconds."
+    )
+
+
+def test_a_fact_that_could_not_be_found_out_says_why() -> None:
+    """In its line, and not in the report only."""
+    unknown = replace(UNEXPLAINED, before="unknown: nobody answered")
+    (line,) = printed(lambda lines: lines.changed(unknown, at(31)))
+    assert f"{UNEXPLAINED.name} could not be found out: nobody answered (S2 new gateways)" in line
 
 
 def test_what_istio_does_not_support_is_in_the_report() -> None:
@@ -253,11 +290,13 @@ class Closed(io.StringIO):
 
 def test_lines_that_nobody_reads_end_nothing() -> None:
     """An upgrade whose standard error was closed (``2>&1 | head``) goes on to its report."""
-    findings = judge(fail_open())
+    evidence = fail_open()
+    findings = judge(evidence)
     lines = Lines(at(0), Console(file=Closed(), width=200))
+    lines.begun("look at the mesh", visits()[0].state, at(1))
     lines.reached(visits()[0], 1, 1)
     lines.lost(flown(GATEWAY, lost=[3]).failures[0], visits()[0].state)
-    lines.verdict(verdict_of(findings), findings)
+    lines.verdict(verdict_of(findings), findings, summary_of(evidence))
     lines.written(Path("upgrade.html"))
 
 
@@ -265,6 +304,6 @@ def test_a_strangers_text_does_nothing_to_a_terminal() -> None:
     """It neither colours it nor moves its cursor."""
     evidence = evil("\x1b[2J[bold red]x[/]")
     findings = judge(evidence)
-    lines = printed(lambda lines: lines.verdict(verdict_of(findings), findings))
+    lines = printed(lambda lines: lines.verdict(verdict_of(findings), findings, summary_of(evidence)))
     assert not [line for line in lines if "\x1b" in line]
     assert any("[bold red]x[/]" in line for line in lines)

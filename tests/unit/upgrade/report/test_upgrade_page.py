@@ -92,6 +92,8 @@ def test_all_of_it_is_there() -> None:
         "1,420 ms in S3",
         "0.1 s after 5: istio-system/istio-ingressgateway-5c7b-abc",
         "Unexplained: 1",
+        "What changes: 1 unexplained, 1 acknowledged, 1 brought by any upgrade",
+        "The senders were late by at most 0 ms",
         "Acknowledged: 1",
         "✓ We asked for that.",
         "✓ the upgrade itself",
@@ -198,3 +200,24 @@ def test_the_pressure_between_two_clusters_is_not_made_up() -> None:
         if path.attrib.get("class") == "pressure"
     ]
     assert [area.count("M") for area in areas] == [2]
+
+
+def test_what_was_not_sent_has_no_dash_before_it() -> None:
+    """A dash is for a cell with nothing in it."""
+    flow = replace(flown(GATEWAY), unsent=2)
+    text = words(replace(good(), flows=[flow]))
+    assert "2 not sent" in text
+    assert "-; 2 not sent" not in text
+
+
+def test_what_changes_is_before_the_time_line() -> None:
+    """Who looks for it finds it beside the verdict, and all of it right after the findings."""
+    text = words(fail_open())
+    assert text.index("What changes") < text.index("Findings") < text.index("Unexplained: 1") < text.index("Time line")
+
+
+def test_the_times_say_what_they_are() -> None:
+    """From the beginning of the traffic, and with bringing the cluster up where that is known."""
+    assert "From the beginning of its traffic to the end it took 60.0 s." in words(good())
+    text = words(replace(good(), set_out_ns=at(-92)))
+    assert "it took 60.0 s, and 152.0 s with bringing the cluster up." in text

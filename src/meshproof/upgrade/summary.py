@@ -1,0 +1,177 @@
+"""An upgrade in a few sentences, which the terminal, the page and the Markdown have in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from meshproof.upgrade.evidence import Difference, Evidence, Images, Kind, Pressure, Side, Visit
+
+_MOST_MODULES = 8
+_ALIKE = re.compile(r", and \d+ alike$")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference that is more than another version, with those of other places and states that are like it.
+
+    Attributes:
+        kind: Of which kind.
+        text: What was, and what is now, in a sentence.
+        state: The key of the first state that has it.
+        why: What explains it, or where that is from; empty where nothing does.
+        more: How many differences are like it.
+    """
+
+    kind: Kind
+    text: str
+    state: str
+    why: str
+    more: int
+
+    def __str__(self) -> str:
+        like_it = f", and {self.more:,} more like it" if self.more else ""
+        return " ".join(filter(None, (f"{self.text} First in {self.state}{like_it}.", self.why)))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The sentences.
+
+    Attributes:
+        rows: How many rows of which modules were tried.
+        differences: How many differences of each kind there are.
+        changes: Those that are more than another version, what matters most first.
+        machine: How late the senders were, and how busy the machine was.
+        scope: What was looked at, and what was not.
+    """
+
+    rows: str
+    differences: str
+    changes: Sequence[Change]
+    machine: str
+    scope: Sequence[str]
+
+
+def change_of(fields: Mapping[str, Any]) -> Change:
+    """Return a change as it was before it became an object of the JSON document."""
+    return Change(**{**fields, "kind": Kind(fields["kind"])})
+
+
+def summary_of(evidence: Evidence) -> Summary:
+    """Return an upgrade in a few sentences."""
+    return Summary(
+        _rows(evidence.visits),
+        _counted(evidence.differences),
+        _changes(evidence.differences),
+        _machine(evidence),
+        scope_of(evidence.before, evidence.after, evidence.images),
+    )
+
+
+def rows_by_module(numbers: Mapping[str, int]) -> str:
+    """Return how many rows there are of which modules, as a phrase.
+
+    Args:
+        numbers: How many there are of each module, by its name in pytest.
+    """
+    rows, modules = sum(numbers.values()), len(numbers)
+    names = [f"{promise_of(module)} {number:,}" for module, number in sorted(numbers.items())]
+    more = f" and {modules - _MOST_MODULES:,} more" if modules > _MOST_MODULES else ""
+    return (
+        f"{rows:,} row{'s' * (rows != 1)} of {modules:,} module{'s' * (modules != 1)} "
+        f"({', '.join(names[:_MOST_MODULES])}{more})"
+    )
+
+
+def module_of(row: str) -> str:
+    """Return the module of a row, by its name in pytest."""
+    return row.partition("::")[0]
+
+
+def promise_of(module: str) -> str:
+    """Return what a module is about: ``gateway/mutual_tls`` of ``tests/e2e/gateway/test_mutual_tls.py``."""
+    path = PurePosixPath(module)
+    name = path.stem.removeprefix("test_")
+    return name if path.parent.name in {"", "tests", "e2e"} else f"{path.parent.name}/{name}"
+
+
+def scope_of(before: Side, after: Side, images: Images) -> list[str]:
+    """Return what is looked at, and what is not, in sentences.
+
+    Args:
+        before: The mesh before.
+        after: The mesh after.
+        images: Where the images of both come from.
+    """
+    sentences = [
+        f"{istio} is {release}." for istio, release in {s.istio: s.release for s in (before, after)}.items() if release
+    ]
+    if images.source:
+        source = "built from packages" if images.built else "pulled from a registry"
+        without = ": both sides run upstream Envoy, without the extensions of Istio's own build"
+        sentences.append(f"Images are {source}{without if images.upstream_envoy else ''}.")
+    overlays = " and ".join(dict.fromkeys((*before.overlays, *after.overlays)))
+    sentences.append(
+        "What is judged is a cluster that meshproof brings up for this, with a mesh of its own"
+        f"{f' and {overlays} laid over it' if overlays else ''}: it is not a cluster of yours."
+    )
+    return sentences
+
+
+def busy(pressure: Iterable[Pressure]) -> str:
+    """Return for how long some tasks waited for a processor, as a clause; empty where nobody knows."""
+    cpu = max((at.cpu for at in pressure), default=None)
+    return "" if cpu is None else f"some tasks waited for a processor for at most {cpu:.0f}% of ten seconds"
+
+
+def _rows(visits: Sequence[Visit]) -> str:
+    """Return which rows were tried in which states; those that nobody got to, or that were skipped, were not."""
+    states: dict[frozenset[str], list[str]] = {}
+    for visit in visits:
+        tried = frozenset(row for row, result in visit.rows.items() if result not in {"not tried", "skipped"})
+        states.setdefault(tried, []).append(visit.state.key)
+    sentences = []
+    for tried, keys in states.items():
+        where = "each state" if len(states) == 1 else ", ".join(keys)
+        rows = rows_by_module(Counter(map(module_of, tried))) if tried else "no row"
+        sentences.append(f"In {where} {rows} {'were' if len(tried) > 1 else 'was'} tried.")
+    return " ".join(sentences)
+
+
+def _counted(differences: Sequence[Difference]) -> str:
+    numbers = Counter(difference.kind for difference in differences)
+    return ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
+
+
+def _changes(differences: Sequence[Difference]) -> list[Change]:
+    """Return the changes; those that are explained in the same words, and became the same, are one."""
+    groups: dict[tuple[str, ...], list[Difference]] = {}
+    for difference in differences:
+        name, why = difference.name, difference.acknowledged or difference.expected
+        if why:
+            name = _ALIKE.sub("", name).rpartition(": ")[2]
+        groups.setdefault((name, difference.before, difference.after, why), []).append(difference)
+    changes = [
+        Change(
+            first.kind,
+            first.sentence,
+            first.state.key,
+            first.acknowledged or first.expected,
+            more=sum(len(other.facts) or 1 for other in others),
+        )
+        for first, *others in groups.values()
+        if first.kind is not Kind.ROUTINE
+    ]
+    return sorted(changes, key=lambda change: list(Kind).index(change.kind))
+
+
+def _machine(evidence: Evidence) -> str:
+    lags = [lag for flown in (*evidence.flows, *evidence.controls) if (lag := flown.lag_p99_ms) is not None]
+    late = f"The senders were late by at most {max(lags):,.0f} ms in 99 of 100 requests of each flow" if lags else ""
+    pressure = busy(evidence.pressure) or "how busy the machine was is not known"
+    return f"{late or 'How late the senders were is not known'}; {pressure}."

@@ -1,0 +1,60 @@
+"""An upgrade in a few sentences: real changes first, those that are alike together, and what was not looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from meshproof.upgrade.evidence import Difference, Images, Kind
+from meshproof.upgrade.summary import rows_by_module, scope_of, summary_of
+from tests.support.upgrades import ACKNOWLEDGED, EXPECTED, STATES, UNEXPLAINED, good, nothing, stopped
+
+THRESHOLD = "common_lb_config.healthy_panic_threshold"
+WHY = "Istio 1.31 sends also what is not healthy: https://istio.io/"
+NOT_YOURS = (
+    "What is judged is a cluster that meshproof brings up for this, with a mesh of its own and overlay.yaml laid over "
+    "it: it is not a cluster of yours."
+)
+
+
+def test_real_changes_come_first_and_alike_ones_are_one() -> None:
+    """What nobody explains, what is acknowledged, what the release brings; another version is only counted."""
+    brought = [
+        Difference(f"configuration of {proxy}: cluster a: {THRESHOLD}, and 57 alike", "", "{}", state, expected=WHY)
+        for proxy, state in (("gateway", STATES[2]), ("client", STATES[3]))
+    ]
+    summary = summary_of(replace(good(), differences=[EXPECTED, *brought, ACKNOWLEDGED, UNEXPLAINED]))
+    assert (
+        summary.differences == "1 unexplained, 1 acknowledged, 2 brought by the new release, 1 brought by any upgrade"
+    )
+    assert [change.kind for change in summary.changes] == [Kind.UNEXPLAINED, Kind.ACKNOWLEDGED, Kind.RELEASE]
+    assert str(summary.changes[-1]) == (
+        f"configuration of gateway: cluster a: {THRESHOLD}, and 57 alike: nothing is now {{}}. "
+        f"First in S2, and 1 more like it. {WHY}"
+    )
+
+
+def test_rows_are_told_by_their_modules() -> None:
+    """Where a run ended early it is said in which states they were tried."""
+    assert summary_of(stopped()).rows.startswith("In S0, S1 3 rows of 2 modules (")
+    assert summary_of(nothing()).rows == "In each state no row was tried."
+    many = rows_by_module({f"tests/e2e/test_{number}.py": 1 for number in range(10)})
+    assert many.endswith("7 1 and 2 more)")
+
+
+def test_how_late_and_how_busy_is_said_where_it_is_known() -> None:
+    """And else that it is not."""
+    sentence = "How late the senders were is not known; how busy the machine was is not known."
+    assert summary_of(nothing()).machine == sentence
+
+
+def test_the_scope_says_what_is_judged() -> None:
+    """What a name stands for, where images come from, and that the cluster is not the reader's own."""
+    evidence = good()
+    before = replace(evidence.before, release="a commit of that branch (9739e10eb9d7), which comes after 1.30.3")
+    scope = scope_of(before, evidence.after, Images("packages", upstream_envoy=True))
+    assert scope == [
+        "1.30.0 is a commit of that branch (9739e10eb9d7), which comes after 1.30.3.",
+        "Images are built from packages: both sides run upstream Envoy, without the extensions of Istio's own build.",
+        NOT_YOURS,
+    ]
+    assert "Images are pulled from a registry." in scope_of(before, evidence.after, Images("registry"))
