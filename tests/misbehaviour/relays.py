@@ -289,14 +289,20 @@ def altered(
 
 @contextmanager
 def with_a_door(
-    behaviour: Behaviour, *, room: int | None = None, last: int | None = None, shut: bool = True
+    behaviour: Behaviour,
+    *,
+    room: int | None = None,
+    last: int | None = None,
+    away: float | None = None,
+    shut: bool = True,
 ) -> Iterator[Address]:
     """Serve with a door that is shut at times: TCP refuses a connection then.
 
     Args:
         behaviour: What is done with a connection.
         room: How many may be inside at once; None sets no limit.
-        last: After how many connections the door is shut for good; None never.
+        last: After how many connections the door is shut; None never.
+        away: For how many seconds it is shut then; None for good.
         shut: Whether the door is shut while there is no room; if not, TCP leaves a connection without an answer once
             one waits at it.
     """
@@ -306,7 +312,7 @@ def with_a_door(
         holder.bind(("127.0.0.1", 0))
         listener.bind(holder.getsockname())
         door = _Door(listener, room, shut=shut)
-        worker = Thread(target=door.work, args=(behaviour, last))
+        worker = Thread(target=door.work, args=(behaviour, last, away))
         worker.start()
         try:
             yield Address(*holder.getsockname())
@@ -331,15 +337,19 @@ class _Door:
         self._queue = _QUEUE if shut else 0
         listener.listen(self._queue)
 
-    def work(self, behaviour: Behaviour, last: int | None) -> None:
-        """Take connections, up to the last one, or until the end."""
+    def work(self, behaviour: Behaviour, last: int | None, away: float | None) -> None:
+        """Take connections, up to the last one, or until the end; and all the others, once it is not away any more."""
         with suppress(OSError):  # the listener was shut
-            for _ in range(last) if last else count():
+            for number in count(1):
                 connection, _ = self._listener.accept()
                 self.inside.append(connection.dup())
                 Thread(target=_handle, args=(behaviour, connection), daemon=True).start()
                 self._wait_for_room()
-            _shut(self._listener)
+                if number == last:
+                    _shut(self._listener)
+                    if away is None or self.end.wait(away):
+                        return
+                    self._listener.listen(self._queue)
 
     def _wait_for_room(self) -> None:
         if not self._is_full():

@@ -352,6 +352,12 @@ OUTAGES = [
         serve=lambda behaviour: with_a_door(behaviour, last=30),
         unknown=True,
     ),
+    at_times(
+        "TCP refused for three seconds after connection 30",
+        lambda behind: behind,
+        serve=lambda behaviour: with_a_door(behaviour, last=30, away=3.0),
+        known="all",
+    ),
     at_times("every second connection reset", lambda behind: numbered(lambda number: number % 2 == 0, reset, behind)),
     at_times("every third connection closed", lambda behind: numbered(lambda number: number % 3 == 0, say(), behind)),
     at_times("one in five connections reset", lambda behind: numbered(_one_in_five(), reset, behind)),

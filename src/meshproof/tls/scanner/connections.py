@@ -32,8 +32,9 @@ _INSTANT = 0.001  # seconds; what is left for a connection that begins at the ve
 class Connections:
     """Connects to one target.
 
-    When as many connections as there may be at once went unanswered in a row, the target has gone: what would be asked
-    after that is NOT_ASKED. So is what is left when the time is up.
+    When as many connections as there may be at once went unanswered in a row, and what is known to be answered is not
+    answered for one deadline more, the target has gone: what would be asked after that is NOT_ASKED. So is what is left
+    when the time is up.
 
     Args:
         target: What to ask.
@@ -81,6 +82,7 @@ class Connections:
         self._least_pause = 0.0
         self._calm = 0
         self._unanswered = 0
+        self._looks_whether_gone = False
 
     @property
     def answered(self) -> bool:
@@ -130,15 +132,27 @@ class Connections:
                 return Answer(outcome=Outcome.NOT_ASKED, remark="the time for the target was up")
             answer = await self._send(profile, follow=follow, length=length)
             self._unanswered = self._unanswered + 1 if answer.outcome in _NO_ANSWER else 0
-            if self._unanswered >= AT_ONCE:
-                self._unanswered = 0
-                if not self.witness or not self.witness.holds(await self._send(self.witness.profile)):
+            if self._unanswered >= AT_ONCE and not self._looks_whether_gone:
+                self._looks_whether_gone = True
+                if not await self._comes_back():
                     self.gone = answer.outcome
+                self._unanswered, self._looks_whether_gone = 0, False
         if self._pause:
             self._speed_up(answer)
         if questions.names_the_server(profile, self.sni):
             self._remember(answer)
         return answer
+
+    async def _comes_back(self) -> bool:
+        """Return whether the witness is answered within one deadline: a full server refuses for a while."""
+        if not self.witness:
+            return False
+        patient_until = time.monotonic() + self._time_for_one
+        while not self.witness.holds(await self._send(self.witness.profile)):
+            if time.monotonic() >= patient_until:
+                return False
+            await pause(_SHORTEST_PAUSE)
+        return True
 
     async def _send(self, profile: Profile, *, follow: bool = False, length: int | None = None) -> Answer:
         self.connections += 1
