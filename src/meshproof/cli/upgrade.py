@@ -157,7 +157,7 @@ def command(
         after = before
     order = Order(
         before=_side(before, overlays, kubernetes),
-        after=_side(after, (*overlays, *to_overlays), to_kubernetes or kubernetes),
+        after=_side(after, overlays, to_kubernetes or kubernetes, to_overlays),
         strategy=way,
         rollback=rollback,
         rows=["-m", marks, *tests],
@@ -203,9 +203,12 @@ def _way(strategy: str | None, kubernetes: str | None, to_kubernetes: str | None
     return way
 
 
-def _side(name: str, overlays: Sequence[Path], kubernetes: str | None) -> Side:
+def _side(name: str, common: Sequence[Path], kubernetes: str | None, own: Sequence[Path] = ()) -> Side:
+    """Return a side, with the overlays of both sides and those of its own, by which it is told from the other."""
     istio, envoy = istio_and_envoy(name)
-    return Side(name, istio, envoy or "", kubernetes or "", [str(file) for file in overlays])
+    overlays = [str(file) for file in (*common, *own)]
+    called = f"{name} with {' and '.join(file.name for file in own)}" if own else name
+    return Side(called, istio, envoy or "", kubernetes or "", overlays)
 
 
 def _print_plan(ready: Checked) -> None:

@@ -57,7 +57,7 @@ class Machine:
         """
         span = Span(record.sent_ns, record.ended_ns + 1)
         too_slow = record.outcome is Ending.TIMED_OUT and (
-            span.shared_with(self._pauses) > LATE_MS or self._was_short_of_processors(span)
+            span.shared_with(self._pauses) > LATE_MS or self.was_short_of_processors(span)
         )
         return too_slow or span.shared_with(self._losses) > 0
 
@@ -70,7 +70,7 @@ class Machine:
 
         It was where one in ten of its requests that were due in that time took longer than ``LATE_MS``.
         """
-        if self._was_short_of_processors(span):
+        if self.was_short_of_processors(span):
             return True
         for control in self._controls:
             times = [
@@ -82,7 +82,7 @@ class Machine:
                 return True
         return False
 
-    def _was_short_of_processors(self, span: Span) -> bool:
+    def was_short_of_processors(self, span: Span) -> bool:
         """Return whether in half of the samples of a time some task waited for a processor nearly all the time."""
         samples = [
             sample.cpu for sample in self._pressure if span.began_ns <= sample.at_ns - _FIGURES_NS < span.ended_ns

@@ -138,7 +138,7 @@ def _canary(
                 Step("let the tag `default` lead to the old revision", 2, Steps.move_tag_back),
                 Step("restart what has new sidecars", 20, Steps.restart_first, FIRST),
                 Step(f"have the gateways of {before}", 20, Steps.install_before),
-                Step(f"remove the control plane of {after}", 5, Steps.uninstall_after),
+                Step(f"remove the new control plane, of {after}", 5, Steps.uninstall_after),
             ),
         )
         return
@@ -146,7 +146,7 @@ def _canary(
         NEW,
         (
             Step("restart the other Deployments that have sidecars", 20, Steps.restart_last, LAST),
-            Step(f"remove the control plane of {before}", 5, Steps.uninstall_before),
+            Step(f"remove the old control plane, of {before}", 5, Steps.uninstall_before),
         ),
     )
 

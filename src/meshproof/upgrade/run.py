@@ -13,6 +13,8 @@ from meshproof.mesh import Testbed
 from meshproof.pytest_plugin.rows import run_rows
 from meshproof.settings import TIMEOUTS
 from meshproof.upgrade import facts
+from meshproof.upgrade.blame import Machine
+from meshproof.upgrade.gap import Span
 from meshproof.upgrade.journey import Journey
 from meshproof.upgrade.new_cluster import sent_by
 from meshproof.upgrade.plan import Stage
@@ -86,6 +88,8 @@ class Run:
             if visit.reached_ns:
                 requests, tries = sent_by(journey.earlier) if journey.earlier else (0, 0)
                 self._lines.reached(visit, requests + self._recordings.requests, tries + self._recordings.tries)
+            if Machine((), journey.pressure).was_short_of_processors(Span(visit.began_ns, visit.ended_ns)):
+                self._lines.busy(visit)
             for difference in journey.differences:
                 if difference.state is stage.state:
                     self._lines.changed(difference, visit.ended_ns)

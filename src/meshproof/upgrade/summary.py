@@ -66,7 +66,7 @@ def summary_of(evidence: Evidence) -> Summary:
     """Return an upgrade in a few sentences."""
     return Summary(
         _rows(evidence.visits),
-        _counted(evidence.differences),
+        _counted(evidence),
         _changes(evidence.differences),
         _machine(evidence),
         scope_of(evidence.before, evidence.after, evidence.images),
@@ -143,9 +143,14 @@ def _rows(visits: Sequence[Visit]) -> str:
     return " ".join(sentences)
 
 
-def _counted(differences: Sequence[Difference]) -> str:
-    numbers = Counter(difference.kind for difference in differences)
-    return ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
+def _counted(evidence: Evidence) -> str:
+    """Return how many differences of each kind there are; and which overlays have changed nothing that is looked at."""
+    numbers = Counter(difference.kind for difference in evidence.differences)
+    counted = ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
+    new = [file for file in evidence.after.overlays if file not in evidence.before.overlays]
+    if new and numbers.keys() <= {Kind.RELEASE, Kind.ROUTINE}:
+        return f"{counted}; nothing that is looked at by {' and '.join(new)}"
+    return counted
 
 
 def _changes(differences: Sequence[Difference]) -> list[Change]:

@@ -147,11 +147,13 @@ def test_the_plan_of_a_new_cluster(plan: Callable[..., pytest.RunResult], monkey
         ),
         (["--from=1.31.0", "--to=1.30"], "1.31.0 to 1.30 is a downgrade by 1 minor release: Istio supports that only"),
         (["--from=1.31.0", "--to=1.31.0/envoy-1.40.0"], "1.31.0 → 1.31.0/envoy-1.40.0, canary"),
+        (["--from=1.31.0", "--to=1.31.0", "--to-overlay=new.yaml"], "1.31.0 → 1.31.0 with new.yaml, canary"),
     ],
-    ids=["another mesh on a new cluster", "a downgrade", "another Envoy"],
+    ids=["another mesh on a new cluster", "a downgrade", "another Envoy", "another configuration"],
 )
 def test_a_plan_of_another_kind(plan: Callable[..., pytest.RunResult], words: list[str], part: str) -> None:
     """What is asked for is what is planned; what Istio does not support is said."""
+    Path("new.yaml").write_text("apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: new}\n")
     assert part in text_of(plan(*words))
 
 

@@ -65,7 +65,7 @@ def test_a_step_says_what_it_is_of() -> None:
         step.text for stage in stages(BEFORE, AFTER, Strategy.CANARY, rollback=False) for step in stage.steps
     )
     assert "control plane of 1.31.0 under a revision" in words
-    assert "remove the control plane of 1.30" in words
+    assert "remove the old control plane, of 1.30" in words
 
 
 def test_halves() -> None:

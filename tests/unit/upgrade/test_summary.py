@@ -33,6 +33,16 @@ def test_real_changes_come_first_and_alike_ones_are_one() -> None:
     )
 
 
+def test_an_overlay_that_changes_nothing_is_told() -> None:
+    """It may be misspelt: istiod leaves fields of the mesh configuration alone that it does not know."""
+    in_vain = replace(good(), differences=[EXPECTED])
+    words = "1 brought by any upgrade; nothing that is looked at by overlay.yaml"
+    assert summary_of(in_vain).differences == words
+    assert "overlay.yaml" not in summary_of(replace(in_vain, differences=[EXPECTED, UNEXPLAINED])).differences
+    on_both = replace(in_vain, before=replace(in_vain.before, overlays=in_vain.after.overlays))
+    assert summary_of(on_both).differences == "1 brought by any upgrade"
+
+
 def test_rows_are_told_by_their_modules() -> None:
     """Where a run ended early it is said in which states they were tried."""
     assert summary_of(stopped()).rows.startswith("In S0, S1 3 rows of 2 modules (")

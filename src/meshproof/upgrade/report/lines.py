@@ -17,7 +17,7 @@ from meshproof.report.wording import plain
 from meshproof.traffic import Record
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.evidence import UNKNOWN, Difference, State, Try, Visit
-from meshproof.upgrade.finding import Finding, Verdict
+from meshproof.upgrade.finding import AGAIN, Finding, Verdict
 from meshproof.upgrade.summary import Summary
 
 _MOST = 5
@@ -62,6 +62,11 @@ class Lines:
             "fail-open tries so far",
             visit.ended_ns,
         )
+
+    def busy(self, visit: Visit) -> None:
+        """Print that the machine was too busy in a state for what was slow there to be judged."""
+        text = f"The machine is too busy to judge what is slow. {AGAIN}"
+        self._surprise("yellow", "a busy machine", text, visit.state, visit.ended_ns)
 
     def begun(self, what: str, state: State, at_ns: int) -> None:
         """Print what is done next, in a state or on the way to it; dim, for states and surprises matter more."""

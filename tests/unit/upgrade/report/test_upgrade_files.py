@@ -202,6 +202,12 @@ def test_a_state_is_a_line(state: int, line: str) -> None:
     assert printed(lambda lines: lines.reached(visits(S3=[1])[state], 1234, 56)) == [line + sent]
 
 
+def test_a_busy_machine_is_a_line() -> None:
+    """Whoever watches can end the run then: what is slow on that machine is not known to be the mesh's fault."""
+    line = "!   10.0 s The machine is too busy to judge what is slow. Run it again on a machine that does nothing else."
+    assert printed(lambda lines: lines.busy(visits()[0])) == [f"{line} (S0 all old)"]
+
+
 def test_a_step_is_a_line() -> None:
     """It begins with the state that it is in, or leads to, and says when it was begun."""
     state = visits()[2].state
