@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +23,14 @@ from meshproof.upgrade.facts import (
     REQUEST,
     WEBHOOK,
     changed_fields,
+    digest,
 )
 from meshproof.upgrade.plan import BACK, NEW, ON_A_NEW_CLUSTER
 from meshproof.upgrade.steps import revision_of
 
 _THERE = "there"
+_OF_ONE_RUN = (" certificate", ": trusted roots", ": authority")
+"""How facts end whose values are of certificates that each run makes anew."""
 _ONE_ROOT_OF_ISTIOD = re.compile(r"(O=cluster\.local, )?SHA-256 [0-9a-f]{16}")
 
 
@@ -115,6 +119,7 @@ def _in_all_states(visits: Sequence[Visit]) -> Iterator[tuple[State, _Change]]:
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_Change]:
     unknown = [[name for name, value in side.items() if value.startswith(UNKNOWN)] for side in (before, after)]
+    in_order = sorted(before), sorted(after)
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name, ""), after.get(name, "")
         if old == new and not new.startswith(UNKNOWN):
@@ -123,6 +128,8 @@ def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_C
             name not in after and _part_of(name, after, before, unknown[1])
         ):
             continue
+        if name not in before or name not in after:
+            old, new = (_with_parts(name, side, names) for side, names in zip((before, after), in_order, strict=True))
         if name.startswith(REFUSED) and not (old + new).strip("0123456789"):
             if int(new or 0) > int(old or 0):  # a process that is new counts from nought
                 yield _Change(name, old or "0", new, (name,))
@@ -139,16 +146,39 @@ def _part_of(name: str, lacking: Mapping[str, str], other: Mapping[str, str], un
     return any(whole in other and whole not in lacking for whole in wholes) or any(map(name.startswith, unknown))
 
 
+def _with_parts(name: str, side: Mapping[str, str], names: Sequence[str]) -> str:
+    """Return what a whole is that came or went, with a digest of its parts; empty where it is not there.
+
+    They are no differences of their own then: who acknowledges the whole acknowledges them as they are.
+
+    Args:
+        name: Its name.
+        side: All facts.
+        names: Their names, in order.
+    """
+    return f"{side[name]}{_parts(name, side, names)}" if name in side else ""
+
+
+def _parts(name: str, side: Mapping[str, str], names: Sequence[str]) -> str:
+    first, end = (bisect_left(names, f"{name}:{after}") for after in " !")  # the parts begin with the blank
+    parts = [f"{part}={side[part]}" for part in names[first:end] if not part.endswith(_OF_ONE_RUN)]
+    return f", {len(parts)} parts: {digest(json.dumps(parts))}" if parts else ""
+
+
 def _of_configuration(name: str, before: str, after: str) -> Iterator[_Change]:
-    """Yield which fields of a resource differ; or that it came, or went."""
+    """Yield which fields of a resource differ; or that it came, or went, with a digest of what it is."""
     _, _, resource = name.removeprefix(CONFIGURATION).partition(": ")
     if not (before and after):
-        first, last = (_THERE if text.startswith(("{", "[")) else text for text in (before, after))
+        first, last = (f"{_THERE}: {digest(text)}" if _is_json(text) else text for text in (before, after))
         yield _Change(name, first, last, (CONFIGURATION, resource))
         return
     kind = resource.partition(" ")[0]
     for path, first, last in changed_fields(_value(before), _value(after)):
         yield _Change(f"{name}: {path}" if path else name, first, last, (CONFIGURATION, kind, path))
+
+
+def _is_json(text: str) -> bool:
+    return text.startswith(("{", "["))
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - JSON

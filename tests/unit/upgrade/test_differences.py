@@ -63,7 +63,44 @@ def test_what_is_gone_is_told_without_its_parts() -> None:
     (gone, _) = changes_of({**facts, "configuration of istio-system/gateway": "loaded"}, {ROW: "offered"})
     assert (gone.name, gone.after) == ("configuration of istio-system/gateway", "")
     (gone,) = changes_of(facts, {"configuration of istio-system/gateway": "loaded"})[:1]
-    assert (gone.name, gone.before, gone.after) == (LISTENER, "there", "")
+    assert (gone.name, gone.before.partition(":")[0], gone.after) == (LISTENER, "there", "")
+
+
+NEW_HOST = "posture new.test:443"
+NEW_CHAIN = f"{LISTENER}: filter chain new.test"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "alike"),
+    [
+        (NEW_HOST, {f"{NEW_HOST}: TLS 1.0": "not offered"}, {f"{NEW_HOST}: TLS 1.0": "offered"}, False),
+        (NEW_HOST, {}, {f"{NEW_HOST}: client authentication": "none"}, False),
+        (NEW_HOST, {f"{NEW_HOST}: ALPN": "h2"}, {f"{NEW_HOST}: ALPN": "h2"}, True),
+        (NEW_HOST, {f"{NEW_HOST}: RSA certificate": "by CA 1"}, {f"{NEW_HOST}: RSA certificate": "by CA 2"}, True),
+        (NEW_CHAIN, {NEW_CHAIN: '{"require_client_certificate": true}'}, {NEW_CHAIN: "{}"}, False),
+        (LISTENER, {NEW_CHAIN: '{"require_client_certificate": true}'}, {NEW_CHAIN: "{}"}, False),
+    ],
+    ids=[
+        "another posture",
+        "more in the posture",
+        "the same",
+        "a certificate of another run",
+        "another filter chain",
+        "a part of a new listener",
+    ],
+)
+def test_what_is_new_is_acknowledged_as_it_is(
+    name: str, one: dict[str, str], other: dict[str, str], *, alike: bool
+) -> None:
+    """Whoever has said yes to a new host with mutual TLS has not said yes to it without."""
+    whole = {name: "{}" if name == LISTENER else "answers"}
+    old = {LISTENER: "{}"} if name == NEW_CHAIN else {ROW: "offered"}
+    (first,) = (each for each in changes_of(old, old | whole | one) if each.name == name)
+    acknowledgement = Acknowledgement(name, "We want it.", first.before, first.after)
+    (second,) = (
+        each for each in changes_of(old, old | whole | other, acknowledged=(acknowledgement,)) if each.name == name
+    )
+    assert (second.kind is Kind.ACKNOWLEDGED) is alike
 
 
 def test_what_a_proxy_refuses_has_its_reason() -> None:

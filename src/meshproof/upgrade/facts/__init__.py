@@ -43,6 +43,7 @@ from meshproof.upgrade.facts.names import (
     WEBHOOK,
 )
 from meshproof.upgrade.facts.refusals import Refusals, count_refusals, since
+from meshproof.upgrade.facts.secrecy import digest
 
 __all__ = [
     "ANSWER",
@@ -57,6 +58,7 @@ __all__ = [
     "WEBHOOK",
     "changed_fields",
     "count_refusals",
+    "digest",
     "take",
 ]
 

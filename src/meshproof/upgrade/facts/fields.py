@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from meshproof.upgrade.facts.secrecy import digest
+
 _LONGEST = 300  # characters of a value that a difference shows
 _WRAPPER = "typed_config"  # Envoy's: what is inside is what it is about
 _NAMES = ("name", "tag_name", "tag")
@@ -35,14 +37,17 @@ def changed_fields(before: Any, after: Any, path: str = "") -> Iterator[tuple[st
 
 
 def text_of(value: object) -> str:
-    """Return a value as a difference shows it: what is long is cut, and says how long it is."""
+    """Return a value as a difference shows it.
+
+    What is long is cut, and has the digest of its whole: two that differ anywhere are not the same.
+    """
     if isinstance(value, str) and value:
         text = value
     elif isinstance(value, list) and value and not any(isinstance(item, dict | list) for item in value):
         text = ", ".join(map(str, value))
     else:
         text = json.dumps(value, sort_keys=True)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters, {digest(text)})"
 
 
 def _of_mappings(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
