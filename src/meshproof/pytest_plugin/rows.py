@@ -15,8 +15,7 @@ import pytest
 from meshproof.errors import BadInput, BadOutput, ClusterError, NotThere
 from meshproof.mesh import Testbed
 from meshproof.project import leaving_in
-from meshproof.pytest_plugin.mesh import GIVEN
-from meshproof.pytest_plugin.promises import FILE
+from meshproof.pytest_plugin.promises import FILE, GIVEN
 
 LOG = "pytest.log"
 _LONGEST_REASON = 300  # letters
@@ -37,11 +36,14 @@ class RowsTried:
         rows: What became of each, by its name: ``kept``, ``broken``, ``not tried``, ``known broken`` or ``skipped``.
         interrupted: Whether somebody has ended it.
         reasons: Why a row is not kept, in one line, by its name: what its own report says first.
+        ended_by: What else has ended the run before all rows were tried, such as the words of ``pytest.exit``; empty
+            where nothing has.
     """
 
     rows: Mapping[str, str]
     interrupted: bool
     reasons: Mapping[str, str] = field(default_factory=dict)
+    ended_by: str = ""
 
 
 def look_for_rows(words: Sequence[str]) -> Mapping[str, int]:
@@ -92,7 +94,9 @@ def run_rows(testbed: Testbed, words: Sequence[str], directory: Path) -> RowsTri
     except OSError as error:
         raise BadOutput(f"{directory} could not be written: {error.strerror}.") from error
     if status == pytest.ExitCode.INTERRUPTED:
-        return RowsTried(results["rows"] if results else {}, interrupted=True, reasons=reasons.by_row)
+        ended_by = "" if reasons.interrupted else reasons.ended_by or "a module could not be read"
+        rows = results["rows"] if results else {}
+        return RowsTried(rows, reasons.interrupted, reasons=reasons.by_row, ended_by=ended_by)
     if results is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise ClusterError(f"pytest ended with {int(status)} before all rows were tried: {directory / LOG} says why.")
     return RowsTried(results["rows"], interrupted=False, reasons=reasons.by_row)
@@ -123,10 +127,21 @@ class Reasons:
 
     Attributes:
         by_row: It, by the row's name.
+        interrupted: Whether a person, or a signal, has ended the run.
+        ended_by: With which words a test or a fixture has; empty where none has.
     """
 
     def __init__(self) -> None:
         self.by_row: dict[str, str] = {}
+        self.interrupted = False
+        self.ended_by = ""
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note what has ended the run; pytest calls ``pytest.exit`` an interrupt, too."""
+        if isinstance(excinfo.value, KeyboardInterrupt):
+            self.interrupted = True
+        else:
+            self.ended_by = str(excinfo.value)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep it of a module that could not be collected."""
@@ -137,14 +152,17 @@ class Reasons:
         self._keep(report)
 
     def _keep(self, report: pytest.CollectReport | pytest.TestReport) -> None:
-        if reason := "" if report.passed else _reason(report):
+        if reason := _reason(report):
             self.by_row.setdefault(report.nodeid, reason)
 
 
 def _reason(report: pytest.CollectReport | pytest.TestReport) -> str:
-    """Return the first line of a report's own message."""
-    if known := getattr(report, "wasxfail", ""):
-        text = str(known)
+    """Return the first line of a report's own message; empty where the row is kept."""
+    known = str(getattr(report, "wasxfail", ""))
+    if report.passed:
+        text = f"It passes, and is marked as known to be broken: {known}" if hasattr(report, "wasxfail") else ""
+    elif known:
+        text = known
     elif isinstance(report.longrepr, tuple):  # of a row that was skipped: the file, the line and the reason
         text = report.longrepr[-1]
     else:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from meshproof.errors import ClusterError
 from meshproof.machine import console, interrupts
 from meshproof.machine.wait import until
 from meshproof.mesh import Testbed
@@ -118,6 +119,8 @@ class Run:
         if tried.interrupted:
             journey.end(KeyboardInterrupt())
             return
+        if tried.ended_by:
+            raise ClusterError(f"pytest was ended before all rows were tried: {tried.ended_by}")
         if stage.seconds:
             self._begins("send traffic for long enough", stage)
         _rest(stage.seconds, reached_ns)

@@ -86,6 +86,8 @@ def _rows(evidence: Evidence) -> Iterator[Finding]:
                 continue
             reported.add((row, verdict))
             became = "could not be tried" if result == "not tried" else f"is {result}"
+            if first.rows[row] == "known broken":
+                became = "is not so any more"
             reason = reason_of(row, visit)
             yield Finding(
                 verdict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,8 @@ def test_broken():
 def test_skipped(): pytest.skip("not on this machine")
 @pytest.mark.xfail(reason="a known fault")
 def test_known(): assert False
+@pytest.mark.xfail(reason="mended since")
+def test_mended(): pass
 def test_not_tried(nobody_has_this): pass
 """
 
@@ -194,5 +197,61 @@ def test_a_row_hands_over_why_it_is_not_kept(own_project: Path, pytester: pytest
         "test_broken": "AssertionError: the answer",
         "test_skipped": "Skipped: not on this machine",
         "test_known": "a known fault",
+        "test_mended": "It passes, and is marked as known to be broken: mended since",
         "test_not_tried": "fixture 'nobody_has_this' not found",
     }
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+from meshproof.pytest_plugin.rows import look_for_rows, run_rows
+
+words = ["--import-mode=importlib", "-m", "upgrade", *sys.argv[1:]]
+tried = run_rows(None, words, Path("artifacts/S0"))
+print(json.dumps([look_for_rows(words), tried.rows, tried.interrupted, tried.ended_by]))
+"""
+ASKED_FOR = """
+import pytest
+
+pytestmark = pytest.mark.upgrade
+
+def test_with_the_mesh(scenario): pass
+def test_with_nothing_of_ours(): assert False, "the shop is not reachable"
+def test_by_its_name(request): request.getfixturevalue("nothing_of_that_name")
+"""
+
+
+def test_each_test_that_is_asked_for_in_an_upgrade_counts(own_project: Path, pytester: pytest.Pytester) -> None:
+    """Whichever fixtures it asks for: one that is counted in the plan, and fails, is told."""
+    (own_project / MODULE).write_text(FIXTURES + ASKED_FOR)
+    result = pytester.run(sys.executable, "-c", RUN, "tests")
+    counted, rows, interrupted, ended_by = json.loads(result.outlines[-1])
+    assert counted == {MODULE: 3}
+    assert {row.partition("::")[2]: verdict for row, verdict in rows.items()} == {
+        "test_with_the_mesh": "not tried",  # there is none
+        "test_with_nothing_of_ours": "broken",
+        "test_by_its_name": "broken",
+    }
+    assert not interrupted
+    assert not ended_by
+
+
+@pytest.mark.parametrize(
+    ("row", "interrupted", "ended_by"),
+    [
+        ("pytest.exit('the shop is not reachable')", False, "the shop is not reachable"),
+        ("raise KeyboardInterrupt", True, ""),
+    ],
+    ids=["by a test", "by a person"],
+)
+def test_who_has_ended_the_rows(
+    row: str, ended_by: str, own_project: Path, pytester: pytest.Pytester, *, interrupted: bool
+) -> None:
+    """A test that ends the run is no person that does: its words are told, and the upgrade did not finish."""
+    module = f"{FIXTURES}pytestmark = pytest.mark.upgrade\ndef test_one(): pass\ndef test_two(): {row}\n"
+    (own_project / MODULE).write_text(module)
+    result = pytester.run(sys.executable, "-c", RUN, "tests")
+    _, rows, *end = json.loads(result.outlines[-1])
+    assert end == [interrupted, ended_by]
+    assert list(rows.values()) == ["kept", "not tried"]
