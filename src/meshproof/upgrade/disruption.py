@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from meshproof.traffic import Flown
+from meshproof.traffic import Connections, Flown
 from meshproof.upgrade.blame import Machine
 from meshproof.upgrade.ends import unexplained
 from meshproof.upgrade.evidence import Evidence, State, name_of, together
@@ -33,7 +33,7 @@ def disruptions(evidence: Evidence) -> Iterator[Finding]:
         yield from _losses(evidence, machine, parts)
         for part in parts:
             yield from _gaps(evidence, machine, part)
-            yield from _queue(evidence, machine, part)
+            yield from list(_queue(evidence, machine, part)) or _waits(evidence, machine, part)
         yield from _slowness(evidence, machine, parts)
         yield from _ends(evidence, parts)
 
@@ -93,6 +93,27 @@ def _gaps(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding
         yield _unsure(evidence, name, text, gap.began_ns)
 
 
+def _waits(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:
+    """Look at how long requests waited for a kept connection: for longer than a gap may be is a disruption.
+
+    Some always wait for a moment, and none of them fails: the connections were too slow for them.
+    """
+    budget, name = evidence.budget.longest_ms, part.flow.name
+    waits = [Span(record.woken_ns, record.sent_ns) for record in part.records]
+    too_long = [wait for wait in waits if wait.ms > budget]
+    if not too_long or part.flow.connections is Connections.STREAM:
+        return
+    longest, span = max(wait.ms for wait in too_long), Span(too_long[0].began_ns, too_long[-1].ended_ns)
+    text = (
+        f"{len(too_long):,} of the {part.requests:,} requests of {name} waited for a kept connection for more than "
+        f"{budget:,.0f} ms, and for {longest:,.0f} ms at most"
+    )
+    if machine.was_slow(span):
+        yield _unsure(evidence, name, f"{text}; the machine was slow then.", span.began_ns)
+    else:
+        yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)
+
+
 def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:
     """Look at what still waited for a kept connection when a flow ended.
 
@@ -116,46 +137,49 @@ def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Findin
 
 
 def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Iterator[Finding]:
-    """Look at how long answers took in each state, from when their requests were sent, compared with the first one."""
+    """Look at how long answers took in each state, from when their sender was ready, compared with the first one.
+
+    Where the machine was slow in the first one nothing can be compared with that: what is slow later is not known to be
+    any slower.
+    """
     answers: dict[State, list[Span]] = {}
     for part in parts:
         for record in part.answered:
-            span = Span(record.sent_ns, record.ended_ns)
+            span = Span(record.woken_ns, record.ended_ns)
             answers.setdefault(evidence.state_at(record.sent_ns), []).append(span)
     took = {state: nine_tenths([span.ms for span in spans]) for state, spans in answers.items() if len(spans) >= _FEW}
-    usual = took.get(evidence.first_state, inf)
-    yield from _of_a_slow_beginning(evidence, machine, name_of(parts), answers.get(evidence.first_state, []), usual)
-    slow = {state: ms for state, ms in took.items() if ms > usual + SLOWER_MS}
-    reported = set()
+    first, name = evidence.first_state, name_of(parts)
+    usual, incomparable = took.get(first, inf), first in took and machine.was_slow(_whole(answers[first]))
+    reported = set[bool]()
+    if incomparable and usual > SLOWER_MS:
+        text = (
+            f"{name} was slow in {first} already, and so was the machine: one answer in ten took {usual:,.0f} ms or "
+            "more. Whether it was slower later is not known."
+        )
+        yield _unsure(evidence, name, text, _whole(answers[first]).began_ns)
+        reported.add(True)
+    slow = {state: ms for state, ms in took.items() if ms > SLOWER_MS + (0.0 if incomparable else usual)}
     for state in sorted(slow, key=lambda state: min(answers[state])):
-        span = Span(min(answers[state]).began_ns, max(span.ended_ns for span in answers[state]))
-        excused, name = machine.was_slow(span), name_of(parts)
-        if excused in reported:
+        span = _whole(answers[state])
+        why = "the machine was slow, too" if machine.was_slow(span) else ""
+        if not why and incomparable and slow[state] <= usual + SLOWER_MS:
+            why = f"how long they take when it is not can't be told from {first.key}, for the machine was slow then"
+        if bool(why) in reported:
             continue
-        reported.add(excused)
+        reported.add(bool(why))
         text = (
             f"{name} was slow in {state}: one answer in ten took {slow[state]:,.0f} ms or more, and {usual:,.0f} ms in "
-            f"{evidence.first_state.key}"
+            f"{first.key}"
         )
-        if excused:
-            yield _unsure(evidence, name, f"{text}; the machine was slow, too.", span.began_ns)
+        if why:
+            yield _unsure(evidence, name, f"{text}; {why}.", span.began_ns)
         else:
             yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)
 
 
-def _of_a_slow_beginning(
-    evidence: Evidence, machine: Machine, name: str, answers: Sequence[Span], usual: float
-) -> Iterator[Finding]:
-    """Look at whether the first state was slow by the machine's fault: what is slow later can't be seen then."""
-    if not SLOWER_MS < usual < inf:
-        return
-    span = Span(min(answers).began_ns, max(answer.ended_ns for answer in answers))
-    if machine.was_slow(span):
-        text = (
-            f"{name} was slow in {evidence.first_state} already, and so was the machine: one answer in ten took "
-            f"{usual:,.0f} ms or more. Whether it was slower later is not known."
-        )
-        yield _unsure(evidence, name, text, span.began_ns)
+def _whole(spans: Sequence[Span]) -> Span:
+    """Return the time from the beginning of the first to the end of the last."""
+    return Span(min(spans).began_ns, max(span.ended_ns for span in spans))
 
 
 def _ends(evidence: Evidence, parts: Sequence[Flown]) -> Iterator[Finding]:

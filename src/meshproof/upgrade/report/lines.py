@@ -17,7 +17,7 @@ from meshproof.report.wording import plain
 from meshproof.traffic import Record
 from meshproof.upgrade.acknowledgements import Acknowledgement
 from meshproof.upgrade.evidence import UNKNOWN, Difference, State, Try, Visit
-from meshproof.upgrade.finding import AGAIN, Finding, Verdict
+from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.summary import Summary
 
 _MOST = 5
@@ -64,8 +64,8 @@ class Lines:
         )
 
     def busy(self, visit: Visit) -> None:
-        """Print that the machine was too busy in a state for what was slow there to be judged."""
-        text = f"The machine is too busy to judge what is slow. {AGAIN}"
+        """Print that the machine was so busy in a state that nobody could tell whether the mesh was slow there."""
+        text = "The machine is very busy: where something is slow nobody can tell whether that is the mesh's fault."
         self._surprise("yellow", "a busy machine", text, visit.state, visit.ended_ns)
 
     def begun(self, what: str, state: State, at_ns: int) -> None:

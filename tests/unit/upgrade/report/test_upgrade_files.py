@@ -203,8 +203,10 @@ def test_a_state_is_a_line(state: int, line: str) -> None:
 
 
 def test_a_busy_machine_is_a_line() -> None:
-    """Whoever watches can end the run then: what is slow on that machine is not known to be the mesh's fault."""
-    line = "!   10.0 s The machine is too busy to judge what is slow. Run it again on a machine that does nothing else."
+    """Whoever watches can end the run then, and look for what keeps the machine busy."""
+    line = (
+        "!   10.0 s The machine is very busy: where something is slow nobody can tell whether that is the mesh's fault."
+    )
     assert printed(lambda lines: lines.busy(visits()[0])) == [f"{line} (S0 all old)"]
 
 
