@@ -19,7 +19,7 @@ TOO_SELDOM_MS = 1000.0
 MOST_UNKNOWN = 0.1
 """A probe of which a larger share of the tries ended neither way could have missed what was open for a moment."""
 _SILENT = "Its silence proves nothing: look at its control in the report."
-_AGAIN = f"{AGAIN} Where it is so again, look at its control in the report."
+_TO_DO = f"Look at its control in the report. Where the machine was busy: {AGAIN[0].lower()}{AGAIN[1:]}"
 _FIGURES_NS = 10_000_000_000
 """For so long after a moment the kernel's figures are about it: they are of ten seconds."""
 _UNTRIED = {"not tried", "skipped"}
@@ -129,7 +129,7 @@ def _of_probes(evidence: Evidence) -> Iterator[Finding]:
             text = f"The fail-open probe {probe.name} {why}."
             if at_ns is not None:
                 text += _busy_at(evidence, at_ns)
-            yield _unsure(evidence, probe.name, text, _SILENT if at_ns is None else _AGAIN, at_ns=at_ns)
+            yield _unsure(evidence, probe.name, text, _SILENT if at_ns is None else _TO_DO, at_ns=at_ns)
         let_through = [attempt.at_ns for attempt in probe.let_through]
         moments.setdefault(whole_name(probe.name), []).extend([*probe.refused_ns, *probe.unknown_ns, *let_through])
     for name, tried in moments.items():
@@ -140,7 +140,7 @@ def _of_probes(evidence: Evidence) -> Iterator[Finding]:
 def _busy_at(evidence: Evidence, at_ns: int) -> str:
     """Return how busy the machine was at a moment, in a sentence; empty where nobody knows."""
     clause = busy(sample for sample in evidence.pressure if 0 <= sample.at_ns - at_ns <= _FIGURES_NS)
-    return f" The machine may have been too busy: {clause} then." if clause else ""
+    return f" {clause[0].upper()}{clause[1:]} then." if clause else ""
 
 
 def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:

@@ -147,6 +147,8 @@ def _counted(evidence: Evidence) -> str:
     """Return how many differences of each kind there are; and which overlays have changed nothing that is looked at."""
     numbers = Counter(difference.kind for difference in evidence.differences)
     counted = ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
+    if evidence.stop:
+        return f"{counted}, as far as it went"
     new = [file for file in evidence.after.overlays if file not in evidence.before.overlays]
     if new and numbers.keys() <= {Kind.RELEASE, Kind.ROUTINE}:
         return f"{counted}; nothing that is looked at by {' and '.join(new)}"

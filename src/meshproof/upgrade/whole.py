@@ -125,8 +125,9 @@ def _reported(order: Order, evidence: Evidence) -> Upgraded:
     findings = judge(evidence)
     verdict = verdict_of(findings)
     lines = Lines(evidence.began_ns)
-    for acknowledgement in unused(evidence.visits, order.acknowledgements, order.before, order.after):
-        lines.unused(acknowledgement)
+    if not evidence.stop:
+        for acknowledgement in unused(evidence.visits, order.acknowledgements, order.before, order.after):
+            lines.unused(acknowledgement)
     lines.verdict(verdict, findings, summary_of(evidence))
     result = Upgraded(verdict, verdict.value, ())
     try:

@@ -43,6 +43,13 @@ def test_an_overlay_that_changes_nothing_is_told() -> None:
     assert summary_of(on_both).differences == "1 brought by any upgrade"
 
 
+def test_what_ended_early_says_so() -> None:
+    """An overlay that nobody got to has not failed to change anything, and there may be more that is otherwise."""
+    early = replace(stopped(), differences=[])
+    assert early.after.overlays
+    assert summary_of(early).differences == "none, as far as it went"
+
+
 def test_rows_are_told_by_their_modules() -> None:
     """Where a run ended early it is said in which states they were tried."""
     assert summary_of(stopped()).rows.startswith("In S0, S1 3 rows of 2 modules (")
