@@ -137,7 +137,10 @@ def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Findin
 
 
 def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Iterator[Finding]:
-    """Look at how long answers took in each state, from when their sender was ready, compared with the first one.
+    """Look at how long answers took in each state, from when their requests were sent, compared with the first one.
+
+    How long they waited to be sent is another matter (``_waits``): where each takes a little longer eight connections
+    are soon too few for 50 requests a second.
 
     Where the machine was slow in the first one nothing can be compared with that: what is slow later is not known to be
     any slower.
@@ -145,7 +148,7 @@ def _slowness(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> I
     answers: dict[State, list[Span]] = {}
     for part in parts:
         for record in part.answered:
-            span = Span(record.woken_ns, record.ended_ns)
+            span = Span(record.sent_ns, record.ended_ns)
             answers.setdefault(evidence.state_at(record.sent_ns), []).append(span)
     took = {state: nine_tenths([span.ms for span in spans]) for state, spans in answers.items() if len(spans) >= _FEW}
     first, name = evidence.first_state, name_of(parts)

@@ -362,12 +362,11 @@ def test_a_busy_machine_before_the_upgrade_is_no_measure() -> None:
 @pytest.mark.parametrize(
     ("took_ms", "control", "expected"),
     [
-        (25, {}, []),
-        (45, {}, [Verdict.DISRUPTION]),
-        (250, {}, [Verdict.DISRUPTION] * 2),
-        (250, {"late_ms": 300}, [Verdict.INCONCLUSIVE] * 2),
+        (45, {}, []),
+        (250, {}, [Verdict.DISRUPTION]),
+        (250, {"late_ms": 300}, [Verdict.INCONCLUSIVE]),
     ],
-    ids=["for less than a second", "a second more than before", "for longer than a gap may be", "the control was slow"],
+    ids=["within the budget", "for longer than a gap may be", "the control was slow"],
 )
 def test_what_waits_for_a_connection_is_late(took_ms: int, control: dict[str, Any], expected: list[Verdict]) -> None:
     """Answers of a quarter of a second make 50 requests a second wait; none fails, and all are sent in the end."""
