@@ -19,7 +19,10 @@ SLOWER_MS = 1000.0
 """A state is slow where one answer in ten takes so much longer than in the first one. A busy machine: 500 at most."""
 _FEW = 5  # answers, of which one in ten says nothing
 _MS = 1_000_000  # ns
-_SLOW = "Look at the time line and at the load of the proxies and servers: answers came, and too late to be of use."
+_SLOW = (
+    "Answers came, and too late to be of use: look on the time line at what happened then, at the load of the proxies "
+    "and servers, and at how busy the machine was. Where that was busy, run it again while it does nothing else."
+)
 _LOST = (
     "Two replicas, maxUnavailable: 0, and a drain that is longer than it takes to take a pod out of its Service lose "
     "nothing: compare the Deployment of the proxy on this way with that."

@@ -15,7 +15,8 @@ TO_FILL_IN = "acknowledge.yaml"
 _HEAD = """\
 # What this upgrade found otherwise, and nothing explains. Copy the file, for the next upgrade removes it. Where a
 # change is meant write the reason; where it is not take the entry away. Then give the copy to --acknowledge.
-# The reason of facts that are alike is written once, behind &why1, and *why1 stands for it: keep the &why1.
+# The reason of facts that are alike is written once, behind &why1, and *why1 stands for it: keep the &why1. By hand one
+# entry does for many: a * in `fact` stands for anything.
 """
 
 
