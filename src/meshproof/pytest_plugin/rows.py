@@ -15,7 +15,7 @@ import pytest
 from meshproof.errors import BadInput, BadOutput, ClusterError, NotThere
 from meshproof.mesh import Testbed
 from meshproof.project import leaving_in
-from meshproof.pytest_plugin.promises import FILE, GIVEN
+from meshproof.pytest_plugin.promises import FILE, GIVEN, module_of
 
 LOG = "pytest.log"
 _LONGEST_REASON = 300  # letters
@@ -119,7 +119,7 @@ class _Rows:
             self.unreadable.append(f"{report.nodeid}: {report.longreprtext}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.by_module.update(item.nodeid.partition("::")[0] for item in session.items)
+        self.by_module.update(module_of(item.nodeid) for item in session.items)
 
 
 class Reasons:

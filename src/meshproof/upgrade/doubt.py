@@ -19,7 +19,7 @@ TOO_SELDOM_MS = 1000.0
 MOST_UNKNOWN = 0.1
 """A probe of which a larger share of the tries ended neither way could have missed what was open for a moment."""
 _SILENT = "Its silence proves nothing: look at its control in the report."
-_TO_DO = f"Look at its control in the report. Where the machine was busy: {AGAIN[0].lower()}{AGAIN[1:]}"
+_TO_DO = "Look at its control in the report. Where the machine was busy, run it again while it does nothing else."
 _FIGURES_NS = 10_000_000_000
 """For so long after a moment the kernel's figures are about it: they are of ten seconds."""
 _UNTRIED = {"not tried", "skipped"}
@@ -175,11 +175,11 @@ def _of_visits(evidence: Evidence) -> Iterator[Finding]:
             text = f"{row} is {result} before the upgrade: what becomes of it then is no regression, and no proof."
             text += reason_of(row, first)
             yield _unsure(evidence, row, text, "Have the mesh keep its promises first, or leave the row out.")
-    if "kept" not in first.rows.values() and not (evidence.stop and evidence.stop.state == first.state):
+    if "kept" not in first.rows.values() and not evidence.stopped_in(first.state):
         text = "No row was kept before the upgrade: that none was broken by it says nothing."
         yield _unsure(evidence, "rows", text, "Have the mesh keep its promises first.")
     for visit in later:
-        if evidence.stop and evidence.stop.state == visit.state:
+        if evidence.stopped_in(visit.state):
             continue
         kept = [row for row, result in first.rows.items() if result == "kept"]
         missing = [row for row in kept if visit.rows.get(row, "skipped") == "skipped"]
@@ -200,7 +200,7 @@ def _of_new_rows(evidence: Evidence) -> Iterator[Finding]:
     first, *later = evidence.visits
     reported = set(first.rows)
     for visit in later:
-        stopped = evidence.stop is not None and evidence.stop.state == visit.state
+        stopped = evidence.stopped_in(visit.state)
         for row, result in visit.rows.items():
             if row not in reported and (result == "broken" or (result == "not tried" and not stopped)):
                 reported.add(row)

@@ -327,6 +327,10 @@ class Evidence:
         """The state before the upgrade."""
         return self.visits[0].state
 
+    def stopped_in(self, state: State) -> bool:
+        """Return whether it ended early in a state, or on the way there: nobody got to what comes after that."""
+        return self.stop is not None and self.stop.state == state
+
     def state_at(self, at_ns: int) -> State:
         """Return the state that the mesh was in at a moment, or on its way to."""
         return state_at([(visit.began_ns, visit.state) for visit in self.visits], at_ns)

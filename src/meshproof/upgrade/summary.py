@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from meshproof.pytest_plugin.promises import module_of
 from meshproof.upgrade.evidence import Difference, Evidence, Images, Kind, Pressure, Side, Visit
 
 _MOST_MODULES = 8
@@ -86,11 +87,6 @@ def rows_by_module(numbers: Mapping[str, int]) -> str:
         f"{rows:,} row{'s' * (rows != 1)} of {modules:,} module{'s' * (modules != 1)} "
         f"({', '.join(names[:_MOST_MODULES])}{more})"
     )
-
-
-def module_of(row: str) -> str:
-    """Return the module of a row, by its name in pytest."""
-    return row.partition("::")[0]
 
 
 def promise_of(module: str) -> str:

@@ -79,7 +79,7 @@ def _rows(evidence: Evidence) -> Iterator[Finding]:
     first, *later = evidence.visits
     reported = set()
     for visit in later:
-        stopped = evidence.stop is not None and evidence.stop.state == visit.state
+        stopped = evidence.stopped_in(visit.state)
         for row, result in visit.rows.items():
             verdict = _BECAME.get((first.rows.get(row, ""), result))
             if verdict is None or (row, verdict) in reported or (result == "not tried" and stopped):

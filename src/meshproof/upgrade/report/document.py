@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from meshproof.pytest_plugin.promises import module_of
 from meshproof.traffic import Flown, Record
 from meshproof.upgrade.evidence import Difference, Evidence, Kind, ProbeResult, Side, Visit
 from meshproof.upgrade.facts import CONFIGURATION
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, longest_gap, resolution_ms
-from meshproof.upgrade.summary import module_of, promise_of, summary_of
+from meshproof.upgrade.summary import promise_of, summary_of
 from meshproof.upgrade.support import support_of
 
 FORMAT = 1

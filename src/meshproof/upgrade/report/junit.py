@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshproof.pytest_plugin.promises import module_of
 from meshproof.report.junit import ERROR, FAILURE, Case, junit_xml
 from meshproof.upgrade.report.document import Json
 
@@ -38,7 +39,7 @@ def _promise(promise: Json, number: int, document: Json) -> Case:
     """Return what became of the rows of a promise in a state; where none was run it is unknown."""
     state = document["states"][number]
     counts = {result: several for result, several in promise["states"][number].items() if result != "state" and several}
-    rows = {row: result for row, result in state["rows"].items() if row.partition("::")[0] == promise["module"]}
+    rows = {row: result for row, result in state["rows"].items() if module_of(row) == promise["module"]}
     text = ", ".join(f"{several} {result}" for result, several in counts.items()) or "no row was run"
     for row, result in rows.items():
         if result != "kept":

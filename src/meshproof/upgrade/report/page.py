@@ -50,7 +50,11 @@ def html_page(document: Json, wide: str, narrow: str) -> str:
         most=MOST,
         results=RESULTS,
         groups=[
-            (kind.value, why, [each for each in document["differences"] if each["kind"] == kind.value])
+            (
+                kind.value,
+                why,
+                [difference for difference in document["differences"] if difference["kind"] == kind.value],
+            )
             for kind, why in _GROUPS.items()
         ],
         changes=[(change["kind"], str(change_of(change))) for change in document["summary"]["changes"]],
