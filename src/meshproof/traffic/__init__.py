@@ -13,7 +13,7 @@ drawing      what pictures of traffic are drawn with
 from meshproof.traffic.calibration import MANIFEST, SOURCES, Calibration, calibrate
 from meshproof.traffic.endings import Ending
 from meshproof.traffic.flows import OUTSIDE, Connections, Flow
-from meshproof.traffic.recorder import LONGEST, Recording, a_few, record
+from meshproof.traffic.recorder import LONGEST, Recording, a_few, record, sent
 from meshproof.traffic.records import Flown, Record
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "a_few",
     "calibrate",
     "record",
+    "sent",
 ]

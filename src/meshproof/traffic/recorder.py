@@ -179,14 +179,27 @@ def record(
         raise BadTarget(f"There is a recording {name!r} in {directory} already: give each one of a run its own name.")
     recording = Recording(name, _senders(flows))
     try:
-        with ExitStack() as stack:
-            for sender in recording.senders:
-                stack.enter_context(
-                    sender.sending(program, LONGEST if seconds is None else seconds, to_the_end=seconds is None)
-                )
+        with _going_on(recording, program, seconds):
             yield recording
     finally:
         recording.end(directory)
+
+
+@contextmanager
+def sent(*flows: Flow, program: Path) -> Iterator[Recording]:
+    """Send flows side by side for as long as the block lasts, and leave no files.
+
+    Args:
+        flows: What to send, each with a name of its own; all have begun when the block does.
+        program: The one that sends from this machine.
+
+    Raises:
+        TrafficUnknown: A sender did not tell of all its requests, or the block took too long.
+        ClusterError: A sender could not be run in its pod.
+    """
+    recording = Recording("a few requests", _senders(flows))
+    with _going_on(recording, program):
+        yield recording
 
 
 def a_few(*flows: Flow, requests: int, program: Path) -> Mapping[str, Sequence[Record]]:
@@ -205,12 +218,20 @@ def a_few(*flows: Flow, requests: int, program: Path) -> Mapping[str, Sequence[R
         ClusterError: A sender could not be run in its pod.
         NotSettled: There were not so many requests, however they ended.
     """
-    recording = Recording("a few requests", _senders(flows))
-    with ExitStack() as stack:
-        for sender in recording.senders:
-            stack.enter_context(sender.sending(program, LONGEST, to_the_end=True))
+    with sent(*flows, program=program) as recording:
         recording.wait_for(requests, each=True)
     return {name: flown.records[:requests] for name, flown in recording.flows.items()}
+
+
+@contextmanager
+def _going_on(recording: Recording, program: Path, seconds: float | None = None) -> Iterator[None]:
+    """Have the senders of a recording send for as long as the block lasts; see ``record``."""
+    with ExitStack() as stack:
+        for sender in recording.senders:
+            stack.enter_context(
+                sender.sending(program, LONGEST if seconds is None else seconds, to_the_end=seconds is None)
+            )
+        yield
 
 
 def _senders(flows: Sequence[Flow]) -> list[Sender]:
