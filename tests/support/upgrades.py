@@ -23,6 +23,7 @@ from meshproof.upgrade.evidence import (
 )
 from meshproof.upgrade.new_cluster import joined
 from meshproof.upgrade.plan import ON_A_NEW_CLUSTER, stages
+from meshproof.upgrade.rates import USUAL, Load
 
 _MS = 1_000_000
 _BEGAN_NS = 5_000_000 * _MS
@@ -43,6 +44,7 @@ ROWS = (
     "tests/e2e/gateway/test_mutual_tls.py::test_our_certificate_is_accepted",
     "tests/e2e/policies/test_authorization.py::test_a_denied_principal[sleep]",
 )
+FEWER = Load(replace(USUAL, kept=25.0), spare=0.5, spare_at_usual=0.2)
 GATEWAY, EAST_WEST = "outside, HTTP/1.1, new connections", "pod to pod, kept connections"
 
 
@@ -333,6 +335,6 @@ UPGRADES: dict[str, Callable[[], Evidence]] = {
     "regression": lambda: replace(good(), visits=visits(S2=[0, 1, 2], S3=[0])),
     "disruption": lambda: replace(good(), flows=[flown(GATEWAY, lost=[450])]),
     "inconclusive": lambda: replace(good(), controls=[flown("control", lost=[450])]),
-    "on a new cluster": lambda: joined(on_the_old_cluster(), on_the_new_cluster(), MOVING),
+    "on a new cluster": lambda: joined(on_the_old_cluster(), on_the_new_cluster(load=FEWER), MOVING),
 }
 """An upgrade of each verdict, and such as are hard to show."""

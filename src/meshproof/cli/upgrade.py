@@ -16,6 +16,7 @@ from meshproof.errors import BadInput, ExitCode
 from meshproof.project import current_project
 from meshproof.settings import Settings, cache_directory, default_cluster_name
 from meshproof.upgrade import (
+    SHORTEST_GAP_MS,
     Budget,
     Checked,
     Order,
@@ -32,14 +33,19 @@ from meshproof.versions import Asked, ImageSource, istio_and_envoy
 _DIRECTORY = "upgrade"
 
 
-def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    """Return a number; with none, or one without end, no gap would ever be too long.
+def _gap(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """Return a gap in ms that can be told; with no number, or one without end, none would ever be too long.
 
     Raises:
-        BadInput: It is no finite one.
+        BadInput: It is no finite one, or shorter than what can be told.
     """
     if not isfinite(value):
         raise BadInput(f"--gap {value} would let every gap pass: give a number of milliseconds, such as 5000.")
+    if value < SHORTEST_GAP_MS:
+        raise BadInput(
+            f"--gap {value:g} is less than can be told: on a slow machine new connections are made every "
+            f"{SHORTEST_GAP_MS / 2:.0f} ms. Give {SHORTEST_GAP_MS:.0f} or more."
+        )
     return value
 
 
@@ -99,10 +105,10 @@ def _some_marks(_context: click.Context, _option: click.Parameter, value: str) -
 @click.option(
     "--gap",
     metavar="MS",
-    type=click.FloatRange(min=0),
-    callback=_finite,
+    type=float,
+    callback=_gap,
     default=5000.0,
-    help="The longest gap of a flow.",
+    help=f"The longest gap of a flow, {SHORTEST_GAP_MS:.0f} or more.",
 )
 @click.option(
     "--kubernetes-version", "kubernetes", metavar="VERSION", help="Release of Kubernetes; with a new cluster, before."

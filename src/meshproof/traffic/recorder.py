@@ -107,6 +107,19 @@ class Recording:
             timeout=TIMEOUTS.rollout,
         )
 
+    def wait_for_answers(self, *names: str) -> None:
+        """Wait until each of some flows has been answered once with the status that it expects.
+
+        Raises:
+            NotSettled: Which ones had not been, after ``TIMEOUTS.behaviour`` seconds.
+        """
+        until(
+            lambda: "; ".join(name for name in names if not self.flows[name].answered) or "none",
+            "none",
+            what=f"What has had no answer in the recording {self.name!r}",
+            timeout=TIMEOUTS.behaviour,
+        )
+
     def mark(self, text: str, at_ns: int | None = None) -> int:
         """Put an event on the time line; return its time in ns of CLOCK_MONOTONIC, which is now if not given."""
         mark = Mark(text, time.monotonic_ns() if at_ns is None else at_ns)
@@ -186,18 +199,19 @@ def record(
 
 
 @contextmanager
-def sent(*flows: Flow, program: Path) -> Iterator[Recording]:
+def sent(*flows: Flow, name: str, program: Path) -> Iterator[Recording]:
     """Send flows side by side for as long as the block lasts, and leave no files.
 
     Args:
         flows: What to send, each with a name of its own; all have begun when the block does.
+        name: What that is called in errors.
         program: The one that sends from this machine.
 
     Raises:
         TrafficUnknown: A sender did not tell of all its requests, or the block took too long.
         ClusterError: A sender could not be run in its pod.
     """
-    recording = Recording("a few requests", _senders(flows))
+    recording = Recording(name, _senders(flows))
     with _going_on(recording, program):
         yield recording
 
@@ -218,7 +232,7 @@ def a_few(*flows: Flow, requests: int, program: Path) -> Mapping[str, Sequence[R
         ClusterError: A sender could not be run in its pod.
         NotSettled: There were not so many requests, however they ended.
     """
-    with sent(*flows, program=program) as recording:
+    with sent(*flows, name="a few requests", program=program) as recording:
         recording.wait_for(requests, each=True)
     return {name: flown.records[:requests] for name, flown in recording.flows.items()}
 

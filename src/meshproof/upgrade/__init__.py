@@ -8,6 +8,7 @@ support       whether Istio supports it
 steps         what is done to the mesh
 overlays      what istioctl is given beside what every mesh of ours has
 world         the pods, hosts and policies that all is tried with; its flows and probes
+rates         how often requests are sent on this machine
 recordings    what is sent, and what becomes of it
 facts         what is seen of the mesh in a state
 differences   what is otherwise than in the first state; acknowledgements explain some of it
@@ -27,9 +28,11 @@ from meshproof.upgrade.evidence import Budget, Side, Strategy
 from meshproof.upgrade.order import Order
 from meshproof.upgrade.overlays import overlay_of
 from meshproof.upgrade.preview import preview_of
+from meshproof.upgrade.rates import SHORTEST_GAP_MS
 from meshproof.upgrade.whole import Upgraded, upgraded
 
 __all__ = [
+    "SHORTEST_GAP_MS",
     "Acknowledgement",
     "Budget",
     "Checked",

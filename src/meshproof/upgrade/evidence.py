@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from meshproof.traffic import Calibration, Flown
+from meshproof.upgrade.rates import Load
 
 PART = ", part "
 """What stands before the number of a part in the name of a flow that was sent in several parts, or on two clusters."""
@@ -298,6 +299,7 @@ class Evidence:
         stop: Why it ended early; None if it did not.
         unknown: Sentences on what should be known, and is not: a sender did not tell of all its requests.
         images: Where the images come from.
+        load: How often requests were sent; None where it did not come to that.
         set_out_ns: When its first cluster began to be brought up; None where that is not known.
     """
 
@@ -320,6 +322,7 @@ class Evidence:
     stop: Stop | None = None
     unknown: Sequence[str] = ()
     images: Images = field(default_factory=Images)
+    load: Load | None = None
     set_out_ns: int | None = None
 
     @property

@@ -12,16 +12,15 @@ from meshproof.cluster.kube import Kube
 from meshproof.mesh import Workload
 from meshproof.tls import Address
 from meshproof.traffic import Connections, Flow
+from meshproof.upgrade.rates import USUAL, Rates
 
 NAMESPACE, PLAIN = "meshproof-upgrade", "meshproof-upgrade-plain"
 """Where pods have sidecars, and where they have none."""
 DOMAIN = "meshproof-upgrade.example"
-CONNECTIONS = 8
-"""Of a flow with kept ones: with two, some answers that take 0.2 s keep all that is due then waiting for seconds."""
 TIMEOUT = 5.0
 """Seconds after which a request is lost."""
-OF_KEPT, _NEW = 50.0, 10.0  # requests a second: a gap is known to 20 ms, and to 100 ms
-_CONTROL = 20.0
+_CONTROLS = 20.0, 10.0
+"""Requests a second of the control, on kept connections and on new ones; they cost little, and are never fewer."""
 _NO_DNS = Address("192.0.2.1", 80)  # RFC 5737: a name outside of the mesh needs no address; sidecars go by the name
 _PORT = 8080
 
@@ -76,13 +75,14 @@ ODD_HEADERS = {
 """What a request can have that the gateway answers itself, or that it takes away before it passes the request on."""
 
 
-def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[Flow]:
+def through_the_gateway(address: Address, trust: bytes, allowed: Leaf, rates: Rates = USUAL) -> list[Flow]:
     """Return the flows that come to the gateway from outside, for the whole of an upgrade.
 
     Args:
         address: The gateway's port for HTTPS on this machine.
         trust: The authority of all servers, in PEM.
         allowed: The certificate of a client that no policy denies.
+        rates: How often requests are sent.
     """
 
     def flow(
@@ -94,16 +94,16 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
             f"https://{host}.{DOMAIN}{path}",
             address=address,
             connections=connections,
-            count=CONNECTIONS,
+            count=rates.connections,
             http2=http2,
-            rate=_NEW if connections is Connections.NEW else OF_KEPT,
+            rate=rates.new if connections is Connections.NEW else rates.kept,
             timeout=TIMEOUT,
             trust=trust,
             client=client,
             status=status,
         )
 
-    stream = f"/stream?every={1000 / OF_KEPT:.0f}ms&for=2h"
+    stream = f"/stream?every={1000 / rates.kept:.0f}ms&for=2h"
     return [
         flow(GATEWAY, "gateway"),
         flow(KEPT, "gateway", Connections.KEPT),
@@ -115,7 +115,7 @@ def through_the_gateway(address: Address, trust: bytes, allowed: Leaf) -> list[F
     ]
 
 
-def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
+def between_sidecars(kube: Kube, client: Client, again: str = "", rates: Rates = USUAL) -> list[Flow]:
     """Return the flows that come from a pod with a sidecar: to another one, and by the egress gateway to the outside.
 
     Both clients send to the outside, so that one of them does while the other one is replaced.
@@ -124,19 +124,20 @@ def between_sidecars(kube: Kube, client: Client, again: str = "") -> list[Flow]:
         kube: The cluster.
         client: Whose pod sends.
         again: What to add to the names where a client sends a second time, after it was replaced.
+        rates: How often requests are sent.
     """
     source = Workload(kube, NAMESPACE, client.app, container="traffic")
     url = f"http://{client.server}.{NAMESPACE}.svc.cluster.local:{_PORT}/status/200"
     to_a_sidecar = Flow(
-        f"{SIDECARS[client]}{again}", url, source=source, count=CONNECTIONS, rate=OF_KEPT, timeout=TIMEOUT
+        f"{SIDECARS[client]}{again}", url, source=source, count=rates.connections, rate=rates.kept, timeout=TIMEOUT
     )
     outside = Flow(
         f"{_EGRESS[client]}{again}",
         f"http://outside.{DOMAIN}/status/200",
         source=source,
         address=_NO_DNS,
-        count=CONNECTIONS,
-        rate=OF_KEPT,
+        count=rates.connections,
+        rate=rates.kept,
         timeout=TIMEOUT,
     )
     return [to_a_sidecar, outside]
@@ -146,7 +147,8 @@ def controls(kube: Kube) -> list[Flow]:
     """Return the flows that cross no proxy: what they lose is no fault of the mesh."""
     source = Workload(kube, PLAIN, "sender", container="traffic")
     url = f"http://server.{PLAIN}.svc.cluster.local:{_PORT}/status/200"
+    kept, new = _CONTROLS
     return [
-        Flow("control, kept connections", url, source=source, rate=_CONTROL, timeout=TIMEOUT),
-        Flow("control, new connections", url, source=source, connections=Connections.NEW, rate=_NEW, timeout=TIMEOUT),
+        Flow("control, kept connections", url, source=source, rate=kept, timeout=TIMEOUT),
+        Flow("control, new connections", url, source=source, connections=Connections.NEW, rate=new, timeout=TIMEOUT),
     ]

@@ -31,6 +31,7 @@ class Journey:
         stop: Why it ended early; None as long as it did not.
         calibration: What each source of traffic saw of losses that were made on purpose.
         pressure: The machine's.
+        load: How often requests are sent, on a second cluster as often as on the first one; None until that is known.
     """
 
     def __init__(self, order: Order, earlier: Evidence | None = None) -> None:
@@ -48,6 +49,7 @@ class Journey:
         self.calibration: Sequence[Calibration] = ()
         self.pressure: Sequence[Pressure] = ()
         self.order = order
+        self.load = earlier.load if earlier else None
         self._visits: list[Visit] = []
         self._here: Visit | None = None
         self._events: list[Event] = []
@@ -213,6 +215,7 @@ class Journey:
             stop=self.stop,
             unknown=[*self._unknown, *(recordings.unknown if recordings else ())],
             images=order.images,
+            load=self.load,
             set_out_ns=self._set_out_ns,
         )
         return joined(self.earlier, evidence, moving) if self.earlier else evidence

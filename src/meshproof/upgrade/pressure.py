@@ -1,4 +1,4 @@
-"""How busy the machine is while an upgrade goes on, by the kernel's own figures."""
+"""How busy the machine is: before an upgrade by the time that is left, in it by the kernel's own figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from meshproof.machine.wait import repeating
 from meshproof.upgrade.evidence import Pressure
@@ -31,6 +33,16 @@ def sample(directory: Path = _KERNEL) -> Pressure | None:
         return None
     cpu, memory, io = figures
     return Pressure(time.monotonic_ns(), cpu, memory, io)
+
+
+def spare(seconds: float) -> float:
+    """Return the share of all processors' time that is left over, from 0 to 1.
+
+    Args:
+        seconds: For how long to look.
+    """
+    times = psutil.cpu_times_percent(interval=seconds)
+    return float(times.idle + getattr(times, "iowait", 0.0)) / 100  # Linux alone tells apart who waits for a disk
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from meshproof.upgrade.flows import NAMES
 from meshproof.upgrade.order import Order
 from meshproof.upgrade.plan import minutes
 from meshproof.upgrade.probes import NAMES as PROBES
+from meshproof.upgrade.rates import NEEDED, USUAL
 from meshproof.upgrade.summary import rows_by_module, scope_of
 from meshproof.upgrade.support import support_of
 
@@ -36,6 +37,12 @@ def preview_of(ready: Checked) -> Iterator[tuple[str, str]]:
     meanwhile = "while it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "all the while"
     yield f"Traffic {meanwhile}", f"{'; '.join(NAMES)}. From a pod nothing is sent while it is replaced itself."
     yield f"What must be refused, {meanwhile}", f"{'; '.join(PROBES)}."
+    often = (
+        f"{USUAL.kept:g} requests a second of each flow on kept connections, {USUAL.new:g} of each on new ones, and "
+        f"{USUAL.tries:g} tries of each thing that must be refused; fewer where that leaves the processors less than "
+        f"{NEEDED:.0%} of their time."
+    )
+    yield "How often", often
     yield "Beside the mesh", "a control client, and how busy the machine is."
     budget = order.budget
     lost = f"{budget.failures:,} request{'s' * (budget.failures != 1)}"

@@ -35,19 +35,18 @@ from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record
 from meshproof.upgrade.evidence import ProbeResult, State, Try
 from meshproof.upgrade.flows import (
-    CONNECTIONS,
     DOMAIN,
     GATEWAY,
     KEPT,
     MUTUAL,
     NAMESPACE,
     NEWEST,
-    OF_KEPT,
     PLAIN,
     SIDECARS,
     TIMEOUT,
 )
 from meshproof.upgrade.gap import Span
+from meshproof.upgrade.rates import USUAL
 
 NAMES = (
     "a principal that a policy denies",
@@ -60,7 +59,6 @@ NAMES = (
 )
 """What is tried: the names of all probes."""
 _PRINCIPAL, _AT_SIDECARS, _WITHOUT, _STRANGER, _OLD_TLS, _UNKNOWN_NAME, _PLAINTEXT = NAMES
-_RATE = 15.0  # tries a second
 _PATH, _PATH_OF_SIDECARS = "/status/418", "/status/417"
 _SHEDDING = "envoy overloaded"
 """The body of the 503 of a proxy that sheds load. Source: Envoy, source/common/http/conn_manager_impl.cc"""
@@ -149,8 +147,7 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             f"https://{host}.{DOMAIN}{path}",
             address=address,
             connections=connections,
-            count=CONNECTIONS,
-            rate=_RATE if connections is Connections.NEW else OF_KEPT,
+            rate=USUAL.tries,
             timeout=TIMEOUT,
             trust=trust,
             body=True,
@@ -210,7 +207,7 @@ def in_plaintext(kube: Kube) -> Probe:
         f"http://servers.{NAMESPACE}.svc.cluster.local:8080{_PATH}",
         source=Workload(kube, PLAIN, "sender", container="traffic"),
         connections=Connections.NEW,
-        rate=_RATE,
+        rate=USUAL.tries,
         timeout=TIMEOUT,
         refusals=_WITHOUT_A_WORD,
         body=True,

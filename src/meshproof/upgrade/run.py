@@ -53,11 +53,16 @@ class Run:
 
     def go(self) -> None:
         """Go all the way on this cluster, or as far as it can be gone; what ends it early is in the journey."""
-        journey = self._journey
+        journey, world = self._journey, self._world
         with journey.ended_in_order():
+            if not journey.load:
+                journey.doing = "find out how often requests can be sent"
+                with console.stage("how often requests can be sent"):
+                    journey.load = world.bearable_load()
+            world.rates = journey.load.rates
             journey.doing = "show that each fail-open probe sees a request that is let through"
             with console.stage("fail-open probes let through on purpose"):
-                sights = self._world.calibrate(self._records)
+                sights = world.calibrate(self._records)
             self._go(sights)
 
     def _go(self, sights: Sequence[Sight]) -> None:
@@ -65,6 +70,8 @@ class Run:
         journey.begins(self._world, self._recordings, sights)
         journey.doing = "begin to send traffic"
         self._lines = Lines(journey.began_ns)
+        if journey.load:
+            self._lines.fewer(journey.load.fewer_than_usual)
         with (
             sampled() as journey.pressure,
             pods_watched(self._testbed.kube, journey.note),

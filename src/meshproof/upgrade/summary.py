@@ -47,7 +47,8 @@ class Summary:
         rows: How many rows of which modules were tried.
         differences: How many differences of each kind there are.
         changes: Those that are more than another version, what matters most first.
-        machine: How late the senders were, and how busy the machine was.
+        machine: How often requests were sent, if less often than usual, how late the senders were, and how busy the
+            machine was.
         scope: What was looked at, and what was not.
     """
 
@@ -174,7 +175,9 @@ def _changes(differences: Sequence[Difference]) -> list[Change]:
 
 
 def _machine(evidence: Evidence) -> str:
+    fewer = evidence.load.fewer_than_usual if evidence.load else ""
     lags = [lag for flown in (*evidence.flows, *evidence.controls) if (lag := flown.lag_p99_ms) is not None]
     late = f"The senders were late by at most {max(lags):,.0f} ms in 99 of 100 requests of each flow" if lags else ""
     pressure = busy(evidence.pressure) or "how busy the machine was is not known"
-    return f"{late or 'How late the senders were is not known'}; {pressure}."
+    lateness = f"{late or 'How late the senders were is not known'}; {pressure}."
+    return f"{fewer} {lateness}" if fewer else lateness

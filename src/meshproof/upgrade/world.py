@@ -13,18 +13,24 @@ from meshproof.machine.wait import Patience
 from meshproof.mesh import Scenario
 from meshproof.mesh.scenario import in_force
 from meshproof.mesh.testbed import Testbed
-from meshproof.traffic import Connections, Flow, Flown, record
+from meshproof.traffic import Connections, Flow, Flown, record, sent
 from meshproof.upgrade import flows, probes
 from meshproof.upgrade.evidence import ProbeResult, State
 from meshproof.upgrade.flows import Client
 from meshproof.upgrade.gap import Span
+from meshproof.upgrade.pressure import spare
 from meshproof.upgrade.probes import Fate, Probe
+from meshproof.upgrade.rates import NEEDED, USUAL, Load, Rates, bearable
 
 MANIFEST = Path(__file__).with_name("world.yaml")
 _CLOSED = "closed"
 _TRIES = 20
 """How often each probe is to be let through before it is believed to see that."""
 _NEARLY_ALL = 0.9
+_BEFORE_A_LOOK = 10
+"""Requests of each flow after which all its connections are there."""
+_LOOK = 3.0
+"""Seconds for which the processors are looked at."""
 _IDENTITY = "spiffe://meshproof-upgrade.example"
 
 
@@ -59,6 +65,7 @@ class World:
 
     Attributes:
         probes: What must be refused.
+        rates: How often requests are sent from now on.
     """
 
     def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
@@ -72,17 +79,18 @@ class World:
             *probes.at_the_gateway(address, self._trust, denied, stranger),
             probes.in_plaintext(testbed.kube),
         ]
+        self.rates = USUAL
 
     def flows(self) -> list[Flow]:
         """Return what must be answered, from outside, from the first state to the last."""
-        return flows.through_the_gateway(self._address, self._trust, self._allowed)
+        return flows.through_the_gateway(self._address, self._trust, self._allowed, self.rates)
 
     def between_sidecars(self, client: Client, again: str = "") -> list[Flow]:
         """Return what must be answered, from a pod with a sidecar; see ``flows.between_sidecars``.
 
         The labels of their Deployments say in which half they are: it is not restarted while they send.
         """
-        return flows.between_sidecars(self._testbed.kube, client, again)
+        return flows.between_sidecars(self._testbed.kube, client, again, self.rates)
 
     def ways(self) -> list[list[Flow]]:
         """Return the ways through the mesh on which both ends of a request are looked at, by the place of the client.
@@ -103,7 +111,32 @@ class World:
 
     def tries(self) -> list[Flow]:
         """Return what must be refused, as flows."""
-        return [probe.flow for probe in self.probes]
+        return [replace(probe.flow, rate=self.rates.tries) for probe in self.probes]
+
+    def bearable_load(self) -> Load:
+        """Find out how often requests can be sent on this machine; nothing is refused yet.
+
+        Raises:
+            TrafficUnknown: A sender did not tell of all its requests.
+            NotSettled: Something had no answer.
+            ClusterError: A sender could not be run in its pod.
+        """
+        return bearable(self._spare_at)
+
+    def _spare_at(self, rates: Rates) -> float:
+        """Send all that an upgrade sends; return the share of the processors' time that is left.
+
+        What has just begun may still be busy with that: where too little is left a second look counts, if it is better.
+        """
+        self.rates = rates
+        program = self._testbed.images.traffic
+        flows = [*self.flows(), *self.controls()]
+        flows += [flow for client in Client for flow in self.between_sidecars(client)]
+        with sent(*flows, *self.tries(), name="how often requests can be sent", program=program) as recording:
+            recording.wait_for(_BEFORE_A_LOOK, each=True)
+            recording.wait_for_answers(*(flow.name for flow in flows))
+            share = spare(_LOOK)
+            return share if share >= NEEDED else max(share, spare(_LOOK))
 
     def calibrate(self, directory: Path) -> list[Sight]:
         """Have the probes let through, look whether each sees that, and refuse from then on what they try.

@@ -114,6 +114,8 @@ def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: p
         "Traffic all the while: gateway, new connections; gateway, HTTP/1.1 keep-alive;",
         "From a pod nothing is sent while it is replaced itself.",
         "What must be refused, all the while: a principal that a policy denies;",
+        "How often: 50 requests a second of each flow on kept connections, 10 of each on new ones, and 15 tries of",
+        "fewer where that leaves the processors less than 40% of their time.",
         "Budget of each flow: 0 requests lost (--lost), and no gap above 5,000 ms (--gap).",
         "Acknowledged: 0 of yours (--acknowledge); and what is known of such upgrades: ",
         "common_lb_config.healthy_panic_threshold.",
@@ -172,6 +174,7 @@ def test_a_plan_of_another_kind(plan: Callable[..., pytest.RunResult], words: li
         (["--from=1.30", "--to=1.31.0", "--marks= "], "--marks names no mark"),
         (["--from=1.30", "--to=1.31.0", "--gap=nan"], "--gap nan would let every gap pass"),
         (["--from=1.30", "--to=1.31.0", "--gap=inf"], "--gap inf would let every gap pass"),
+        (["--from=1.30", "--to=1.31.0", "--gap=399"], "--gap 399 is less than can be told"),
     ],
     ids=[
         "no such Istio",
@@ -183,6 +186,7 @@ def test_a_plan_of_another_kind(plan: Callable[..., pytest.RunResult], words: li
         "no marks",
         "a gap that is no number",
         "a gap without end",
+        "a gap that is too short",
     ],
 )
 def test_a_plan_refuses_what_the_upgrade_would(

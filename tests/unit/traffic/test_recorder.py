@@ -9,14 +9,16 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshproof.errors import BadOutput, BadTarget, TrafficUnknown
+from meshproof.errors import BadOutput, BadTarget, NotSettled, TrafficUnknown
 from meshproof.machine.wait import until
+from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address, ProtocolVersion
-from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder
+from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder, sent
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
 from tests.support.servers import Behaviour, server_context, serving, speak
 from tests.support.traffic import logged, traffic_program, traffic_server
@@ -429,6 +431,19 @@ def test_waiting_for_requests(tmp_path: Path) -> None:
             recording.wait_for(30, "often", since_ns=moment)
             assert sum(entry.sent_ns > moment for entry in recording.flows["often"].records) >= 30
             recording.wait_for(recording.requests + 10)
+
+
+def test_waiting_for_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the status that a flow expects; what has had none is named. What was only sent leaves no files."""
+    monkeypatch.setattr(recorder, "TIMEOUTS", replace(TIMEOUTS, behaviour=1.0))
+    with traffic_server(tmp_path / "log", "--http=127.0.0.1:0") as listening:
+        url = f"http://{listening['http']}/"
+        flows = [Flow("answered", url), Flow("refused", f"{url}status/403"), Flow("denied", url, status=403)]
+        with sent(*flows, name="a wait", program=traffic_program()) as recording:
+            recording.wait_for_answers("answered")
+            with pytest.raises(NotSettled, match=r"no answer in the recording 'a wait'.*refused; denied"):
+                recording.wait_for_answers(*(flow.name for flow in flows))
+    assert {file.name for file in tmp_path.iterdir()} == {"log"}
 
 
 def test_after_the_end_nothing_changes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from meshproof.errors import BadOutput, ClusterError, MeshproofError
 from meshproof.upgrade.evidence import Budget, Evidence, Side, Strategy
 from meshproof.upgrade.journey import Journey
 from meshproof.upgrade.order import Order
+from meshproof.upgrade.rates import USUAL, Load
 from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from tests.support.upgrades import ROWS
 
@@ -144,3 +146,13 @@ def test_an_end_on_the_second_cluster() -> None:
     assert [visit.state.key for visit in evidence.visits] == ["S0", "S6"]
     assert evidence.visits[1].began_ns == first.visits[0].ended_ns
     assert said(evidence)[0] is Verdict.INTERRUPTED
+
+
+def test_a_second_cluster_is_sent_as_much_as_the_first_one() -> None:
+    """What is compared is sent alike; before anybody knows how much the machine can bear there is nothing to tell."""
+    first = Journey(order(Strategy.NEW_CLUSTER))
+    assert first.load is None
+    first.load = Load(replace(USUAL, kept=25.0), 0.5, 0.2)
+    evidence = visited(first).evidence()
+    assert evidence.load == first.load
+    assert Journey(order(Strategy.NEW_CLUSTER), evidence).load == first.load

@@ -1,10 +1,14 @@
-"""The machine's pressure: the kernel's own figures, each second."""
+"""How busy the machine is: what is left of the processors' time, and the kernel's own figures, each second."""
 
 from __future__ import annotations
 
 import threading
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
 
 from meshproof.machine.wait import until
 from meshproof.upgrade import pressure
@@ -40,3 +44,26 @@ def test_samples_come_as_long_as_they_are_asked_for(tmp_path: Path) -> None:
         until(lambda: len(samples), "2 or more", lambda number: number > 1, what="The samples", timeout=10)
     assert all(later.at_ns > earlier.at_ns for earlier, later in pairwise(samples))
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pressure")] == []
+
+
+def test_time_to_spare_is_what_the_kernel_counts_as_idle() -> None:
+    """Of all processors together, with the time in which they only waited for a disk."""
+
+    def counted() -> tuple[int, int]:
+        """Return the time that was left until now, and all of it; guests' time is a part of the users'."""
+        _, *fields = Path("/proc/stat").read_text().partition("\n")[0].split()
+        times = [int(field) for field in fields[:8]]
+        return times[3] + times[4], sum(times)
+
+    left, whole = counted()
+    share = pressure.spare(1.0)
+    left_since, whole_since = counted()
+    assert share == pytest.approx((left_since - left) / (whole_since - whole), abs=0.1)
+
+
+@pytest.mark.parametrize("of_linux", [True, False], ids=["Linux", "another system"])
+def test_who_waits_for_a_disk_leaves_time_to_spare(of_linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a case
+    """Elsewhere that is not told apart, and counts as idle already."""
+    times = {"user": 55.0, "system": 5.0, "idle": 30.0, **({"iowait": 10.0} if of_linux else {})}
+    monkeypatch.setattr(psutil, "cpu_times_percent", lambda **_: SimpleNamespace(**times))
+    assert pressure.spare(1.0) == pytest.approx(0.4 if of_linux else 0.3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,14 +14,16 @@ import yaml
 from meshproof.certificates.tree import read
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document
-from meshproof.mesh import Workload, faults
+from meshproof.mesh import Scenario, Workload, faults
 from meshproof.mesh.manifests import FIRST, LAST, TURN, application_files, step_of
+from meshproof.mesh.testbed import Testbed
 from meshproof.project import current_project
 from meshproof.tls import Address
 from meshproof.traffic import Connections, Flow
 from meshproof.upgrade import flows, probes
 from meshproof.upgrade.evidence import whole_name
-from meshproof.upgrade.world import MANIFEST
+from meshproof.upgrade.rates import Rates
+from meshproof.upgrade.world import MANIFEST, World
 from tests.support.certificates import OURS, TRUSTED, UNKNOWN
 
 GATEWAY = Address("127.0.0.1", 1)
@@ -140,8 +144,37 @@ def test_a_gap_is_known_as_well_as_promised(all_flows: list[Flow]) -> None:
     assert len({flow.name for flow in all_flows}) == len(all_flows)
     for flow in all_flows:
         if "control" not in flow.name:
-            assert flow.rate >= (10 if flow.connections is Connections.NEW else 50)
-        assert flow.rate >= 12 or "fail-open" not in flow.name
+            usual = 12 if "fail-open" in flow.name else 10 if flow.connections is Connections.NEW else 50
+            assert flow.rate >= usual
+
+
+def test_a_slow_machine_is_sent_less(kube: Kube) -> None:
+    """Each flow has the rate of its kind, and a stream asks the server for it."""
+    rates = Rates(kept=25, new=5, tries=10, connections=3)
+    slower = [
+        *flows.through_the_gateway(GATEWAY, OURS.pem, TRUSTED, rates),
+        *(flow for client in flows.Client for flow in flows.between_sidecars(kube, client, "", rates)),
+    ]
+    assert {flow.name for flow in slower} == set(flows.NAMES)
+    for flow in slower:
+        assert flow.rate == (5 if flow.connections is Connections.NEW else 25)
+        assert flow.count == 3
+        assert ("every=40ms" in flow.url) is (flow.connections is Connections.STREAM)
+
+
+def test_what_is_sent_from_now_on_has_the_rates_that_the_machine_can_bear(kube: Kube) -> None:
+    """All but the control, also where a client sends a second time."""
+    testbed = SimpleNamespace(
+        certificates=SimpleNamespace(authority=lambda _: OURS), straight=lambda _: GATEWAY, kube=kube
+    )
+    world = World(cast("Scenario", None), cast("Testbed", testbed))
+    world.rates = Rates(kept=25, new=5, tries=7, connections=3)
+    assert {flow.rate for flow in world.flows()} == {25, 5}
+    for client in flows.Client:
+        assert {flow.rate for flow in world.between_sidecars(client, ", part 2")} == {25}
+    assert {flow.rate for flow in world.tries()} == {7}
+    assert [flow.name for flow in world.tries()] == [probe.flow.name for probe in world.probes]
+    assert [flow.rate for flow in world.controls()] == [flow.rate for flow in flows.controls(kube)]
 
 
 def test_each_probe_has_a_control_on_its_path(kube: Kube, all_flows: list[Flow]) -> None:

@@ -17,6 +17,7 @@ from meshproof.upgrade.evidence import Difference, Evidence, Kind, ProbeResult, 
 from meshproof.upgrade.facts import CONFIGURATION
 from meshproof.upgrade.finding import Finding, Verdict
 from meshproof.upgrade.gap import Span, longest_gap, resolution_ms
+from meshproof.upgrade.rates import Load
 from meshproof.upgrade.summary import promise_of, summary_of
 from meshproof.upgrade.support import support_of
 
@@ -73,6 +74,7 @@ def to_json(evidence: Evidence, findings: Sequence[Finding], verdict: Verdict) -
         if evidence.set_out_ns is None
         else round((evidence.ended_ns - evidence.set_out_ns) / 1e9, 3),
         "budget": asdict(evidence.budget),
+        "load": _load(evidence.load),
         "stop": _stop(evidence),
         "unknown": list(evidence.unknown),
         "states": [_visit(visit, since) for visit in evidence.visits],
@@ -163,6 +165,12 @@ def _difference(difference: Difference) -> Json:
 
 def _side(side: Side) -> Json:
     return asdict(side) | {"overlays": list(side.overlays)}
+
+
+def _load(load: Load | None) -> Json | None:
+    if load is None:
+        return None
+    return {**asdict(load.rates), "spare": load.spare, "spare_at_usual": load.spare_at_usual}
 
 
 def _stop(evidence: Evidence) -> Json | None:

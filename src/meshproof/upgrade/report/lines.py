@@ -63,6 +63,11 @@ class Lines:
             visit.ended_ns,
         )
 
+    def fewer(self, sentence: str) -> None:
+        """Print that fewer requests are sent than usual, and why; nothing where the sentence is empty."""
+        if sentence:
+            self._print(f"[yellow]![/] {_text(sentence)}")
+
     def busy(self, visit: Visit) -> None:
         """Print that the machine was so busy in a state that nobody could tell whether the mesh was slow there."""
         text = "The machine is very busy: where something is slow nobody can tell whether that is the mesh's fault."

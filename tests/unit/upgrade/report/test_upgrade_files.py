@@ -187,6 +187,12 @@ def printed(tell: Callable[[Lines], None]) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
+def test_fewer_requests_are_a_line_before_the_first_state() -> None:
+    """With what makes them fewer; where none are, nothing is printed."""
+    assert printed(lambda lines: lines.fewer("Fewer requests than usual: 5.")) == ["! Fewer requests than usual: 5."]
+    assert printed(lambda lines: lines.fewer("")) == []
+
+
 @pytest.mark.parametrize(
     ("state", "line"),
     [
