@@ -101,13 +101,21 @@ def _some_marks(_context: click.Context, _option: click.Parameter, value: str) -
     show_default=True,
     help="Which rows to try in each state.",
 )
-@click.option("--lost", metavar="N", type=click.IntRange(min=0), default=0, help="Requests that a flow may lose.")
+@click.option(
+    "--lost",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Requests that a flow may lose.",
+)
 @click.option(
     "--gap",
     metavar="MS",
     type=float,
     callback=_gap,
     default=5000.0,
+    show_default=True,
     help=f"The longest gap of a flow, {SHORTEST_GAP_MS:.0f} or more.",
 )
 @click.option(

@@ -16,10 +16,14 @@ from meshproof.upgrade.summary import busy
 
 TOO_SELDOM_MS = 1000.0
 """Whoever did not look for longer than this could have missed a hole of a second."""
+_ALLOWED = f"{TOO_SELDOM_MS:,.0f} ms are allowed"
 MOST_UNKNOWN = 0.1
 """A probe of which a larger share of the tries ended neither way could have missed what was open for a moment."""
 _SILENT = "Its silence proves nothing: look at its control in the report."
-_TO_DO = "Look at its control in the report. Where the machine was busy, run it again while it does nothing else."
+_TO_DO = (
+    "Look at its control in the report. Where the machine was busy, run it again while it does nothing else, or on one "
+    "with more processors."
+)
 _FIGURES_NS = 10_000_000_000
 """For so long after a moment the kernel's figures are about it: they are of ten seconds."""
 _UNTRIED = {"not tried", "skipped"}
@@ -150,7 +154,10 @@ def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
     if not probe.refusals:
         yield f"was not refused once in {probe.tries:,} tries", None
     elif probe.longest_ms is not None and probe.longest_ms > TOO_SELDOM_MS and not probe.let_through:
-        why = f"had no refusal for {probe.longest_ms:,.0f} ms: something could have been let through meanwhile"
+        why = (
+            f"had no refusal for {probe.longest_ms:,.0f} ms, and {_ALLOWED}: something could have been let through "
+            "meanwhile"
+        )
         yield why, probe.longest_from_ns
     unknown = sum(probe.unknown.values())
     if probe.refusals and unknown > MOST_UNKNOWN * probe.tries:
@@ -159,7 +166,10 @@ def _blindness(probe: ProbeResult) -> Iterator[tuple[str, int | None]]:
     if not probe.control.answered:
         yield "has a control that never got in: the refusals may have another reason", None
     elif pause and pause.ms > TOO_SELDOM_MS:
-        why = f"has a control that did not get in for {pause.ms:,.0f} ms: refusals may have had another reason then"
+        why = (
+            f"has a control that did not get in for {pause.ms:,.0f} ms, and {_ALLOWED}: refusals may have had another "
+            "reason then"
+        )
         yield why, pause.began_ns
 
 

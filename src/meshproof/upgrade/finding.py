@@ -38,7 +38,7 @@ _WORDS = {
     Verdict.SAFE: "safe",
 }
 WORST_FIRST = list(Verdict)
-AGAIN = "Run it again on a machine that does nothing else."
+AGAIN = "Run it again on a machine that does nothing else, or has more processors."
 """What a person does where the machine may have been at fault."""
 
 

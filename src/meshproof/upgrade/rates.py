@@ -65,15 +65,21 @@ class Load:
         if rates == USUAL:
             return ""
         kinds = (
-            (rates.kept, USUAL.kept, "a second of each flow on kept connections"),
-            (rates.new, USUAL.new, "a second of each on new ones"),
-            (rates.tries, USUAL.tries, "tries a second of each probe"),
+            (rates.kept, USUAL.kept, "requests of each flow on kept connections"),
+            (rates.new, USUAL.new, "of each on new ones"),
+            (rates.tries, USUAL.tries, "tries of each fail-open probe"),
         )
-        fewer = ", ".join(f"{number:g} {kind} (usually {usual:g})" for number, usual, kind in kinds if number != usual)
+        parts = ", ".join(
+            f"{number:g} {kind} ({'as usual' if number == usual else f'usually {usual:g}'})"
+            for number, usual, kind in kinds
+        )
         at_usual, at_these, needed = map(_percent, (self.spare_at_usual, self.spare, NEEDED))
+        little = ", so what is slow may be the machine's fault" if self.spare < NEEDED else ""
         return (
-            f"Fewer requests than usual: {fewer}. Beside the usual ones the processors had {at_usual} of their time to "
-            f"spare, and {at_these} beside these; the upgrade needs {needed}."
+            f"Fewer requests than usual are sent each second: {parts}. Beside the usual ones the processors had "
+            f"{at_usual} of their time to spare, and {at_these} beside these; the upgrade needs {needed}{little}. What "
+            f"is over within {1000 / rates.kept:.0f} ms on kept connections, {1000 / rates.new:.0f} ms on new ones or "
+            f"{1000 / rates.tries:.0f} ms at a probe may not be seen; all limits are as usual."
         )
 
 

@@ -59,11 +59,18 @@ def test_the_lowest_rates_are_enough_to_see_a_hole() -> None:
 def test_fewer_requests_are_told_beside_the_verdict() -> None:
     """With the usual ones, and with why; where all were sent there is nothing to be told."""
     _, load = machine(1.25)
-    assert summary_of(replace(good(), load=load)).machine.startswith(
-        "Fewer requests than usual: 25 a second of each flow on kept connections (usually 50), 10 tries a second of "
-        "each probe (usually 15). Beside the usual ones the processors had 19% of their time to spare, and 60% beside "
-        "these; the upgrade needs 40%. The senders were late"
+    sentences = load.fewer_than_usual
+    assert sentences == (
+        "Fewer requests than usual are sent each second: 25 requests of each flow on kept connections (usually 50), "
+        "10 of each on new ones (as usual), 10 tries of each fail-open probe (usually 15). Beside the usual ones the "
+        "processors had 19% of their time to spare, and 60% beside these; the upgrade needs 40%. What is over within "
+        "40 ms on kept connections, 100 ms on new ones or 100 ms at a probe may not be seen; all limits are as usual."
     )
+    assert summary_of(replace(good(), load=load)).machine.startswith(f"{sentences} The senders were late")
     for enough in (None, Load(USUAL, 0.5, 0.5)):
         assert summary_of(replace(good(), load=enough)).machine.startswith("The senders were late")
+    _, slowest = machine(0.01)
+    assert (
+        "needs 40%, so what is slow may be the machine's fault. What is over within 80 ms" in slowest.fewer_than_usual
+    )
     assert "had 39% of" in replace(load, spare_at_usual=0.399).fewer_than_usual

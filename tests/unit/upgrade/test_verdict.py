@@ -460,9 +460,12 @@ def test_the_budget_is_for_all_parts_of_a_flow() -> None:
         ({"unknown": {"TIMED_OUT": 540}, "refusals": 60}, "was neither refused nor let through in 540 of 600 tries"),
         ({"refused_ns": probe().refused_ns[:90]}, "was not tried until the upgrade was done"),
         ({"refused_ns": probe().refused_ns[101:]}, "was not tried when the upgrade began"),
-        ({"longest_ms": 1400.0}, "had no refusal for 1,400 ms: something could have been let through meanwhile"),
+        ({"longest_ms": 1400.0}, "had no refusal for 1,400 ms, and 1,000 ms are allowed: something could have"),
         ({"control": flown("control", lost=range(1200))}, "has a control that never got in"),
-        ({"control": flown("control", silent=(40, 43))}, "has a control that did not get in for 3,050 ms"),
+        (
+            {"control": flown("control", silent=(40, 43))},
+            "has a control that did not get in for 3,050 ms, and 1,000",
+        ),
     ],
     ids=[
         "not shown to see",
@@ -675,7 +678,7 @@ def test_a_probe_that_was_tried_too_seldom_says_how_busy_the_machine_was_then() 
     ):
         (finding,) = judged(probes=seldom, pressure=pressure)
         assert finding.text == (
-            "The fail-open probe no client certificate had no refusal for 1,400 ms: "
+            "The fail-open probe no client certificate had no refusal for 1,400 ms, and 1,000 ms are allowed: "
             f"something could have been let through meanwhile.{sentence}"
         )
         assert finding.to_do.startswith("Look at its control in the report.")

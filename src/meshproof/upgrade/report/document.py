@@ -170,7 +170,7 @@ def _side(side: Side) -> Json:
 def _load(load: Load | None) -> Json | None:
     if load is None:
         return None
-    return {**asdict(load.rates), "spare": load.spare, "spare_at_usual": load.spare_at_usual}
+    return {**asdict(load.rates), "spare": round(load.spare, 3), "spare_at_usual": round(load.spare_at_usual, 3)}
 
 
 def _stop(evidence: Evidence) -> Json | None:
