@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-NEEDED = 0.4
+NEEDED = 0.5
 """The share of the processors' time that the traffic has to leave: new proxies, istioctl and the rows need it.
 
-On two processors, with 0.25 left, some probes had no refusal for 1.5 s while new gateways began; with 0.45 left, for
-0.4 s.
+On two processors of a slow evening, with 0.25 left, some probes had no refusal for 1.5 s, where 1 s is allowed, and
+with 0.45 left a control had no answer for 0.98 s. At the lowest rates none was longer than 0.8 s, on a slower machine
+as well.
 """
 
 

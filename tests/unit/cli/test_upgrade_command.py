@@ -115,7 +115,7 @@ def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: p
         "From a pod nothing is sent while it is replaced itself.",
         "What must be refused, all the while: a principal that a policy denies;",
         "How often: 50 requests a second of each flow on kept connections, 10 of each on new ones, and 15 tries of",
-        "fewer where that leaves the processors less than 40% of their time.",
+        "fewer where that leaves the processors less than 50% of their time.",
         "Budget of each flow: 0 requests lost (--lost), and no gap above 5,000 ms (--gap).",
         "Acknowledged: 0 of yours (--acknowledge); and what is known of such upgrades: ",
         "common_lb_config.healthy_panic_threshold.",
