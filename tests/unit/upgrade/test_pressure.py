@@ -61,9 +61,13 @@ def test_time_to_spare_is_what_the_kernel_counts_as_idle() -> None:
     assert share == pytest.approx((left_since - left) / (whole_since - whole), abs=0.1)
 
 
-@pytest.mark.parametrize("of_linux", [True, False], ids=["Linux", "another system"])
-def test_who_waits_for_a_disk_leaves_time_to_spare(of_linux: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a case
+@pytest.mark.parametrize(
+    ("waits_for_disks", "share"), [({"iowait": 10.0}, 0.4), ({}, 0.3)], ids=["Linux", "another system"]
+)
+def test_who_waits_for_a_disk_leaves_time_to_spare(
+    waits_for_disks: dict[str, float], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Elsewhere that is not told apart, and counts as idle already."""
-    times = {"user": 55.0, "system": 5.0, "idle": 30.0, **({"iowait": 10.0} if of_linux else {})}
-    monkeypatch.setattr(psutil, "cpu_times_percent", lambda **_: SimpleNamespace(**times))
-    assert pressure.spare(1.0) == pytest.approx(0.4 if of_linux else 0.3)
+    times = SimpleNamespace(user=55.0, system=5.0, idle=30.0, **waits_for_disks)
+    monkeypatch.setattr(psutil, "cpu_times_percent", lambda **_: times)
+    assert pressure.spare(1.0) == pytest.approx(share)
