@@ -23,7 +23,7 @@ from meshproof.tls.scanner.refusals import Control, proves_nothing
 AT_ONCE = 16  # connections to one target
 CONNECTIONS = 64  # to all targets together
 _NO_ANSWER = frozenset({Outcome.SILENT, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.LOCAL_FAULT})
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.25  # seconds between two connections to a target that limits their rate
+_SHORTEST_REST, _LONGEST_REST = 0.05, 0.25  # seconds between two connections to a target that limits their rate
 _CALM = 16  # answers in a row after which the rests become shorter again
 _MOST_CHAINS = 8
 _INSTANT = 0.001  # seconds; what is left for a connection that begins at the very end
@@ -54,6 +54,7 @@ class Connections:
         witness: What is known to be answered; None until something is.
         gone: How the target ended for good; None while it answers.
         slowed: Whether connections ended only because there were too many of them.
+        rest: Seconds that are waited before each connection; 0 unless they came too fast.
         too_long: The octets of the shortest hello that was not answered for its length; None when there was none.
         by_chance: Whether it ends connections whatever their number and rate.
     """
@@ -71,6 +72,7 @@ class Connections:
         self.witness: Control | None = None
         self.gone: Outcome | None = None
         self.slowed = False
+        self.rest = 0.0
         self.too_long: int | None = None
         self.by_chance = False
         self._timeout = timeout
@@ -78,8 +80,7 @@ class Connections:
         self._slots = slots
         self._limit = AT_ONCE
         self._permits = asyncio.Semaphore(AT_ONCE)
-        self._pause = 0.0
-        self._least_pause = 0.0
+        self._least_rest = 0.0
         self._calm = 0
         self._unanswered = 0
         self._looks_whether_gone = False
@@ -137,7 +138,7 @@ class Connections:
                 if not await self._comes_back():
                     self.gone = answer.outcome
                 self._unanswered, self._looks_whether_gone = 0, False
-        if self._pause:
+        if self.rest:
             self._speed_up(answer)
         if questions.names_the_server(profile, self.sni):
             self._remember(answer)
@@ -151,7 +152,7 @@ class Connections:
         while not self.witness.holds(await self._send(self.witness.profile)):
             if time.monotonic() >= patient_until:
                 return False
-            await pause(_SHORTEST_PAUSE)
+            await pause(_SHORTEST_REST)
         return True
 
     async def _send(self, profile: Profile, *, follow: bool = False, length: int | None = None) -> Answer:
@@ -162,8 +163,8 @@ class Connections:
         return await exchange.ask(self.endpoint, profile, sni=self.sni, timeout=timeout, follow=follow, length=length)
 
     async def _wait_a_turn(self) -> None:
-        if self._pause:
-            await pause(self._pause)
+        if self.rest:
+            await pause(self.rest)
 
     def _remember(self, answer: Answer) -> None:
         chain = answer.certificates
@@ -196,20 +197,20 @@ class Connections:
 
     def _slow_down(self) -> None:
         """Open no more than one connection at once from now on, and take a rest before each where that may help."""
-        if self.slowed and not self._pause:
-            self._least_pause = _SHORTEST_PAUSE / 4  # without any rest it ends connections again
+        if self.slowed and not self.rest:
+            self._least_rest = _SHORTEST_REST / 4  # without any rest it ends connections again
         self._limit, self.slowed, self._calm = 1, True, 0
         if not self.by_chance:
-            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            self.rest = min(max(2 * self.rest, _SHORTEST_REST), _LONGEST_REST)
 
     def _ends_by_chance(self) -> None:
         """Go on without rests: the target ends connections whatever their number and rate."""
-        self.by_chance, self._pause = True, 0.0
+        self.by_chance, self.rest = True, 0.0
 
     def _speed_up(self, answer: Answer) -> None:
         """Make the rests shorter after some answers in a row."""
         self._calm = 0 if proves_nothing(answer) else self._calm + 1
         if self._calm >= _CALM:
             self._calm = 0
-            shorter = self._pause / 2 if self._pause > _SHORTEST_PAUSE / 2 else 0.0
-            self._pause = max(shorter, self._least_pause)
+            shorter = self.rest / 2 if self.rest > _SHORTEST_REST / 2 else 0.0
+            self.rest = max(shorter, self._least_rest)

@@ -169,14 +169,14 @@ class Prober(Connections):
         """Return whether a control is answered while the witness is."""
         if (control, length) == (self.witness, None):
             return True
-        before = self._limit, self._pause, self.slowed
+        before = self._limit, self.rest, self.slowed
         for _ in range(_TRIES):
             if await self._holds(control, length):
                 return True
             if not await self._answers_again():
                 return False
             self._slow_down()  # it may have come too soon after another
-        self._limit, self._pause, self.slowed = before
+        self._limit, self.rest, self.slowed = before
         return False
 
     async def _tried(self, control: Control, length: int | None, suspects: list[Suspect]) -> bool:
@@ -191,7 +191,7 @@ class Prober(Connections):
                     return False
             await self._try(open_cases)
             if any(suspect.answer.outcome is Outcome.UNSTABLE for suspect in open_cases) and not self.by_chance:
-                if not self._pause:
+                if not self.rest:
                     return False  # it may be the rate: try once more, and slower
                 self._ends_by_chance()
         if any(not suspect.settled for suspect in suspects) and not await self._holds(control, length):
