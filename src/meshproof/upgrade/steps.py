@@ -153,10 +153,8 @@ class Steps:
         )
 
     def _restart(self, deployments: Sequence[Document]) -> None:
-        names: dict[str, list[str]] = {}
-        for deployment in deployments:
-            names.setdefault(deployment["metadata"]["namespace"], []).append(deployment["metadata"]["name"])
-        self._kube.deployments.restart_all(names)
+        metadata = [deployment["metadata"] for deployment in deployments]
+        self._kube.deployments.restart_in_turn([(each["namespace"], each["name"]) for each in metadata])
 
 
 def halves(deployments: Sequence[Document]) -> tuple[list[Document], list[Document]]:

@@ -104,7 +104,7 @@ def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: p
         "1.30 → 1.31.0, canary",
         "S0 all old",
         "S4 all new",
-        "Time: About 5 to 7 min on two processors, with bringing the cluster up, once the images are there.",
+        "Time: About 5 to 8 min on two processors, with bringing the cluster up, once the images are there.",
         "Before: Istio 1.30, Envoy 1.38.3, Kubernetes 1.34.4; overlays: none.",
         "After: Istio 1.31.0, Envoy 1.39.3, Kubernetes 1.34.4; overlays: none.",
         "1.30 is a commit of that branch (9739e10eb9d7), which comes after 1.30.3. Images are built from packages",

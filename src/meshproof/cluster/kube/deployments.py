@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,6 +17,8 @@ from meshproof.machine.wait import until
 from meshproof.settings import TIMEOUTS
 
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
+_AT_ONCE = 2
+"""How many Deployments are restarted side by side: where all pods begin at once, what is there answers late."""
 
 
 class Deployments:
@@ -72,20 +74,28 @@ class Deployments:
         Raises:
             NotSettled: A pod did not become ready, see ``rolled_out``; or an old one stayed.
         """
-        self.restart_all({namespace: names})
+        for name in names:
+            self._begin_again(namespace, name)
+        self.settled(namespace, *names)
 
     @in_our_words
-    def restart_all(self, names: Mapping[str, Sequence[str]]) -> None:
-        """Replace the pods of Deployments of several namespaces at once; see ``restart``."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        change = {"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}}
-        for namespace, of_one in names.items():
-            for name in of_one:
-                self._connection.resource("apps/v1", "Deployment").patch(
-                    body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
-                )
-        for namespace, of_one in names.items():
-            self.settled(namespace, *of_one)
+    def restart_in_turn(self, places: Sequence[tuple[str, str]]) -> None:
+        """Replace the pods of Deployments as ``restart`` does, two Deployments at a time.
+
+        Args:
+            places: The namespace and the name of each.
+
+        Raises:
+            NotSettled: As ``restart``; those after it are left as they are.
+        """
+        for first in range(0, len(places), _AT_ONCE):
+            several = places[first : first + _AT_ONCE]
+            for place in several:
+                self._begin_again(*place)
+            for place in several:
+                self.rolled_out(*place)
+        for place in places:
+            self.settled(*place)
 
     @in_our_words
     def settled(self, namespace: str, *names: str) -> None:
@@ -169,6 +179,16 @@ class Deployments:
             what=f"The replacement of outdated pods of {name} in {namespace}",
             timeout=TIMEOUTS.rollout,
             hint=lambda: self._pods.explain(namespace),
+        )
+
+    def _begin_again(self, namespace: str, name: str) -> None:
+        """Have a Deployment replace its pods, and do not wait for that."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._connection.resource("apps/v1", "Deployment").patch(
+            body={"spec": {"template": {"metadata": {"annotations": {_RESTARTED: now}}}}},
+            name=name,
+            namespace=namespace,
+            content_type="application/merge-patch+json",
         )
 
     def _pods_of(self, namespace: str, name: str) -> list[Document]:
