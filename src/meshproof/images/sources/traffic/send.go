@@ -447,7 +447,7 @@ func (s *slot) close() {
 type conn struct {
 	number int64
 	socket *net.TCPConn
-	stream net.Conn // the same, or TLS on it
+	stream net.Conn // the same as a wire, or TLS on that
 	peer   string
 	used   atomic.Bool
 
@@ -461,6 +461,38 @@ type conn struct {
 	heard *heard
 	fault atomic.Bool    // the server ended it, or a stream, with an error
 	under sync.WaitGroup // requests of a slot that are on it
+}
+
+// wire is a TCP connection on which reading ends with the reset that a write has heard of.
+//
+// The kernel tells a reset once, to whoever asks next. Who reads after that is told of an end, as if there had been a FIN.
+// Source: socket(7), SO_ERROR: reading the pending error of a socket clears it.
+type wire struct {
+	net.Conn
+	writing sync.Mutex
+	reset   error // that a write was told of; nil if there was none
+}
+
+func (w *wire) Read(octets []byte) (int, error) {
+	number, err := w.Conn.Read(octets)
+	if err == io.EOF {
+		w.writing.Lock()
+		defer w.writing.Unlock()
+		if w.reset != nil {
+			err = w.reset
+		}
+	}
+	return number, err
+}
+
+func (w *wire) Write(octets []byte) (int, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	number, err := w.Conn.Write(octets)
+	if errors.Is(err, syscall.ECONNRESET) {
+		w.reset = err
+	}
+	return number, err
 }
 
 // heard keeps how a connection ended, by the first end of reading or writing, which ClientConn tells only the requests of
@@ -489,6 +521,14 @@ func (h *heard) Write(octets []byte) (int, error) {
 	return number, err
 }
 
+// last is how the connection ended; in order, unless reading or writing has told something else that the server did.
+func (h *heard) last() error {
+	if end := h.end.Load(); end != nil && !errors.Is(*end, net.ErrClosed) {
+		return *end
+	}
+	return io.EOF
+}
+
 // exchange is a request of HTTP/1.1 on its way, and what came back.
 type exchange struct {
 	request  *http.Request
@@ -508,10 +548,10 @@ func (f *flow) dial() (*conn, *failure) {
 	if err != nil {
 		return nil, failed(err, "")
 	}
-	c := &conn{number: connections.Add(1), socket: raw.(*net.TCPConn), stream: raw}
+	c := &conn{number: connections.Add(1), socket: raw.(*net.TCPConn), stream: &wire{Conn: raw}}
 	if f.tls != nil {
 		_ = raw.SetDeadline(until)
-		secured := tls.Client(raw, f.tls) // without a cache of sessions: each handshake is a whole one
+		secured := tls.Client(c.stream, f.tls) // without a cache of sessions: each handshake is a whole one
 		if err := secured.Handshake(); err != nil {
 			_ = raw.Close()
 			return nil, failed(err, "in the TLS handshake")
@@ -993,15 +1033,12 @@ func (c *conn) failed2(err error, when string) *failure {
 	case errors.As(err, &stream):
 		return &failure{outcome: endedStreamReset, detail: strings.TrimSpace(text + " " + when)}
 	case strings.HasPrefix(text, "http2: client conn"), errors.Is(err, net.ErrClosed): // it had ended
-		lost := failed(io.EOF, when)
-		if end := c.heard.end.Load(); end != nil {
-			lost = failed(*end, when)
-		}
+		lost := failed(c.heard.last(), when)
 		// The other texts, as that of a connection that is lost, can come of a request that had been written.
 		lost.unwritten = text == "http2: client conn not usable" || text == "http2: client conn could not be established"
 		return lost
 	case isGoAway(err):
-		lost := failed(io.EOF, when)
+		lost := failed(c.heard.last(), when)
 		lost.detail = strings.TrimSpace(text + " " + when)
 		return lost
 	}
