@@ -20,7 +20,7 @@ from tests.support.servers import Behaviour, say, serving
 Result = TypeVar("Result")
 
 PATIENT = 5.0  # seconds; never used up
-IMPATIENT = 0.1  # seconds; for servers that never answer
+IMPATIENT = 0.3  # seconds; for servers that never answer
 
 FLIGHT = record(server_hello(ECDHE_AES_128_GCM), certificate(b"leaf"), ecdhe(X25519), DONE)
 WELL = say(FLIGHT)

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 
+from meshproof.machine.wait import pause
 from meshproof.tls.probe.answer import REFUSING_ALERTS, Answer
 from meshproof.tls.probe.outcome import Alert, Outcome
 from meshproof.tls.protocol.hello import Hello
 from meshproof.tls.protocol.version import ProtocolVersion
+from meshproof.tls.scanner import connections
 from meshproof.tls.scanner.connections import AT_ONCE, CONNECTIONS
 from meshproof.tls.scanner.prober import Prober
 from meshproof.tls.scanner.questions import bare, broad, for_certificate, nameless, with_suites
@@ -469,7 +471,7 @@ def test_no_more_than_so_many_connections_at_once() -> None:
         async def work(prober: Prober) -> list[Answer]:
             return await asyncio.gather(*[prober.ask(GOOD) for _ in range(number)])
 
-        crowd = Crowd(0.1)
+        crowd = Crowd(0.5)
         probing(crowd.before(WELL), work, slots=slots)
         return crowd.most
 
@@ -478,7 +480,7 @@ def test_no_more_than_so_many_connections_at_once() -> None:
 
 def test_the_limit_halves_where_connections_end_for_their_number() -> None:
     """What is answered when it is alone ended because there were too many; from then on there are fewer."""
-    crowd = Crowd(0.05)
+    crowd = Crowd(0.3)
 
     async def work(prober: Prober) -> tuple[int, list[Answer], bool]:
         assert (await prober.ask(GOOD)).negotiated
@@ -511,21 +513,25 @@ def test_one_at_a_time_where_a_control_ends_too() -> None:
     assert seconds >= 4 * 0.05
 
 
-def test_rests_become_shorter_again() -> None:
+def test_rests_become_shorter_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 16 answers in a row they are half as long, after 16 more there are none."""
+    rests: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        rests.append(seconds)
+        await pause(seconds)
 
     async def work(prober: Prober) -> list[float]:
         assert (await prober.ask(GOOD)).negotiated
         await prober.ask(OLD)
-        rests = [prober.rest]
-        for _ in range(2):
-            for _ in range(16):
-                await prober.ask(GOOD)
-            rests.append(prober.rest)
-        return rests
+        monkeypatch.setattr(connections, "pause", noted)
+        for _ in range(40):
+            await prober.ask(GOOD)
+        return [prober.rest]
 
     outage = numbered(lambda number: 2 <= number <= 3, reset, WELL)
-    assert probing(outage, work) == [0.05, 0.025, 0.0]
+    assert probing(outage, work) == [0.0]
+    assert rests == [0.05] * (16 - 3) + [0.025] * 16  # three answers came at the end of the judgement
 
 
 def test_a_rate_is_found() -> None:
@@ -681,7 +687,7 @@ def test_an_end_when_the_time_is_up_is_no_refusal() -> None:
         assert (await prober.ask(GOOD)).negotiated
         return await prober.ask(OLD)
 
-    seen = probing(until_then(2, ending(reset), stay_silent), work, max_time=0.2)
+    seen = probing(until_then(2, ending(reset), stay_silent), work, max_time=1.0)
     assert (seen.outcome, seen.refused, seen.conclusive) == (Outcome.RESET, False, False)
 
 
