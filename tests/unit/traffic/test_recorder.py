@@ -520,11 +520,18 @@ def test_a_stream_gives_its_server_occasion_to_announce_the_end(tmp_path: Path) 
     assert not stream.losses
 
 
-def resetting_a_stream(streams: list[set[int]]) -> Behaviour:
-    """Answer the first stream of a connection, and end the connection by a reset once there is a second one.
+def closing(connection: socket.socket) -> None:
+    """End a connection in order, and read nothing more: a reset follows what comes after that."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.close()
+
+
+def answering_once(streams: list[set[int]], end: Behaviour) -> Behaviour:
+    """Answer the first stream of a connection, and end the connection once there is a second one.
 
     Args:
         streams: Takes those of each connection.
+        end: How it is ended.
     """
 
     def behave(connection: socket.socket) -> None:
@@ -539,22 +546,30 @@ def resetting_a_stream(streams: list[set[int]]) -> Behaviour:
                 connection.sendall(bytes([0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88]))
                 answered = True
             if 3 in ours:
-                reset(connection)
+                end(connection)
                 return
 
     return behave
 
 
-def test_a_request_of_http2_is_sent_once(tmp_path: Path) -> None:
-    """A request that had been written when its connection was reset is lost, and not sent again on another one.
+@pytest.mark.parametrize(("end", "name"), [(reset, "RESET"), (closing, "CLOSED")], ids=["reset", "closed"])
+def test_a_request_of_http2_is_sent_once(end: Behaviour, name: str, tmp_path: Path) -> None:
+    """A request that had been written when its connection ended is lost, and not sent again on another one.
 
-    Of so many resets a write hears of some before reading does; each is called a reset all the same.
+    Of so many ends a write hears of some before reading does; each is called what it is all the same.
     """
     streams: list[set[int]] = []
-    with serving(resetting_a_stream(streams)) as address:
+    with serving(answering_once(streams, end)) as address:
         result = flown(Flow("it", f"http://{address}/", http2=True, count=1, rate=400), tmp_path, enough=300)
-    assert set(result.losses) == {"RESET"}
+    assert set(result.losses) == {name}
     assert sum(map(len, streams)) <= result.requests
+
+
+def test_a_connection_that_is_reset_at_once(tmp_path: Path) -> None:
+    """It was no end in order, whether reading or the write of the request hears of it first."""
+    with serving(reset) as address:
+        result = flown(Flow("it", f"http://{address}/", rate=400, connections=NEW), tmp_path, enough=300)
+    assert set(result.losses) == {"RESET"}
 
 
 def test_records_that_cannot_be_written(tmp_path: Path) -> None:

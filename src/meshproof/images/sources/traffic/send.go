@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ const (
 	beside      = time.Second / 5  // between short requests beside a stream of HTTP/2
 	queued      = 10_000           // requests that may wait for a kept connection
 	together    = time.Second / 4  // in which records are gathered
+	nearly      = time.Second / 10 // for which an end waits for a write that may know more of it
 	halfWay     = "half-way through the answer"
 )
 
@@ -463,36 +465,52 @@ type conn struct {
 	under sync.WaitGroup // requests of a slot that are on it
 }
 
-// wire is a TCP connection on which reading ends with the reset that a write has heard of.
+// wire is a TCP connection that tells a reset to reading and to writing, whichever heard of it first.
 //
-// The kernel tells a reset once, to whoever asks next. Who reads after that is told of an end, as if there had been a FIN.
-// Source: socket(7), SO_ERROR: reading the pending error of a socket clears it.
+// Linux tells a reset once, to whoever asks next. After that reading ends as if the server had closed the connection in
+// order, and writing with EPIPE, which is what it ends with after a FIN as well. Source: sock_error() in include/net/sock.h
+// of Linux, as tcp_recvmsg() and tcp_sendmsg() use it.
 type wire struct {
 	net.Conn
-	writing sync.Mutex
-	reset   error // that a write was told of; nil if there was none
+	writing chan struct{} // has one while something is written
+	reset   atomic.Bool   // whether there was one
 }
 
 func (w *wire) Read(octets []byte) (int, error) {
 	number, err := w.Conn.Read(octets)
-	if err == io.EOF {
-		w.writing.Lock()
-		defer w.writing.Unlock()
-		if w.reset != nil {
-			err = w.reset
+	switch {
+	case errors.Is(err, syscall.ECONNRESET):
+		w.reset.Store(true)
+	case err == io.EOF:
+		select { // a write may be hearing of it just now
+		case w.writing <- struct{}{}:
+			<-w.writing
+		case <-time.After(nearly):
+		}
+		if w.reset.Load() {
+			err = w.told("read")
 		}
 	}
 	return number, err
 }
 
 func (w *wire) Write(octets []byte) (int, error) {
-	w.writing.Lock()
-	defer w.writing.Unlock()
+	w.writing <- struct{}{}
+	defer func() { <-w.writing }()
 	number, err := w.Conn.Write(octets)
 	if errors.Is(err, syscall.ECONNRESET) {
-		w.reset = err
+		w.reset.Store(true)
+	}
+	if errors.Is(err, syscall.EPIPE) && w.reset.Load() {
+		err = w.told("write")
 	}
 	return number, err
+}
+
+// told is the error that the kernel has told to somebody else.
+func (w *wire) told(what string) error {
+	reset := os.NewSyscallError(what, syscall.ECONNRESET)
+	return &net.OpError{Op: what, Net: "tcp", Source: w.LocalAddr(), Addr: w.RemoteAddr(), Err: reset}
 }
 
 // heard keeps how a connection ended, by the first end of reading or writing, which ClientConn tells only the requests of
@@ -548,7 +566,7 @@ func (f *flow) dial() (*conn, *failure) {
 	if err != nil {
 		return nil, failed(err, "")
 	}
-	c := &conn{number: connections.Add(1), socket: raw.(*net.TCPConn), stream: &wire{Conn: raw}}
+	c := &conn{number: connections.Add(1), socket: raw.(*net.TCPConn), stream: &wire{Conn: raw, writing: make(chan struct{}, 1)}}
 	if f.tls != nil {
 		_ = raw.SetDeadline(until)
 		secured := tls.Client(c.stream, f.tls) // without a cache of sessions: each handshake is a whole one
@@ -987,7 +1005,7 @@ func failed(err error, when string) *failure {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		result.outcome = endedRefused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.ECONNRESET):
 		result.outcome = endedReset
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		result.outcome = endedUnreachable
@@ -1007,7 +1025,7 @@ func failed(err error, when string) *failure {
 		result.outcome = endedNotTLS
 	case errors.As(err, &timeout) && timeout.Timeout():
 		result.outcome = endedTimedOut
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
 		result.outcome = endedClosed
 		if when == halfWay {
 			result.outcome = endedTruncated
