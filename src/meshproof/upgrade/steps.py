@@ -153,8 +153,10 @@ class Steps:
         )
 
     def _restart(self, deployments: Sequence[Document]) -> None:
-        metadata = [deployment["metadata"] for deployment in deployments]
-        self._kube.deployments.restart_in_turn([(each["namespace"], each["name"]) for each in metadata])
+        names: dict[str, list[str]] = {}
+        for deployment in deployments:
+            names.setdefault(deployment["metadata"]["namespace"], []).append(deployment["metadata"]["name"])
+        self._kube.deployments.restart_in_turn(names)
 
 
 def halves(deployments: Sequence[Document]) -> tuple[list[Document], list[Document]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -79,23 +79,23 @@ class Deployments:
         self.settled(namespace, *names)
 
     @in_our_words
-    def restart_in_turn(self, places: Sequence[tuple[str, str]]) -> None:
-        """Replace the pods of Deployments as ``restart`` does, two Deployments at a time.
+    def restart_in_turn(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Replace the pods of Deployments as ``restart`` does, two Deployments of a namespace at a time.
 
         Args:
-            places: The namespace and the name of each.
+            names: Those of each namespace.
 
         Raises:
-            NotSettled: As ``restart``; those after it are left as they are.
+            NotSettled: As ``restart``; those that come after these two are left as they are.
         """
-        for first in range(0, len(places), _AT_ONCE):
-            several = places[first : first + _AT_ONCE]
-            for place in several:
-                self._begin_again(*place)
-            for place in several:
-                self.rolled_out(*place)
-        for place in places:
-            self.settled(*place)
+        for namespace, of_one in names.items():
+            for first in range(0, len(of_one), _AT_ONCE):
+                several = of_one[first : first + _AT_ONCE]
+                for name in several:
+                    self._begin_again(namespace, name)
+                self.rolled_out(namespace, *several)
+        for namespace, of_one in names.items():
+            self.settled(namespace, *of_one)
 
     @in_our_words
     def settled(self, namespace: str, *names: str) -> None:
