@@ -17,7 +17,7 @@ from meshproof.upgrade.flows import NAMESPACE
 from meshproof.upgrade.pods import GONE
 
 _DRAIN_NS = 60_000_000_000
-"""A stream ends so long after its pod began to go at most; measured: 4 to 12 s with drains of 1 and 5 s."""
+"""A stream ends so long after its pod began to go at most; measured: 4 to 12 s with drains of 1, 3 and 5 s."""
 _SEEN_LATE_NS = 5_000_000_000
 """So much later than it began to go a pod may be seen to; it is looked for twice a second."""
 _CHANGES = 2
