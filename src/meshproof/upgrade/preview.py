@@ -35,7 +35,7 @@ def preview_of(ready: Checked) -> Iterator[tuple[str, str]]:
     yield "Rows in each state", f"{rows_by_module(ready.rows)}."
     yield "The mesh in each state", f"{_OBSERVED}."
     meanwhile = "while it is looked at" if order.strategy is Strategy.NEW_CLUSTER else "all the while"
-    yield f"Traffic {meanwhile}", f"{'; '.join(NAMES)}. From a pod nothing is sent while it is replaced itself."
+    yield f"Traffic {meanwhile}", f"{'; '.join(NAMES)}. From a pod nothing is sent while its half is restarted."
     yield f"What must be refused, {meanwhile}", f"{'; '.join(PROBES)}."
     often = (
         f"{USUAL.kept:g} requests a second of each flow on kept connections, {USUAL.new:g} of each on new ones, and "

@@ -14,8 +14,8 @@ NEEDED = 0.5
 """The share of the processors' time that the traffic has to leave: new proxies, istioctl and the rows need it.
 
 On two processors of a slow evening, with 0.25 left, some probes had no refusal for 1.5 s, where 1 s is allowed, and
-with 0.45 left a control had no answer for 0.98 s. At the lowest rates that was 0.98 s where all Deployments of a half
-were restarted at once, and 0.7 s at most where two are at a time.
+with 0.45 left a control had no answer for 0.98 s. At the lowest rates nothing was longer than 0.7 s, once
+Deployments were restarted two at a time.
 """
 
 

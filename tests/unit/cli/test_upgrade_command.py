@@ -112,7 +112,7 @@ def test_the_plan_says_all(plan: Callable[..., pytest.RunResult], monkeypatch: p
         "Rows in each state: 2 rows of 1 module (unit/shop 2).",
         "The mesh in each state: the posture of each listener, istioctl analyze",
         "Traffic all the while: gateway, new connections; gateway, HTTP/1.1 keep-alive;",
-        "From a pod nothing is sent while it is replaced itself.",
+        "From a pod nothing is sent while its half is restarted.",
         "What must be refused, all the while: a principal that a policy denies;",
         "How often: 50 requests a second of each flow on kept connections, 10 of each on new ones, and 15 tries of",
         "fewer where that leaves the processors less than 50% of their time.",
