@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from meshproof.errors import Unreadable
+from meshproof.images import MeshImages
+from meshproof.mesh.istio import Installation, operator
 from meshproof.upgrade.overlays import OURS, documents_of, of_kubernetes, operators_of, overlay_of
 
 
@@ -17,6 +19,16 @@ def test_ours_is_one() -> None:
     components = yaml.safe_load(ours)["spec"]["components"]
     replicas = [gateway["k8s"]["replicaCount"] for kind in components.values() for gateway in kind]
     assert replicas == [2, 2]
+
+
+def test_an_overlay_says_how_long_proxies_drain() -> None:
+    """What it leaves out is as an upgrade has it; no gateway has a value of its own that would be stronger."""
+    mine = "{spec: {meshConfig: {defaultConfig: {drainDuration: 60s}}}}"
+    mesh = MeshImages("1.31.0", "hub", "tag", Path("istioctl"), upstream_envoy=False)
+    document = yaml.safe_load(operator(Installation(mesh, (*OURS, mine))))
+    settings = document["spec"]["meshConfig"]["defaultConfig"]
+    assert (settings["drainDuration"], settings["terminationDrainDuration"]) == ("60s", "5s")
+    assert "proxy.istio.io/config" not in yaml.safe_dump(document["spec"]["components"])
 
 
 OPERATOR = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {}\n"
