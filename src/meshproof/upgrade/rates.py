@@ -78,9 +78,9 @@ class Load:
         little = ", so what is slow may be the machine's fault" if self.spare < NEEDED else ""
         return (
             f"Fewer requests than usual are sent each second: {parts}. Beside the usual ones the processors had "
-            f"{at_usual} of their time to spare, and {at_these} beside these; the upgrade needs {needed}{little}. What "
-            f"is over within {1000 / rates.kept:.0f} ms on kept connections, {1000 / rates.new:.0f} ms on new ones or "
-            f"{1000 / rates.tries:.0f} ms at a probe may not be seen; all limits are as usual."
+            f"{at_usual} of their time to spare, and {at_these} beside these, where {needed} is asked for{little}. "
+            f"What is over within {1000 / rates.kept:.0f} ms on kept connections, {1000 / rates.new:.0f} ms on new "
+            f"ones or {1000 / rates.tries:.0f} ms at a probe may not be seen; all limits are as usual."
         )
 
 

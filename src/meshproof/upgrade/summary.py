@@ -11,8 +11,14 @@ from typing import Any
 
 from meshproof.pytest_plugin.promises import module_of
 from meshproof.upgrade.evidence import Difference, Evidence, Images, Kind, Pressure, Side, Visit
+from meshproof.upgrade.gap import longest_gap
 
 _MOST_MODULES = 8
+_GENTLE = (
+    "Unless an overlay says otherwise its gateways have two replicas, of which none goes before another is ready; they "
+    "go on for 6 s when they are to end, and the servers of its traffic for 5 s. What does not may lose requests where "
+    "these lose none."
+)
 _ALIKE = re.compile(r", and \d+ alike$")
 
 
@@ -44,6 +50,7 @@ class Summary:
     """The sentences.
 
     Attributes:
+        traffic: How many requests were lost, how many got in that must be refused, and the longest gap.
         rows: How many rows of which modules were tried.
         differences: How many differences of each kind there are.
         changes: Those that are more than another version, what matters most first.
@@ -52,6 +59,7 @@ class Summary:
         scope: What was looked at, and what was not.
     """
 
+    traffic: str
     rows: str
     differences: str
     changes: Sequence[Change]
@@ -67,6 +75,7 @@ def change_of(fields: Mapping[str, Any]) -> Change:
 def summary_of(evidence: Evidence) -> Summary:
     """Return an upgrade in a few sentences."""
     return Summary(
+        _traffic(evidence),
         _rows(evidence.visits),
         _counted(evidence),
         _changes(evidence.differences),
@@ -115,7 +124,7 @@ def scope_of(before: Side, after: Side, images: Images) -> list[str]:
     overlays = " and ".join(dict.fromkeys((*before.overlays, *after.overlays)))
     sentences.append(
         "What is judged is a cluster that meshproof brings up for this, with a mesh of its own"
-        f"{f' and {overlays} laid over it' if overlays else ''}: it is not a cluster of yours."
+        f"{f' and {overlays} laid over it' if overlays else ''}: it is not a cluster of yours. {_GENTLE}"
     )
     return sentences
 
@@ -124,6 +133,20 @@ def busy(pressure: Iterable[Pressure]) -> str:
     """Return for how long some tasks waited for a processor, as a clause; empty where nobody knows."""
     cpu = max((at.cpu for at in pressure), default=None)
     return "" if cpu is None else f"some tasks waited for a processor for at most {cpu:.0f}% of ten seconds"
+
+
+def _traffic(evidence: Evidence) -> str:
+    """Return what became of all requests, in numbers."""
+    if not evidence.flows:
+        return "No traffic was sent."
+    lost = sum(len(flown.failures) for flown in evidence.flows)
+    requests = sum(flown.requests for flown in evidence.flows)
+    got_in = sum(len(probe.let_through) for probe in evidence.probes)
+    tries = sum(probe.tries for probe in evidence.probes)
+    gaps = [(gap.ms, flown.flow.name) for flown in evidence.flows if (gap := longest_gap(flown))]
+    longest = "; the longest time without an answer was {:,.0f} ms, of {}".format(*max(gaps)) if gaps else ""
+    refused = f"{got_in:,} of {tries:,} that must be refused got in"
+    return f"{lost:,} of {requests:,} requests were lost, and {refused}{longest}."
 
 
 def _rows(visits: Sequence[Visit]) -> str:

@@ -63,7 +63,7 @@ def test_fewer_requests_are_told_beside_the_verdict() -> None:
     assert sentences == (
         "Fewer requests than usual are sent each second: 25 requests of each flow on kept connections (usually 50), "
         "10 of each on new ones (as usual), 10 tries of each fail-open probe (usually 15). Beside the usual ones the "
-        "processors had 19% of their time to spare, and 60% beside these; the upgrade needs 50%. What is over within "
+        "processors had 19% of their time to spare, and 60% beside these, where 50% is asked for. What is over within "
         "40 ms on kept connections, 100 ms on new ones or 100 ms at a probe may not be seen; all limits are as usual."
     )
     assert summary_of(replace(good(), load=load)).machine.startswith(f"{sentences} The senders were late")
@@ -71,6 +71,7 @@ def test_fewer_requests_are_told_beside_the_verdict() -> None:
         assert summary_of(replace(good(), load=enough)).machine.startswith("The senders were late")
     _, slowest = machine(0.01)
     assert (
-        "needs 50%, so what is slow may be the machine's fault. What is over within 80 ms" in slowest.fewer_than_usual
+        "where 50% is asked for, so what is slow may be the machine's fault. What is over within 80 ms"
+        in slowest.fewer_than_usual
     )
     assert "had 39% of" in replace(load, spare_at_usual=0.399).fewer_than_usual

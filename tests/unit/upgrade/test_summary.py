@@ -6,13 +6,15 @@ from dataclasses import replace
 
 from meshproof.upgrade.evidence import Difference, Images, Kind
 from meshproof.upgrade.summary import rows_by_module, scope_of, summary_of
-from tests.support.upgrades import ACKNOWLEDGED, EXPECTED, STATES, UNEXPLAINED, good, nothing, stopped
+from tests.support.upgrades import ACKNOWLEDGED, EXPECTED, STATES, UNEXPLAINED, fail_open, good, nothing, stopped
 
 THRESHOLD = "common_lb_config.healthy_panic_threshold"
 WHY = "Istio 1.31 sends also what is not healthy: https://istio.io/"
 NOT_YOURS = (
     "What is judged is a cluster that meshproof brings up for this, with a mesh of its own and overlay.yaml laid over "
-    "it: it is not a cluster of yours."
+    "it: it is not a cluster of yours. Unless an overlay says otherwise its gateways have two replicas, of which none "
+    "goes before another is ready; they go on for 6 s when they are to end, and the servers of its traffic for 5 s. "
+    "What does not may lose requests where these lose none."
 )
 
 
@@ -62,6 +64,15 @@ def test_how_late_and_how_busy_is_said_where_it_is_known() -> None:
     """And else that it is not."""
     sentence = "How late the senders were is not known; how busy the machine was is not known."
     assert summary_of(nothing()).machine == sentence
+
+
+def test_what_became_of_the_traffic_is_said_in_numbers() -> None:
+    """Also of an upgrade that is not safe, and of one that ended before there was any."""
+    assert summary_of(fail_open()).traffic == (
+        "3 of 7,130 requests were lost, and 2 of 1,800 that must be refused got in; the longest time without an answer "
+        "was 1,420 ms, of pod to pod, kept connections."
+    )
+    assert summary_of(nothing()).traffic == "No traffic was sent."
 
 
 def test_the_scope_says_what_is_judged() -> None:

@@ -110,6 +110,7 @@ class Lines:
             self._print(f"    [dim]{_text(finding.to_do)}[/]")
         if len(findings) > _MOST:
             self._print(f"  and {len(findings) - _MOST:,} more, which are in the report")
+        self._print(f"  {_text(summary.traffic)}")
         self._print(f"  {_text(summary.rows)}")
         self._print(f"  What changes: {_text(summary.differences)}.")
         printed = {finding.text for finding in findings[:_MOST]}

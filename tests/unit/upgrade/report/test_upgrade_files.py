@@ -261,11 +261,18 @@ def test_the_verdict_is_the_end() -> None:
     assert lines[-1] == "The report: artifacts/upgrade.html"
 
 
+SAFE = (
+    "0 of 4,200 requests were lost, and 0 of 1,200 that must be refused got in; the longest time without an answer was "
+    "50 ms, of outside, HTTP/1.1, new connections."
+)
+
+
 def test_a_safe_upgrade_says_what_was_tried_what_changes_and_how_busy_the_machine_was() -> None:
     """Real changes first; another version is only counted."""
     lines = printed(lambda lines: lines.verdict(verdict_of([]), [], summary_of(good())))
     assert [line.strip() for line in lines[1:-1]] == [
         "✓ Safe",
+        SAFE,
         "In each state 3 rows of 2 modules (gateway/mutual_tls 2, policies/authorization 1) were tried.",
         "What changes: 1 acknowledged, 1 brought by any upgrade.",
         "acknowledged: response header server: istio-envoy is now nothing. First in S2. We asked for that.",
