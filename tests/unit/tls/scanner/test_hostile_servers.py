@@ -363,12 +363,12 @@ def test_a_silent_target_costs_one_deadline() -> None:
 )
 def test_a_target_that_dies_in_the_middle_is_unknown(alive: int, dead: Behaviour) -> None:
     """What a target did not answer because it was gone is no refusal; and its death costs a few deadlines at most."""
-    found = scanned(until_then(alive, tls(SERVER), dead), clients=35, timeout=IMPATIENT / 2)
+    found = scanned(until_then(alive, tls(SERVER), dead), clients=35)
     assert found.unknown
     assert found.unreachable in (Outcome.SILENT, Outcome.CLOSED_WITHOUT_ALERT, Outcome.RESET, Outcome.UNSTABLE)
     assert all(client.answer.negotiated or client.unknown for client in found.clients)
     assert found.client_authentication is not ClientAuthentication.REQUIRED
-    assert found.seconds < 5 * IMPATIENT  # with a deadline a client, it would be 18
+    assert found.seconds < 10 * IMPATIENT  # with a deadline a client, it would be 35
     assert_nothing_refused(found)
 
 
