@@ -135,7 +135,7 @@ EVENTS = (
     Event(at(15), "state", "S1 new control plane beside the old one"),
     Event(at(20), "step", "have the gateways of 1.31.0"),
     Event(at(22.1), "pod ready", "istio-system/istio-ingressgateway-6d9f-x2x"),
-    Event(at(22.4), "pod gone", "istio-system/istio-ingressgateway-5c7b-abc"),
+    Event(at(22.4), "pod going", "istio-system/istio-ingressgateway-5c7b-abc"),
     Event(at(26), "state", "S2 new gateways"),
     Event(at(32), "step", "let the tag `default` lead to the new revision"),
     Event(at(32.3), "step", "restart the first half of the Deployments that have sidecars"),
@@ -234,7 +234,7 @@ def on_the_old_cluster() -> Evidence:
         after=Side("1.31.0 on Kubernetes 1.34.4", "1.31.0", "1.39.3", "1.34.4"),
         strategy=Strategy.NEW_CLUSTER,
         visits=[replace(visits()[0], ended_ns=at(19.5))],
-        events=[Event(at(0), "state", "S0 all old"), Event(at(20.1), "pod gone", "default/httpbin")],
+        events=[Event(at(0), "state", "S0 all old"), Event(at(20.1), "pod going", "default/httpbin")],
     )
 
 

@@ -14,7 +14,7 @@ from meshproof.mesh import istio
 from meshproof.traffic import Ending, Record
 from meshproof.upgrade.evidence import Evidence, State
 from meshproof.upgrade.flows import NAMESPACE
-from meshproof.upgrade.pods import GONE
+from meshproof.upgrade.pods import GOING
 
 _DRAIN_NS = 60_000_000_000
 """A stream ends so long after its pod began to go at most; measured: 4 to 12 s with drains of 1, 3 and 5 s."""
@@ -34,7 +34,7 @@ def unexplained(evidence: Evidence, ends: Sequence[Record]) -> list[Record]:
     gone = [
         event.at_ns
         for event in evidence.events
-        if event.kind == GONE and event.text.startswith((f"{istio.NAMESPACE}/", f"{NAMESPACE}/"))
+        if event.kind == GOING and event.text.startswith((f"{istio.NAMESPACE}/", f"{NAMESPACE}/"))
     ]
     rest = []
     for end in ends:

@@ -52,7 +52,7 @@ class Event:
 
     Attributes:
         at_ns: When.
-        kind: Of what kind: ``step``, ``state``, ``pod ready``, ``pod gone``.
+        kind: Of what kind: ``step``, ``state``, ``pod ready``, ``pod going``.
         text: What, as a person reads it.
     """
 

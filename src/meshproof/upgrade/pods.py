@@ -9,7 +9,7 @@ from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError
 from meshproof.machine.wait import repeating
 
-READY, GONE = "pod ready", "pod gone"
+READY, GOING = "pod ready", "pod going"
 _EVERY = 0.5  # seconds
 
 
@@ -19,7 +19,7 @@ def pods_watched(kube: Kube, note: Callable[[str, str], None]) -> Iterator[None]
 
     Args:
         kube: The cluster.
-        note: Takes the kind of what happened, ``READY`` or ``GONE``, and the pod's namespace and name.
+        note: Takes the kind of what happened, ``READY`` or ``GOING``, and the pod's namespace and name.
     """
     before: Mapping[str, bool] = {}
     with suppress(ClusterError):
@@ -48,4 +48,4 @@ def changes(before: Mapping[str, bool], now: Mapping[str, bool]) -> Iterator[tup
         if now.get(name, False) and not before.get(name, False):
             yield READY, name
         elif before.get(name, False) and not now.get(name, False):
-            yield GONE, name
+            yield GOING, name

@@ -63,7 +63,7 @@ def test_the_way_from_one_to_the_other_begins_when_the_old_one_was_looked_at() -
     assert [(event.kind, event.at_ns) for event in evidence.events] == [
         ("state", at(0)),
         ("step", at(19.5)),
-        ("pod gone", at(20.1)),
+        ("pod going", at(20.1)),
         ("state", at(42)),
     ]
     assert evidence.events[1].text == MOVING.cluster

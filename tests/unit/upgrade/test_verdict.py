@@ -437,7 +437,7 @@ def stream(ending: Ending, *ends: float) -> Flown:
 )
 def test_an_end_of_a_stream_has_its_reason(ending: Ending, ends: list[float], number: int) -> None:
     """A pod on its way ends it once; a listener that changes, as rows have it, drains it as it did in S0."""
-    gone = Event(at(23), "pod gone", "meshproof-upgrade/server-first-5c7b-abc")
+    gone = Event(at(23), "pod going", "meshproof-upgrade/server-first-5c7b-abc")
     findings = judged(flows=[stream(ending, *ends)], events=[*good().events, gone])
     assert verdicts(findings) == [Verdict.DISRUPTION] * bool(number)
     assert all(f"was ended {'once' if number == 1 else f'{number} times'} (" in finding.text for finding in findings)
