@@ -175,8 +175,8 @@ def test_a_registry_is_not_waited_for(no_proxy: None) -> None:
     with serving(stay_silent) as silent, serving(dribble) as dribbling, ThreadPoolExecutor() as pool:
         answers = [pool.submit(asked, f"http://{address}/v2/") for address in (silent, dribbling)]
         try:
-            results = [answer.result(TIMEOUTS.registry_answer + 1.5) for answer in answers]
+            results = [answer.result(TIMEOUTS.registry_answer * 3) for answer in answers]
         finally:
             enough.set()
     assert [answered for answered, _ in results] == [False, False]
-    assert all(seconds < TIMEOUTS.registry_answer + 1 for _, seconds in results)
+    assert all(seconds < TIMEOUTS.registry_answer * 2 for _, seconds in results)

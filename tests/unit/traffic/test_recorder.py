@@ -20,6 +20,7 @@ from meshproof.settings import TIMEOUTS
 from meshproof.tls import Address, ProtocolVersion
 from meshproof.traffic import Connections, Ending, Flow, Flown, Record, Recording, record, recorder, sent
 from tests.support.certificates import HOST, OURS, SERVER, TRUSTED
+from tests.support.programs import PATIENCE
 from tests.support.servers import Behaviour, server_context, serving, speak
 from tests.support.traffic import logged, traffic_program, traffic_server
 
@@ -277,7 +278,7 @@ def test_the_files_of_a_recording(tmp_path: Path) -> None:
     first, *lines = [json.loads(line) for line in (tmp_path / "a-test.jsonl").read_text().splitlines()]
     at_the_server = logged(tmp_path / "log", 1)[0]["time"]
     by_its_clock = (first["clock"]["unix_ns"] + result.records[0].sent_ns - first["clock"]["monotonic_ns"]) / 1e9
-    assert 0 <= at_the_server - by_its_clock < 1
+    assert 0 <= at_the_server - by_its_clock < PATIENCE
     assert lines[0]["summary"]["failures"] == {"TRUNCATED 200": 1, "ANSWERED 503": 1, "TIMED_OUT": 1}
     assert lines[1]["mark"] == "a <change>"
     assert [line["sequence"] for line in lines[2:]] == list(range(len(result.records)))

@@ -301,7 +301,7 @@ def test_patience_ends_at_the_deadline() -> None:
         seen = asyncio.run(all_at_once([endpoint(address) for address in addresses]))
         elapsed = time.monotonic() - began
     assert {answer.outcome for answer in seen} == {Outcome.SILENT}
-    assert IMPATIENT <= elapsed < 4 * IMPATIENT
+    assert IMPATIENT <= elapsed < 8 * IMPATIENT  # one that waits for whole records waits for at least 9 times as long
 
 
 @pytest.mark.parametrize(
