@@ -52,7 +52,7 @@ class Summary:
     Attributes:
         traffic: How many requests were lost, how many got in that must be refused, and the longest gap.
         rows: How many rows of which modules were tried.
-        differences: How many differences of each kind there are.
+        differences: How many differences of each kind there are, and how many facts were compared.
         changes: Those that are more than another version, what matters most first.
         machine: How often requests were sent, if less often than usual, how late the senders were, and how busy the
             machine was.
@@ -164,9 +164,16 @@ def _rows(visits: Sequence[Visit]) -> str:
 
 
 def _counted(evidence: Evidence) -> str:
-    """Return how many differences of each kind there are; and which overlays have changed nothing that is looked at."""
+    """Return how many differences of each kind there are, and of how many facts.
+
+    And which overlays have changed nothing that is looked at.
+    """
     numbers = Counter(difference.kind for difference in evidence.differences)
     counted = ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
+    looked_at = [visit.facts for visit in evidence.visits if visit.facts]
+    if looked_at[1:]:
+        number = len(set().union(*looked_at))
+        counted += f", among {number:,} fact{'s' * (number != 1)}"
     if evidence.stop:
         return f"{counted}, as far as it went"
     new = [file for file in evidence.after.overlays if file not in evidence.before.overlays]

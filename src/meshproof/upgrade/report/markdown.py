@@ -33,6 +33,8 @@ def _lines(document: Json) -> Iterator[str]:
     yield f"**What to do:** {_text(verdict['to_do'])}"
     yield ""
     summary = document["summary"]
+    yield _text(summary["traffic"])
+    yield ""
     yield from _changes(summary)
     yield f"{_text(summary['rows'])} {_text(summary['machine'])}"
     yield ""

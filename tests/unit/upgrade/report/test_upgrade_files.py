@@ -160,7 +160,8 @@ def test_markdown_is_short() -> None:
     assert "**What to do:** Do not upgrade like this" in text
     assert f"| {GATEWAY} | 1,200 | 3 | 150 ms | 4 ms |" in text
     assert "| no client certificate | 600 | 586 | 2 | 12 TIMED\\_OUT |" in text
-    assert "**What changes:** 1 unexplained, 1 acknowledged, 1 brought by any upgrade." in text
+    assert "**What changes:** 1 unexplained, 1 acknowledged, 1 brought by any upgrade, among 1 fact." in text
+    assert "3 of 7,130 requests were lost, and 2 of 1,800 that must be refused got in" in text
     assert text.index("What changes") < text.index("| Finding |")
     assert short(good()).startswith("### ✅ Upgrade from 1.30 to 1.31.0: safe\n")
     assert len(short(many_failures()).splitlines()) < 60
@@ -274,7 +275,7 @@ def test_a_safe_upgrade_says_what_was_tried_what_changes_and_how_busy_the_machin
         "✓ Safe",
         SAFE,
         "In each state 3 rows of 2 modules (gateway/mutual_tls 2, policies/authorization 1) were tried.",
-        "What changes: 1 acknowledged, 1 brought by any upgrade.",
+        "What changes: 1 acknowledged, 1 brought by any upgrade, among 1 fact.",
         "acknowledged: response header server: istio-envoy is now nothing. First in S2. We asked for that.",
     ]
     assert lines[-1].strip() == (
