@@ -174,7 +174,8 @@ def _install(
                 _have_applications(kube, documents)
                 if installing:
                     installing.result()
-                    ours.write_mesh(wanted)
+                _renew_applications(kube, documents)
+                ours.write_mesh(wanted)
         except BaseException:
             process.end_all()
             raise
@@ -203,9 +204,18 @@ def _have_applications(kube: Kube, documents: list[Document]) -> None:
     kube.replace([DEFAULT, *documents])
     for document in documents:
         if document["kind"] == "Deployment":
-            where = document["metadata"]["namespace"], document["metadata"]["name"]
-            kube.deployments.rolled_out(*where)
-            kube.deployments.renew_pods(*where)
+            kube.deployments.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
+
+
+def _renew_applications(kube: Kube, documents: list[Document]) -> None:
+    """Replace the pods that are not as they would be made now, when nothing is installed any more.
+
+    At its end istioctl deactivates the webhook that injects sidecars, and has that of the tag `default` in its place. A
+    pod that is made in between has no sidecar, and one that has a sidecar looks outdated.
+    """
+    for document in documents:
+        if document["kind"] == "Deployment":
+            kube.deployments.renew_pods(document["metadata"]["namespace"], document["metadata"]["name"])
 
 
 def _addresses(ours: Cluster) -> dict[int, Address]:
