@@ -10,6 +10,7 @@ import yaml
 from meshproof.errors import Unreadable
 from meshproof.images import MeshImages
 from meshproof.mesh.istio import Installation, operator
+from meshproof.upgrade.flows import TIMEOUT
 from meshproof.upgrade.overlays import OURS, documents_of, of_kubernetes, operators_of, overlay_of
 
 
@@ -21,13 +22,21 @@ def test_ours_is_one() -> None:
     assert replicas == [2, 2]
 
 
+def test_no_proxy_cuts_what_is_still_waited_for() -> None:
+    """A listener or a proxy that ends drains for longer than a request has time."""
+    (ours,) = OURS
+    drains = yaml.safe_load(ours)["spec"]["meshConfig"]["defaultConfig"]
+    assert drains.keys() == {"drainDuration", "terminationDrainDuration"}
+    assert all(float(seconds.removesuffix("s")) > TIMEOUT for seconds in drains.values())
+
+
 def test_an_overlay_says_how_long_proxies_drain() -> None:
     """What it leaves out is as an upgrade has it; no gateway has a value of its own that would be stronger."""
     mine = "{spec: {meshConfig: {defaultConfig: {drainDuration: 60s}}}}"
     mesh = MeshImages("1.31.0", "hub", "tag", Path("istioctl"), upstream_envoy=False)
     document = yaml.safe_load(operator(Installation(mesh, (*OURS, mine))))
     settings = document["spec"]["meshConfig"]["defaultConfig"]
-    assert (settings["drainDuration"], settings["terminationDrainDuration"]) == ("60s", "5s")
+    assert (settings["drainDuration"], settings["terminationDrainDuration"]) == ("60s", "6s")
     assert "proxy.istio.io/config" not in yaml.safe_dump(document["spec"]["components"])
 
 
