@@ -52,17 +52,22 @@ class Machine:
         """Return whether a loss may be the machine's.
 
         That is so where the control client lost something at about the same time; and of a request that was not
-        answered in time also where the control client stood still meanwhile, or there were too few processors: nothing
-        was fast then.
+        answered in time also where the control client stood still for half of that time, or there were too few
+        processors: nothing was fast then.
         """
         span = Span(record.sent_ns, record.ended_ns + 1)
         too_slow = record.outcome is Ending.TIMED_OUT and (
-            span.shared_with(self._pauses) > LATE_MS or self.was_short_of_processors(span)
+            span.shared_with(self._pauses) >= span.ms / 2 or self.was_short_of_processors(span)
         )
         return too_slow or span.shared_with(self._losses) > 0
 
     def part_of(self, gap: Span, flow: Flown) -> float:
-        """Return how much of a gap of a flow may be the machine's, in ms: by the control client, or its own sender."""
+        """Return how much of a gap of a flow may be the machine's, in ms.
+
+        By the control client, or its own sender; all of it where there were too few processors.
+        """
+        if self.was_short_of_processors(gap):
+            return gap.ms
         return max(gap.shared_with([*self._losses, *self._pauses]), sender_was_late_ms(flow, gap))
 
     def was_slow(self, span: Span) -> bool:

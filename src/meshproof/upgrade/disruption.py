@@ -13,7 +13,7 @@ from meshproof.upgrade.blame import Machine
 from meshproof.upgrade.ends import unexplained
 from meshproof.upgrade.evidence import Evidence, State, name_of, together
 from meshproof.upgrade.finding import AGAIN, Finding, Verdict
-from meshproof.upgrade.gap import Span, gaps, nine_tenths
+from meshproof.upgrade.gap import Span, gaps, merged, nine_tenths
 
 SLOWER_MS = 1000.0
 """A state is slow where one answer in ten takes so much longer than in the first one. A busy machine: 500 at most."""
@@ -36,7 +36,7 @@ def disruptions(evidence: Evidence) -> Iterator[Finding]:
         yield from _losses(evidence, machine, parts)
         for part in parts:
             yield from _gaps(evidence, machine, part)
-            yield from list(_queue(evidence, machine, part)) or _waits(evidence, machine, part)
+            yield from _late(evidence, machine, part)
         yield from _slowness(evidence, machine, parts)
         yield from _ends(evidence, parts)
 
@@ -96,6 +96,15 @@ def _gaps(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding
         yield _unsure(evidence, name, text, gap.began_ns)
 
 
+def _late(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:
+    """Look at what waited for a kept connection, at the end and before; of what is alike the end is told."""
+    queue = list(_queue(evidence, machine, part))
+    verdicts = {finding.verdict for finding in queue}
+    yield from queue
+    if Verdict.DISRUPTION not in verdicts:
+        yield from (finding for finding in _waits(evidence, machine, part) if finding.verdict not in verdicts)
+
+
 def _waits(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:
     """Look at how long requests waited for a kept connection: for longer than a gap may be is a disruption.
 
@@ -104,17 +113,23 @@ def _waits(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Findin
     budget, name = evidence.budget.longest_ms, part.flow.name
     waits = [Span(record.woken_ns, record.sent_ns) for record in part.records]
     too_long = [wait for wait in waits if wait.ms > budget]
-    if not too_long or part.flow.connections is Connections.STREAM:
+    if part.flow.connections is Connections.STREAM:
         return
-    longest, span = max(wait.ms for wait in too_long), Span(too_long[0].began_ns, too_long[-1].ended_ns)
-    text = (
-        f"{len(too_long):,} of the {part.requests:,} requests of {name} waited for a kept connection for more than "
-        f"{budget:,.0f} ms, and for {longest:,.0f} ms at most"
-    )
-    if machine.was_slow(span):
-        yield _unsure(evidence, name, f"{text}; the machine was slow then.", span.began_ns)
-    else:
-        yield _disruption(evidence, name, f"{text}.", _SLOW, span.began_ns)
+    times = [(time, machine.was_slow(time)) for time in merged(too_long)]
+    for excused in (False, True):
+        of_these = [time for time, slow in times if slow is excused]
+        alike = [wait for wait in too_long if wait.shared_with(of_these) > 0]
+        if not alike:
+            continue
+        longest, began_ns = max(wait.ms for wait in alike), of_these[0].began_ns
+        text = (
+            f"{len(alike):,} of the {part.requests:,} requests of {name} waited for a kept connection for more than "
+            f"{budget:,.0f} ms, and for {longest:,.0f} ms at most"
+        )
+        if excused:
+            yield _unsure(evidence, name, f"{text}; the machine was slow then.", began_ns)
+        else:
+            yield _disruption(evidence, name, f"{text}.", _SLOW, began_ns)
 
 
 def _queue(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Finding]:

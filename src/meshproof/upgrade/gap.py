@@ -35,16 +35,30 @@ class Span:
 
 
 def gaps(flown: Flown) -> list[Span]:
-    """Return all times between two answers, with those before the first one and after the last one."""
-    if not flown.records:
+    """Return all times between two answers, with those before the first one and after the last one.
+
+    The last one ends when the last request was sent: no answer was asked for after that.
+    """
+    sent = [record.sent_ns for record in flown.records]
+    if not sent:
         return []
-    began, ended = (min(record.sent_ns for record in flown.records), max(record.ended_ns for record in flown.records))
-    moments = sorted([began, *(record.ended_ns for record in flown.answered), ended])
-    return [Span(earlier, later) for earlier, later in pairwise(moments)]
+    moments = [min(sent), *sorted(record.ended_ns for record in flown.answered)]
+    return [Span(earlier, later) for earlier, later in pairwise([*moments, max(*sent, moments[-1])])]
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Return times in order, of which those that overlap are one."""
+    apart: list[Span] = []
+    for span in sorted(spans):
+        if apart and span.began_ns <= apart[-1].ended_ns:
+            apart[-1] = Span(apart[-1].began_ns, max(apart[-1].ended_ns, span.ended_ns))
+        else:
+            apart.append(span)
+    return apart
 
 
 def longest_gap(flown: Flown) -> Span | None:
-    """Return the longest time without an answer, from the first request to the end of the last; None without any.
+    """Return the longest time without an answer, from the first request to the last; None without any.
 
     A flow that is not answered any more until its end has a gap from then on, other than in ``Flown.longest_gap_ms``.
     """

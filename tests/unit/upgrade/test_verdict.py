@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -191,10 +191,17 @@ def test_what_the_control_loses_too_is_inconclusive() -> None:
     [
         (Ending.TIMED_OUT, {"silent": (22, 23)}, Verdict.INCONCLUSIVE),
         (Ending.TIMED_OUT, {"silent": (32, 33)}, Verdict.DISRUPTION),
+        (Ending.TIMED_OUT, {"silent": (23, 23.4)}, Verdict.DISRUPTION),
         (Ending.TIMED_OUT, {}, Verdict.DISRUPTION),
         (Ending.RESET, {"silent": (22, 23)}, Verdict.DISRUPTION),
     ],
-    ids=["the control stood still", "it stood still later", "it never stood still", "the loss is no matter of time"],
+    ids=[
+        "the control stood still",
+        "it stood still later",
+        "it stood still for a part of that time",
+        "it never stood still",
+        "the loss is no matter of time",
+    ],
 )
 def test_what_times_out_while_the_control_stands_still_is_inconclusive(
     ending: Ending, control: dict[str, Any], verdict: Verdict
@@ -247,6 +254,15 @@ def test_a_flow_that_is_not_answered_any_more_has_a_gap() -> None:
     assert flow.longest_gap_ms < 100
 
 
+def test_the_last_request_of_a_flow_makes_no_gap() -> None:
+    """Where it is not answered it is a loss; nothing was asked for after it that could have been answered."""
+    *before, last = flown(EAST_WEST, connections=Connections.KEPT).records
+    late = replace(last, outcome=Ending.TIMED_OUT, status=None, ended_ns=last.sent_ns + 5_001_000_000)
+    flow = replace(flown(EAST_WEST, connections=Connections.KEPT), records=[*before, late])
+    assert judged(flows=[flow], budget=Budget(failures=1)) == []
+    assert verdicts(judged(flows=[flow])) == [Verdict.DISRUPTION]
+
+
 @pytest.mark.parametrize("connections", list(Connections), ids=str)
 def test_the_budget_is_what_may_be_lost(connections: Connections) -> None:
     """As many losses as it allows are none."""
@@ -297,6 +313,42 @@ def test_a_few_requests_that_wait_at_the_end_are_none(
     assert verdicts(judged(flows=[replace(KEPT, unsent=unsent)], controls=[flown("control", **control)])) == expected
 
 
+def waiting(flow: Flown, *times: tuple[float, float]) -> Flown:
+    """Return a flow of which the requests that were due at some times waited for six seconds."""
+    late_ns = 6_000_000_000
+    records = [
+        replace(record, sent_ns=record.sent_ns + late_ns, ended_ns=record.ended_ns + late_ns)
+        if any(at(began) <= record.due_ns < at(ended) for began, ended in times)
+        else record
+        for record in flow.records
+    ]
+    return replace(flow, records=records)
+
+
+@pytest.mark.parametrize(
+    ("waits", "states"),
+    [
+        (((22, 23), (46, 47)), [("disruption above budget", "S2"), ("inconclusive", "S4")]),
+        (((46, 47),), [("inconclusive", "S4")]),
+        (((22, 23),), [("disruption above budget", "S2")]),
+    ],
+    ids=["at both times", "while the machine was slow", "while it was not"],
+)
+def test_what_waits_at_another_time_than_the_machine_is_slow_is_late(
+    waits: Sequence[tuple[float, float]], states: list[tuple[str, str]]
+) -> None:
+    """Each time is judged by itself."""
+    findings = judged(flows=[waiting(KEPT, *waits)], controls=[slowed(flown("control"), 45, 55, 300)])
+    assert [(str(finding.verdict), finding.state.key) for finding in findings] == states
+
+
+def test_a_queue_at_the_end_hides_no_wait_before_it() -> None:
+    """The machine was slow at the end, and not when others waited."""
+    flow = replace(waiting(KEPT, (22, 23)), unsent=251)
+    findings = judged(flows=[flow], controls=[slowed(flown("control"), 53, 60, 300)])
+    assert verdicts(findings) == [Verdict.DISRUPTION, Verdict.INCONCLUSIVE]
+
+
 def pressed(began: float, ended: float, cpu: float) -> list[Pressure]:
     """Return the kernel's figures: between two moments, in seconds, some task waited for a processor for so long.
 
@@ -331,8 +383,9 @@ def timed_out(sent: float, ended: float) -> Flown:
     [
         slowed(flown(GATEWAY), 20, 32, 1500),
         timed_out(22.5, 27.5),
+        flown(EAST_WEST, silent=(22.5, 28)),
     ],
-    ids=["slow in a state", "timed out"],
+    ids=["slow in a state", "timed out", "a gap"],
 )
 def test_what_is_slow_where_tasks_wait_for_a_processor_is_inconclusive(
     flow: Flown, pressure: list[Pressure], verdict: Verdict
