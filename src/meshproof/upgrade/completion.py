@@ -16,9 +16,11 @@ from meshproof.upgrade.evidence import UNKNOWN, Evidence, State, Strategy, Visit
 from meshproof.upgrade.facts import ISTIOD, PROXY, WEBHOOK
 from meshproof.upgrade.facts.control_plane import LEADS_NOWHERE
 from meshproof.upgrade.finding import Finding, Verdict
+from meshproof.upgrade.flows import NAMESPACE, Client
 from meshproof.upgrade.plan import (
     BACK,
     GATEWAYS_IN_PLACE,
+    MIXED,
     NEW,
     NEW_CONTROL_PLANE,
     NEW_GATEWAYS,
@@ -30,9 +32,16 @@ from meshproof.upgrade.steps import GATEWAYS, revision_of
 _ISTIO, _ENVOY, _REVISION = "Istio", "Envoy", "revision"
 _LAST = (NEW, BACK, ON_A_NEW_CLUSTER)
 _OF_GATEWAYS = tuple(f"{PROXY}{istio.NAMESPACE}/{name}: " for name in GATEWAYS)
+_OF_THE_FIRST, _OF_THE_LAST = (
+    tuple(f"{PROXY}{NAMESPACE}/{name}: " for name in names)
+    for names in ((Client.NEW.app, Client.OLD.server), (Client.OLD.app, Client.NEW.server))
+)
+"""What the facts of proxies begin with that go over in the first half, and of those that do in the last."""
 _MOST = 5  # proxies that a sentence names
 _TO_DO = {
     NEW_GATEWAYS: "Look for what pins the tag, the image or the revision of the gateways, such as an overlay.",
+    MIXED: "Look for what pins their tag, image or revision, such as a label of their namespace, and where the tag of "
+    "revisions leads.",
     NEW: "Look for what pins their tag, image or revision, such as an overlay, an annotation of the pods or a label of "
     "their namespace. Only Deployments are restarted: restart what else has sidecars, and upgrade again.",
     BACK: "Restart what keeps these pods running, with the old control plane there, and look for what pins their tag, "
@@ -51,9 +60,10 @@ _ABOUT_WEBHOOKS = (
 def unfinished(evidence: Evidence) -> Iterator[Finding]:
     """Yield what does not hold in a state that was looked at.
 
-    After the control plane its new istiod is there, after the gateways they are new; at the end all proxies and istiods
-    are, and no other istiod is there; after a rollback they are as they were. At the end, and after a rollback, no
-    webhook leads to nobody.
+    After the control plane its new istiod is there, after the gateways they are new; of mixed sidecars those of the
+    traffic's first half are new and the others as they were; at the end all proxies and istiods are new, and no other
+    istiod is there; after a rollback they are as they were. At the end, and after a rollback, no webhook leads to
+    nobody.
     """
     for visit in evidence.visits[1:]:
         yield from _proxies(evidence, visit)
@@ -85,10 +95,15 @@ def _due_of_proxies(evidence: Evidence, visit: Visit) -> dict[str, str]:
     state, first = visit.state, evidence.visits[0].facts
     parts = tuple(f": {what}" for what in (_ISTIO, _ENVOY, _REVISION))
     names = [name for name in visit.facts if name.startswith(PROXY) and name.endswith(parts)]
+    as_before = {name: first[name] for name in names if not first.get(name, UNKNOWN).startswith(UNKNOWN)}
     if state == BACK:
-        return {name: first[name] for name in names if not first.get(name, UNKNOWN).startswith(UNKNOWN)}
+        return as_before
+    stayed: dict[str, str] = {}
     if state in {NEW_GATEWAYS, GATEWAYS_IN_PLACE}:
         names = [name for name in names if name.startswith(_OF_GATEWAYS)]
+    elif state == MIXED:
+        stayed = {name: value for name, value in as_before.items() if name.startswith(_OF_THE_LAST)}
+        names = [name for name in names if name.startswith(_OF_THE_FIRST)]
     elif state not in {NEW, ON_A_NEW_CLUSTER}:
         return {}
     due = {
@@ -96,7 +111,7 @@ def _due_of_proxies(evidence: Evidence, visit: Visit) -> dict[str, str]:
         _ENVOY: evidence.after.envoy,
         _REVISION: _new_revision(evidence),
     }
-    return {name: value for name in names if (value := due[name.rpartition(": ")[2]])}
+    return stayed | {name: value for name in names if (value := due[name.rpartition(": ")[2]])}
 
 
 def _istiods(evidence: Evidence, visit: Visit) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from tests.support.upgrades import good
 
 BEFORE, AFTER = Side("1.30", "1.30", "1.38.3", "1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "1.34.4")
 GATEWAY, SHOP = "istio-system/istio-ingressgateway", "default/shop"
+FIRST, LAST = "meshproof-upgrade/sender-first", "meshproof-upgrade/sender-last"
 WEBHOOK = "webhook rev.namespace.sidecar-injector.istio.io"
 
 
@@ -51,12 +52,12 @@ OLD_ISTIOD, NEW_ISTIOD, REPLACED_ISTIOD = (
     {"istiod 1-31-0": "1.31.0"},
     {"istiod default": "1.31.0"},
 )
-ALL_OLD = OLD_ISTIOD | old(GATEWAY) | old(SHOP)
+ALL_OLD = OLD_ISTIOD | old(GATEWAY) | old(SHOP) | old(FIRST) | old(LAST)
 CANARY: dict[State, dict[str, str]] = {
     OLD: ALL_OLD,
     NEW_CONTROL_PLANE: ALL_OLD | NEW_ISTIOD,
     NEW_GATEWAYS: ALL_OLD | NEW_ISTIOD | new(GATEWAY),
-    MIXED: ALL_OLD | NEW_ISTIOD | new(GATEWAY),
+    MIXED: ALL_OLD | NEW_ISTIOD | new(GATEWAY) | new(FIRST),
     NEW: NEW_ISTIOD | new(GATEWAY) | new(SHOP),
 }
 IN_PLACE: dict[State, dict[str, str]] = {
@@ -165,6 +166,24 @@ def test_an_upgrade_to_itself(strategy: Strategy) -> None:
             "The proxy of istio-system/istio-ingressgateway has Istio 1.30, Envoy 1.38.3 in S2 new gateways, and "
             "should have Istio 1.31.0, Envoy 1.39.3.",
             id="an overlay pins the image of proxies",
+        ),
+        pytest.param(
+            ROLLED_BACK,
+            Strategy.CANARY,
+            MIXED,
+            CANARY[NEW_GATEWAYS],
+            "The proxy of meshproof-upgrade/sender-first has Istio 1.30, Envoy 1.38.3, revision default in S3 mixed "
+            "sidecars, and should have Istio 1.31.0, Envoy 1.39.3, revision 1-31-0.",
+            id="no sidecar went over",
+        ),
+        pytest.param(
+            CANARY,
+            Strategy.CANARY,
+            MIXED,
+            CANARY[MIXED] | new(LAST),
+            "The proxy of meshproof-upgrade/sender-last has Istio 1.31.0, Envoy 1.39.3, revision 1-31-0 in S3 mixed "
+            "sidecars, and should have Istio 1.30, Envoy 1.38.3, revision default.",
+            id="all sidecars went over",
         ),
         pytest.param(
             IN_PLACE,
