@@ -140,10 +140,19 @@ def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[_C
 
 
 def _part_of(name: str, lacking: Mapping[str, str], other: Mapping[str, str], unknown: Iterable[str]) -> bool:
-    """Return whether a fact lacks because what it is a part of does, or could not be found out."""
+    """Return whether a fact lacks because what it is a part of does, or could not be found out.
+
+    Args:
+        name: Its name, such as ``proxy default/shop: Istio``.
+        lacking: The side that does not have it.
+        other: The side that does.
+        unknown: The names of what could not be found out on the former: of a whole, or of all of a kind (``proxy``).
+    """
     words = name.split(": ")
     wholes = (": ".join(words[:end]) for end in range(1, len(words)))
-    return any(whole in other and whole not in lacking for whole in wholes) or any(map(name.startswith, unknown))
+    if any(whole in other and whole not in lacking for whole in wholes):
+        return True
+    return any(name.startswith((f"{whole} ", f"{whole}: ")) for whole in unknown)
 
 
 def _with_parts(name: str, side: Mapping[str, str], names: Sequence[str]) -> str:

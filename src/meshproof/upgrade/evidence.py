@@ -14,8 +14,8 @@ from meshproof.upgrade.rates import Load
 
 PART = ", part "
 """What stands before the number of a part in the name of a flow that was sent in several parts, or on two clusters."""
-UNKNOWN = "unknown"
-"""How the value of a fact begins that could not be found out."""
+UNKNOWN = "unknown: "
+"""How the value of a fact begins that could not be found out; why follows. One that is `unknown` is known."""
 _SHOWN = 100  # letters of a fact in a sentence
 
 

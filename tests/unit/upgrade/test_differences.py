@@ -148,7 +148,26 @@ def test_what_is_unknown_is_told_as_unknown(side: int) -> None:
 
 def test_what_is_unknown_all_the_time_is_told() -> None:
     """Two looks that found out nothing are not the same."""
-    assert [each.unknown for each in changes_of({ROW: "unknown"}, {ROW: "unknown"})] == [True]
+    why = "unknown: no answer"
+    assert [each.unknown for each in changes_of({ROW: why}, {ROW: why})] == [True]
+
+
+def test_a_value_that_is_unknown_is_a_value() -> None:
+    """A header may say so, or a field of a proxy: it was seen."""
+    assert changes_of({ROW: "unknown"}, {ROW: "unknown"}) == []
+    (difference,) = changes_of({ROW: "unknown"}, {ROW: "mesh1"})
+    assert not difference.unknown
+
+
+@pytest.mark.parametrize(
+    ("whole", "other"),
+    [("proxy default/shop", "proxy default/shop-admin"), ("posture a.test:443", "posture a.test:4433")],
+)
+def test_what_could_not_be_found_out_hides_nothing_else(whole: str, other: str) -> None:
+    """A name that begins like that of another fact is no part of it."""
+    facts = {other: "answers", f"{other}: it": "DENY"}
+    differences = changes_of({whole: "answers", **facts}, {whole: "unknown: no answer"})
+    assert {(difference.name, difference.unknown) for difference in differences} == {(whole, True), (other, False)}
 
 
 def test_a_part_that_could_not_be_looked_at_is_one_unknown() -> None:

@@ -93,7 +93,7 @@ def take(
         try:
             return part()
         except MeshproofError as error:
-            return {name.strip(): f"{UNKNOWN}: {error}" for name in names}
+            return {name.strip(): f"{UNKNOWN}{error}" for name in names}
 
     parts: Mapping[tuple[str, ...], Callable[[], Mapping[str, str]]] = {
         (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path, kube.labelled("", proxies.PODS)),

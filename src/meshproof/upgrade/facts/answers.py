@@ -62,7 +62,7 @@ def of_ways(ways: Sequence[Sequence[Flow]], program: Path) -> dict[str, str]:
         try:
             records = a_few(*together, requests=REQUESTS, program=program)
         except MeshproofError as error:
-            return {f"{side}{way.name}": f"{UNKNOWN}: {error}" for way in together for side in (ANSWER, REQUEST)}
+            return {f"{side}{way.name}": f"{UNKNOWN}{error}" for way in together for side in (ANSWER, REQUEST)}
         return {name: value for way in together for name, value in of_way(way.name, records[way.name]).items()}
 
     return {name: value for together in ways for name, value in ask(together).items()}
@@ -76,7 +76,7 @@ def of_way(way: str, records: Sequence[Record]) -> dict[str, str]:
     facts = [dict(_facts(way, record)) for record in records if record.outcome in {Ending.ANSWERED, Ending.TLS_REFUSED}]
     if not facts:
         lost = ", ".join(sorted({_steady(f"{record} {record.detail}".strip()) for record in records}))
-        return {f"{side}{way}": f"{UNKNOWN}: no request was answered: {lost}" for side in (ANSWER, REQUEST)}
+        return {f"{side}{way}": f"{UNKNOWN}no request was answered: {lost}" for side in (ANSWER, REQUEST)}
     names = dict.fromkeys(name for of_one in facts for name in of_one)
     values = {name: {of_one.get(name, "") for of_one in facts} for name in names}
     return {name: several.pop() if len(several) == 1 else _VARIES for name, several in values.items()}

@@ -25,6 +25,7 @@ from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
 from meshproof.mesh.envoy import refused_name
 from meshproof.mesh.workload_certificate import WorkloadCertificate
+from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.secrecy import digest
 
 _OWN, _TRUSTED = "default", "ROOTCA"  # as Istio calls a proxy's own certificate, and whom it trusts
@@ -73,7 +74,7 @@ def identity(dump: str) -> dict[str, str]:
     build = node["user_agent_build_version"]["version"]
     chain, roots = (_pem(sections, name) for name in (_OWN, _TRUSTED))
     return {
-        "Istio": node["metadata"].get("ISTIO_VERSION", "unknown: it does not say"),
+        "Istio": node["metadata"].get("ISTIO_VERSION", f"{UNKNOWN}it does not say"),
         "Envoy": ".".join(str(build.get(part, 0)) for part in ("major_number", "minor_number", "patch")),
         "revision": node["metadata"].get("ANNOTATIONS", {}).get("istio.io/rev", "none"),
         "identity": ", ".join(WorkloadCertificate.from_pem(chain).names) if chain else "none",

@@ -85,7 +85,7 @@ def _service(client: Document) -> str:
 def _leads(configuration: str, where: str, ready: set[str]) -> str:
     """Return where a webhook leads: to a Service, or to an address outside of the cluster."""
     if "://" in where:
-        return f"{UNKNOWN}: {configuration} leads to {where}, which is not in the cluster"
+        return f"{UNKNOWN}{configuration} leads to {where}, which is not in the cluster"
     if where not in ready:
         return f"{LEADS_NOWHERE}: {configuration} to {where}"
     return LEADS if where.partition("/")[2].startswith(_ISTIOD) else f"leads to {where}"

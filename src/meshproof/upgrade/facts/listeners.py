@@ -38,7 +38,7 @@ def postures(names: Collection[tuple[str, int]], gateway: Mapping[int, Address])
         if port in gateway:
             targets[Target(gateway[port], host)] = name
         else:
-            facts[name] = f"{UNKNOWN}: the port of the gateway is not on this machine"
+            facts[name] = f"{UNKNOWN}the port of the gateway is not on this machine"
 
     def take(posture: Posture) -> None:
         name = targets[posture.target]
@@ -100,12 +100,12 @@ def _names(host: str, hosts: Collection[str]) -> Iterator[str]:
 def rows(posture: Posture) -> Iterator[tuple[str, str]]:
     """Yield what a posture says, a row each; the first, without a name, is whether the target answered."""
     if posture.unreachable:
-        yield "", f"{UNKNOWN}: {posture.unreachable.value}"
+        yield "", f"{UNKNOWN}{posture.unreachable.value}"
         return
-    yield "", f"{UNKNOWN}: {'; '.join(posture.contradictions)}" if posture.contradictions else "answers"
+    yield "", f"{UNKNOWN}{'; '.join(posture.contradictions)}" if posture.contradictions else "answers"
     for version, offer in posture.versions.items():
         unknown = offer.offered is tls.Offered.UNKNOWN
-        yield str(version), f"{UNKNOWN}: {spelling.offer(offer)}" if unknown else spelling.offer(offer)
+        yield str(version), f"{UNKNOWN}{spelling.offer(offer)}" if unknown else spelling.offer(offer)
     for suites in posture.ciphers:
         yield f"{suites} cipher suites", _suites(suites)
     for groups in posture.groups:
@@ -115,7 +115,7 @@ def rows(posture: Posture) -> Iterator[tuple[str, str]]:
     yield "client authentication", _known(str(authentication), known=authentication is not ClientAuthentication.UNKNOWN)
     yield (
         "TLS_FALLBACK_SCSV",
-        comparison.fallback(posture) or f"{UNKNOWN}: no handshake has shown it",
+        comparison.fallback(posture) or f"{UNKNOWN}no handshake has shown it",
     )
     yield from _certificates(posture)
     for client in posture.clients:
@@ -123,7 +123,7 @@ def rows(posture: Posture) -> Iterator[tuple[str, str]]:
 
 
 def _known(text: str, *, known: bool) -> str:
-    return text if known else f"{UNKNOWN}: {text}"
+    return text if known else f"{UNKNOWN}{text}"
 
 
 def _suites(order: SuiteOrder) -> str:

@@ -58,7 +58,7 @@ def of_proxies(kube: Kube, addresses: Mapping[str, str]) -> dict[str, str]:
         try:
             dump = istio.pod_request(kube, *ready[workload], "config_dump")
         except ClusterError as error:
-            return {f"{kind}{workload}": f"{UNKNOWN}: {error}" for kind in (PROXY, CONFIGURATION)}
+            return {f"{kind}{workload}": f"{UNKNOWN}{error}" for kind in (PROXY, CONFIGURATION)}
         itself, loaded = identity(dump) | promises(dump), resources_of(with_names(dump, addresses))
         return {
             f"{PROXY}{workload}": "answers",

@@ -147,7 +147,7 @@ class Lines:
 def _why_unknown(difference: Difference) -> str:
     """Return why one of the two sides could not be found out, as it follows that; empty where nobody says so."""
     side = next(side for side in (difference.after, difference.before) if side.startswith(UNKNOWN))
-    return side.removeprefix(UNKNOWN)
+    return f": {why}" if (why := side.removeprefix(UNKNOWN)) else ""
 
 
 def _text(text: str) -> str:
