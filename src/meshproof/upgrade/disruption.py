@@ -38,7 +38,7 @@ def disruptions(evidence: Evidence) -> Iterator[Finding]:
             yield from _gaps(evidence, machine, part)
             yield from _late(evidence, machine, part)
         yield from _slowness(evidence, machine, parts)
-        yield from _ends(evidence, parts)
+        yield from _ends(evidence, machine, parts)
 
 
 def _disruption(evidence: Evidence, subject: str, text: str, to_do: str, at_ns: int) -> Finding:
@@ -203,14 +203,18 @@ def _whole(spans: Sequence[Span]) -> Span:
     return Span(min(spans).began_ns, max(span.ended_ns for span in spans))
 
 
-def _ends(evidence: Evidence, parts: Sequence[Flown]) -> Iterator[Finding]:
-    """Look at the ends of a stream that nothing explains: they are losses."""
+def _ends(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Iterator[Finding]:
+    """Look at the ends of a stream that nothing explains: they are losses, and those of requests count with them."""
     ends = unexplained(evidence, [record for part in parts for record in part.ended])
-    if len(ends) > evidence.budget.failures:
+    lost = sum(not machine.excuses(record) for part in parts for record in part.failures)
+    if ends and len(ends) + lost > evidence.budget.failures:
         name, times = name_of(parts), "once" if len(ends) == 1 else f"{len(ends):,} times"
         text = (
             f"{name} was ended {times} ({', '.join(dict.fromkeys(end.outcome.name for end in ends))}) where no pod "
-            f"went and no listener should have changed; the budget is {evidence.budget.failures:,}."
+            f"went and no listener should have changed; the budget is {evidence.budget.failures:,}"
         )
+        if lost:
+            text += f", and {lost:,} request{'s were' if lost > 1 else ' was'} lost, too"
+        text += "."
         to_do = "Find what ends an answer that is to last for hours: a proxy that drains again and again, or a limit."
         yield _disruption(evidence, name, text, to_do, ends[0].ended_ns)

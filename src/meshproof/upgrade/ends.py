@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from meshproof.mesh import istio
+from meshproof.mesh.gateways import INGRESS_GATEWAY
 from meshproof.traffic import Ending, Record
 from meshproof.upgrade.evidence import Evidence, State
 from meshproof.upgrade.flows import NAMESPACE
 from meshproof.upgrade.pods import GOING
 
+_ON_ITS_WAY = (f"{istio.NAMESPACE}/istio-{INGRESS_GATEWAY}-", f"{NAMESPACE}/server-")
+"""How the names of pods begin that a stream crosses: the gateway's, and the servers'; see ``world.yaml``."""
 _DRAIN_NS = 60_000_000_000
 """A stream ends so long after its pod began to go at most; measured: 4 to 12 s with drains of 1, 3 and 5 s."""
 _SEEN_LATE_NS = 5_000_000_000
@@ -31,11 +34,7 @@ def unexplained(evidence: Evidence, ends: Sequence[Record]) -> list[Record]:
         evidence: What happened meanwhile.
         ends: All ends of the stream, in the order of time.
     """
-    gone = [
-        event.at_ns
-        for event in evidence.events
-        if event.kind == GOING and event.text.startswith((f"{istio.NAMESPACE}/", f"{NAMESPACE}/"))
-    ]
+    gone = [event.at_ns for event in evidence.events if event.kind == GOING and event.text.startswith(_ON_ITS_WAY)]
     rest = []
     for end in ends:
         explains = (at_ns for at_ns in gone if -_SEEN_LATE_NS <= end.ended_ns - at_ns <= _DRAIN_NS)

@@ -52,7 +52,7 @@ class Event:
 
     Attributes:
         at_ns: When.
-        kind: Of what kind: ``step``, ``state``, ``pod ready``, ``pod going``.
+        kind: Of what kind: ``step``, ``state``, ``pod ready``, ``pod not ready``, ``pod going``.
         text: What, as a person reads it.
     """
 

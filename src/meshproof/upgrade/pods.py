@@ -9,17 +9,17 @@ from meshproof.cluster.kube import Kube
 from meshproof.errors import ClusterError
 from meshproof.machine.wait import repeating
 
-READY, GOING = "pod ready", "pod going"
+READY, NOT_READY, GOING = "pod ready", "pod not ready", "pod going"
 _EVERY = 0.5  # seconds
 
 
 @contextmanager
 def pods_watched(kube: Kube, note: Callable[[str, str], None]) -> Iterator[None]:
-    """Note each pod that becomes ready, and each that goes, for as long as the context lasts.
+    """Note each pod that becomes ready, is so no more, or goes, for as long as the context lasts.
 
     Args:
         kube: The cluster.
-        note: Takes the kind of what happened, ``READY`` or ``GOING``, and the pod's namespace and name.
+        note: Takes the kind of what happened, ``READY``, ``NOT_READY`` or ``GOING``, and the pod's namespace and name.
     """
     before: Mapping[str, bool] = {}
     with suppress(ClusterError):
@@ -41,11 +41,14 @@ def changes(before: Mapping[str, bool], now: Mapping[str, bool]) -> Iterator[tup
     """Yield what happened to pods between two looks: its kind, and the pod.
 
     Args:
-        before: Whether each pod was ready, by its name; one that is on its way out is not.
+        before: Whether each pod was ready, by its name, without those on their way out.
         now: The same later.
     """
     for name in sorted({*before, *now}):
-        if now.get(name, False) and not before.get(name, False):
-            yield READY, name
-        elif before.get(name, False) and not now.get(name, False):
+        was_ready, is_ready = before.get(name, False), now.get(name, False)
+        if name not in now:
             yield GOING, name
+        elif is_ready and not was_ready:
+            yield READY, name
+        elif was_ready and not is_ready:
+            yield NOT_READY, name

@@ -496,6 +496,33 @@ def test_an_end_of_a_stream_has_its_reason(ending: Ending, ends: list[float], nu
     assert all(f"was ended {'once' if number == 1 else f'{number} times'} (" in finding.text for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("kind", "pod", "verdict"),
+    [
+        ("pod going", "meshproof-upgrade/server-last-5c7b-abc", Verdict.SAFE),
+        ("pod going", "istio-system/istio-ingressgateway-5c7b-abc", Verdict.SAFE),
+        ("pod not ready", "istio-system/istio-ingressgateway-5c7b-abc", Verdict.DISRUPTION),
+        ("pod going", "istio-system/istiod-5c7b-abc", Verdict.DISRUPTION),
+        ("pod going", "istio-system/istio-egressgateway-5c7b-abc", Verdict.DISRUPTION),
+        ("pod going", "meshproof-upgrade/sender-last-5c7b-abc", Verdict.DISRUPTION),
+    ],
+)
+def test_only_a_pod_on_its_way_explains_an_end(kind: str, pod: str, verdict: Verdict) -> None:
+    """What a stream does not cross does not end it."""
+    events = [Event(at(47), kind, pod)]
+    assert verdict_of(judged(flows=[stream(Ending.STREAM_ENDED, 48)], events=events)) is verdict
+
+
+def test_ends_and_losses_have_one_budget() -> None:
+    """What nothing explains is a loss, whether it was the answer of a request or went on for hours."""
+    flow = stream(Ending.STREAM_ENDED, 5, 6)
+    lost = replace(flow, records=[*flow.records, *flown(GATEWAY, lost=[0, 1]).failures])
+    (finding,) = judged(flows=[lost], budget=Budget(failures=3))
+    assert finding.verdict is Verdict.DISRUPTION
+    assert finding.text.endswith("; the budget is 3, and 2 requests were lost, too.")
+    assert judged(flows=[lost], budget=Budget(failures=4)) == []
+
+
 def test_the_budget_is_for_all_parts_of_a_flow() -> None:
     """A client whose pod is replaced sends in two parts, and may lose no more for that."""
     parts = [flown(EAST_WEST, lost=[450], until=40), flown(f"{EAST_WEST}{PART}2", lost=[900], silent=(0, 41))]

@@ -201,13 +201,12 @@ class Pods:
     def ready_everywhere(self) -> dict[str, bool]:
         """Return whether each pod is ready, by its namespace and name, but for those of Kubernetes and kind themselves.
 
-        One that is on its way out is not.
+        One that is on its way out is left out.
         """
         return {
             f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": is_ready(pod)
-            and "deletionTimestamp" not in pod["metadata"]
             for pod in self._connection.listed("v1", "Pod")
-            if pod["metadata"]["namespace"] not in OF_KUBERNETES
+            if pod["metadata"]["namespace"] not in OF_KUBERNETES and "deletionTimestamp" not in pod["metadata"]
         }
 
     @in_our_words
