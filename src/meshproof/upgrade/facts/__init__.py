@@ -98,7 +98,10 @@ def take(
     parts: Mapping[tuple[str, ...], Callable[[], Mapping[str, str]]] = {
         (ANALYSIS,): lambda: _analysis(istioctl, testbed.cluster.kubeconfig_path, kube.labelled("", proxies.PODS)),
         (POSTURE,): lambda: listeners.postures(
-            listeners.server_names(kube.labelled("", listeners.GATEWAYS), hosts), testbed.gateway
+            listeners.server_names(
+                kube.labelled("", listeners.GATEWAYS), hosts, listeners.labels_of(kube.labelled("", proxies.PODS))
+            ),
+            testbed.gateway,
         ),
         (PROXY, CONFIGURATION): lambda: proxies.of_proxies(
             kube, _addresses(kube.labelled("", proxies.PODS), kube.labelled("", _SERVICES))

@@ -7,7 +7,8 @@ from itertools import groupby
 
 from meshproof import tls
 from meshproof.cluster.objects import Document
-from meshproof.mesh.gateways import INGRESS_GATEWAY, INGRESS_HOST, selected_gateway
+from meshproof.mesh import istio
+from meshproof.mesh.gateways import INGRESS_GATEWAY, INGRESS_HOST
 from meshproof.posture import comparison, spelling
 from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
 from meshproof.tls.protocol.clients import built_in
@@ -18,6 +19,7 @@ _GATEWAY_API = "gateway.networking.k8s.io/"
 GATEWAYS = {"Gateway": ("networking.istio.io/v1", f"{_GATEWAY_API}v1", f"{_GATEWAY_API}v1beta1")}
 """Istio's Gateways, and those of the Gateway API where a cluster has that."""
 _ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
+_OF_HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
 _CLIENT = CLIENT.removeprefix(": ")
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
 
@@ -49,36 +51,60 @@ def postures(names: Collection[tuple[str, int]], gateway: Mapping[int, Address])
     return facts
 
 
-def server_names(gateways: Iterable[Document], hosts: Collection[str]) -> set[tuple[str, int]]:
+def server_names(
+    gateways: Iterable[Document], hosts: Collection[str], labels: Mapping[str, str]
+) -> set[tuple[str, int]]:
     """Return the server names that Gateways take TLS for, each with the port of the ingress gateway's Service.
 
     Args:
         gateways: The Gateways; those of another gateway do not count, such as one that Istio deploys for a Gateway of
             the Gateway API.
         hosts: Server names that stand for the wildcards that they fit.
+        labels: Those of the ingress gateway's pods, see ``labels_of``.
     """
     return {
         (name, port)
         for document in gateways
-        for host, protocol, port in (_listeners if _is_of_gateway_api(document) else _servers)(document)
-        if protocol in _ENDS_TLS_OR_PASSES_IT
+        for host, port in (_listeners(document) if _is_of_gateway_api(document) else _servers(document, labels))
         for name in _names(host, hosts)
     }
+
+
+def labels_of(pods: Iterable[Document]) -> dict[str, str]:
+    """Return the labels that all pods of the ingress gateway have, of all pods of a cluster."""
+    of_gateway = [
+        pod["metadata"]["labels"].items()
+        for pod in pods
+        if pod["metadata"]["namespace"] == istio.NAMESPACE
+        and pod["metadata"].get("labels", {}).get("istio") == INGRESS_GATEWAY
+    ]
+    first, *others = of_gateway or [{"istio": INGRESS_GATEWAY}.items()]
+    return {name: value for name, value in first if all((name, value) in labels for labels in others)}
 
 
 def _is_of_gateway_api(document: Document) -> bool:
     return str(document["apiVersion"]).startswith(_GATEWAY_API)
 
 
-def _servers(document: Document) -> Iterator[tuple[str, str | None, int]]:
-    """Yield each host of a Gateway of Istio's, with its protocol and its port."""
-    if selected_gateway(document["spec"].get("selector")) == INGRESS_GATEWAY:
-        for server in document["spec"].get("servers", []):
-            for host in server.get("hosts", []):
-                yield host.rpartition("/")[2], server["port"].get("protocol"), server["port"]["number"]
+def _servers(document: Document, labels: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Yield each host of a Gateway of Istio's that takes TLS, with its port, if it selects the ingress gateway.
+
+    Without a selector it is for all gateways. A server takes TLS if its protocol says so, in upper or lower case, or if
+    it has TLS settings and is not one of HTTP, for which these only redirect.
+
+    Source: https://istio.io/latest/docs/reference/config/networking/gateway/
+    """
+    selector = document["spec"].get("selector") or {}
+    if not selector.items() <= labels.items():
+        return
+    for server in document["spec"].get("servers") or []:
+        protocol = str(server["port"].get("protocol", "")).upper()
+        if protocol in _ENDS_TLS_OR_PASSES_IT or (server.get("tls") and protocol not in _OF_HTTP):
+            for host in server.get("hosts") or []:
+                yield host.rpartition("/")[2], server["port"]["number"]
 
 
-def _listeners(document: Document) -> Iterator[tuple[str, str | None, int]]:
+def _listeners(document: Document) -> Iterator[tuple[str, int]]:
     """Yield the same of one of the Gateway API, if it names the ingress gateway's Service as its address.
 
     Source: https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#manual-deployment
@@ -87,7 +113,8 @@ def _listeners(document: Document) -> Iterator[tuple[str, str | None, int]]:
     addresses = [str(address.get("value", "")) for address in document["spec"].get("addresses") or []]
     if INGRESS_HOST in (name if "." in name else f"{name}.{namespace}.svc.cluster.local" for name in addresses):
         for listener in document["spec"].get("listeners", []):
-            yield listener.get("hostname") or "*", listener.get("protocol"), listener["port"]
+            if listener.get("protocol") in _ENDS_TLS_OR_PASSES_IT:
+                yield listener.get("hostname") or "*", listener["port"]
 
 
 def _names(host: str, hosts: Collection[str]) -> Iterator[str]:

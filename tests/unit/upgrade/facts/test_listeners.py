@@ -9,9 +9,11 @@ import pytest
 
 from meshproof.mesh.gateways import INGRESS_HOST
 from meshproof.tls import Outcome
-from meshproof.upgrade.facts.listeners import postures, rows, server_names
+from meshproof.upgrade.facts.listeners import labels_of, postures, rows, server_names
 from tests.support.postures import BEGAN, CERTIFICATE, GOOD, SILENT, TLS_1_2, UNKNOWN
 from tests.support.servers import nobody
+
+LABELS = {"istio": "ingressgateway", "app": "istio-ingressgateway", "istio.io/rev": "default"}
 
 
 def gateway(*servers: tuple[str, str, int], selector: str = "ingressgateway") -> dict[str, Any]:
@@ -66,7 +68,63 @@ def test_the_servers_that_are_scanned(document: dict[str, Any], names: set[tuple
 
     A host that is known stands for a wildcard.
     """
-    assert server_names([document], ["one.known.test"]) == names
+    assert server_names([document], ["one.known.test"], LABELS) == names
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ({"app": "istio-ingressgateway"}, {("a.test", 443)}),
+        ({"istio": "ingressgateway", "app": "istio-ingressgateway"}, {("a.test", 443)}),
+        ({}, {("a.test", 443)}),
+        (None, {("a.test", 443)}),
+        ({"istio": "ingressgateway", "app": "other"}, set()),
+        ({"shop": "ingressgateway"}, set()),
+    ],
+)
+def test_a_gateway_selects_pods_by_any_of_their_labels(
+    selector: dict[str, str] | None, names: set[tuple[str, int]]
+) -> None:
+    """One without a selector is for all gateways."""
+    document = gateway(("a.test", "HTTPS", 443))
+    document["spec"]["selector"] = selector
+    assert server_names([document], [], LABELS) == names
+
+
+@pytest.mark.parametrize(
+    ("protocol", "settings", "names"),
+    [
+        ("https", {"mode": "SIMPLE"}, {("a.test", 443)}),
+        ("tls", {"mode": "PASSTHROUGH"}, {("a.test", 443)}),
+        ("TCP", {"mode": "SIMPLE"}, {("a.test", 443)}),
+        ("TCP", {}, set()),
+        ("HTTP", {"httpsRedirect": True}, set()),
+    ],
+)
+def test_a_server_takes_tls_by_its_protocol_or_its_settings(
+    protocol: str, settings: dict[str, Any], names: set[tuple[str, int]]
+) -> None:
+    """Istio takes a protocol in lower case, too, and TLS with what is not HTTP."""
+    document = gateway(("a.test", protocol, 443))
+    document["spec"]["servers"][0]["tls"] = settings
+    assert server_names([document], [], LABELS) == names
+
+
+def test_the_labels_of_the_gateway_are_those_that_all_of_its_pods_have() -> None:
+    """While its pods are replaced there are two kinds; without any it has the label that Istio gives it."""
+
+    def pod(namespace: str, **labels: str) -> dict[str, Any]:
+        return {"metadata": {"namespace": namespace, "labels": labels}}
+
+    pods = [
+        pod("istio-system", istio="ingressgateway", app="a", hash="1"),
+        pod("istio-system", istio="ingressgateway", app="a", hash="2"),
+        pod("istio-system", istio="egressgateway", app="b"),
+        pod("shop", istio="ingressgateway", app="c"),
+        {"metadata": {"namespace": "istio-system"}},
+    ]
+    assert labels_of(pods) == {"istio": "ingressgateway", "app": "a"}
+    assert labels_of([]) == {"istio": "ingressgateway"}
 
 
 def test_a_certificate_that_is_issued_anew_is_the_same() -> None:
