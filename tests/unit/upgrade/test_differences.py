@@ -152,6 +152,13 @@ def test_what_is_unknown_all_the_time_is_told() -> None:
     assert [each.unknown for each in changes_of({ROW: why}, {ROW: why})] == [True]
 
 
+@pytest.mark.parametrize("part", ["", ": section ScopedRoutesConfigDump"])
+def test_a_configuration_that_is_unknown_all_the_time_is_told(part: str) -> None:
+    """All of it, or a part that nobody reads."""
+    fact = {f"configuration of default/shop{part}": "unknown: no answer"}
+    assert [each.unknown for each in changes_of(fact, fact)] == [True]
+
+
 def test_a_value_that_is_unknown_is_a_value() -> None:
     """A header may say so, or a field of a proxy: it was seen."""
     assert changes_of({ROW: "unknown"}, {ROW: "unknown"}) == []

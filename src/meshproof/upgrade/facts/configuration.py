@@ -35,6 +35,15 @@ _HEADER = {"key", "value", "raw_value"}  # the fields of a header that is added,
 _PSEUDO_HEADER = ":"  # how the names of these begin, such as :path: no secret is in one
 _MATCHERS = {"exact_match", "prefix_match", "suffix_match", "contains_match", "safe_regex_match", "string_match"}
 _TEXT = "type.googleapis.com/google.protobuf.StringValue"  # such as the configuration of a WebAssembly plugin
+_READ = {
+    "BootstrapConfigDump",
+    "ListenersConfigDump",
+    "ClustersConfigDump",
+    "RoutesConfigDump",
+    "EcdsConfigDump",
+    "SecretsConfigDump",
+}
+"""The sections of a dump that facts are made of; what is static in them is in the first, too."""
 _OF_THE_NODE = ("node", "admin")  # of the bootstrap: who the proxy is, and its own port
 
 
@@ -95,19 +104,31 @@ def _resources(sections: Mapping[str, Document]) -> Iterator[tuple[str, object]]
     yield from ((f"bootstrap: {key}", value) for key, value in bootstrap.items() if key not in _OF_THE_NODE)
     for listener in sections.get("ListenersConfigDump", {}).get("dynamic_listeners", []):
         yield from _listener(listener)
-    clusters = sections.get("ClustersConfigDump", {})
+    yield from _clusters(sections.get("ClustersConfigDump", {}))
+    for entry in sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", []):
+        yield from _routes(entry["route_config"])
+    for entry in sections.get("EcdsConfigDump", {}).get("ecds_filters", []):
+        yield f"extension {entry['ecds_filter']['name']}", entry["ecds_filter"]
+    yield from _secrets(sections.get("SecretsConfigDump", {}))
+    for name, section in sections.items():
+        fields = ", ".join(field for field in section if field != "@type")
+        if fields and name not in _READ:
+            yield f"section {name}", f"{UNKNOWN}it is not read, and has {fields}"
+
+
+def _clusters(section: Document) -> Iterator[tuple[str, object]]:
     for state in ("active", "warming"):
-        for entry in clusters.get(f"dynamic_{state}_clusters", []):
+        for entry in section.get(f"dynamic_{state}_clusters", []):
             name = entry["cluster"]["name"]
             if not _ISTIOD.search(name):
                 yield (f"cluster {name}", entry["cluster"]) if state == "active" else (f"warming cluster {name}", "yes")
-    for entry in sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", []):
-        yield from _routes(entry["route_config"])
-    secrets = sections.get("SecretsConfigDump", {})
-    for entry in secrets.get("dynamic_active_secrets", []):
+
+
+def _secrets(section: Document) -> Iterator[tuple[str, object]]:
+    for entry in section.get("dynamic_active_secrets", []):
         if entry["name"] not in (_OWN, _TRUSTED):  # see `identity`
             yield f"secret {entry['name']}", entry["secret"]
-    for entry in secrets.get("dynamic_warming_secrets", []):
+    for entry in section.get("dynamic_warming_secrets", []):
         yield f"warming secret {entry['name']}", "yes"
 
 

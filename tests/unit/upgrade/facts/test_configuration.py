@@ -191,6 +191,32 @@ def test_a_listener_that_is_not_as_it_was_asked_for(entry: Mapping[str, object],
     assert CHAIN in facts
 
 
+def test_a_filter_that_comes_by_itself() -> None:
+    """WasmPlugins and EnvoyFilters of extensions do: a listener has only their names."""
+
+    def extended(action: str) -> dict[str, str]:
+        document = json.loads(dump("gateway"))
+        rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+        extension = {"name": "deny", "typed_config": {"@type": rbac, "rules": {"action": action}}}
+        entry = {"version_info": "1", "ecds_filter": extension, "last_updated": "2026-11-20T00:00:00Z"}
+        document["configs"].insert(0, {"@type": "a.EcdsConfigDump", "ecds_filters": [entry]})
+        return resources_of(json.dumps(document))
+
+    before, after = extended("DENY"), extended("LOG")
+    assert {name for name in before if before[name] != after[name]} == {"extension deny"}
+
+
+def test_a_section_that_nobody_reads_is_unknown() -> None:
+    """One that is empty has nothing to be read."""
+    document = json.loads(dump("gateway"))
+    facts = resources_of(json.dumps(document))
+    document["configs"].insert(0, {"@type": "a.ScopedRoutesConfigDump"})
+    assert resources_of(json.dumps(document)) == facts
+    document["configs"][0]["dynamic_scoped_route_configs"] = [{"name": "a"}]
+    (name,) = (read := resources_of(json.dumps(document))).keys() - facts.keys()
+    assert (name, read[name].partition(":")[0]) == ("section ScopedRoutesConfigDump", "unknown")
+
+
 def test_two_resources_of_one_name() -> None:
     """Two that are equal are one fact, and two that are not are both told."""
     document = json.loads(dump("gateway"))
