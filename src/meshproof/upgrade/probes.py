@@ -5,8 +5,10 @@ number, or the end of the connection where the mesh says nothing, if the control
 
 What has another status was let through, also where its answer was cut short. That holds for the statuses of the gateway
 itself, too: its filter for policies comes before its router, so a 404 without a route or a 503 without an upstream says
-that the policy let the request in. One answer comes before all filters, that of a proxy that sheds load. Where a
-sidecar is to refuse, the gateway's router comes before the policy, and what it answers by itself says nothing.
+that the policy let the request in. What other filters answer, which an overlay may put before that of policies, says
+nothing: a 401, a 429, or a 403 with another body, which the servers of the traffic never give. One answer comes before
+all filters, that of a proxy that sheds load. Where a sidecar is to refuse, the gateway's router comes before the policy,
+and what it answers by itself says nothing either.
 
 Where the handshake alone shows it, by its version or its server name, a connection was let in as soon as the handshake
 was done. Client certificates are another matter, for the client's handshake of TLS 1.3 ends before the server has seen
@@ -64,6 +66,8 @@ _SHEDDING = "envoy overloaded"
 """The body of the 503 of a proxy that sheds load. Source: Envoy, source/common/http/conn_manager_impl.cc"""
 _BY_THE_ROUTER = frozenset({404, 502, 503, 504})
 """What a router answers by itself. Source: Envoy, source/common/router/router.cc"""
+_BY_A_FILTER = frozenset({401, 403, 429})
+"""What filters for tokens, authorization and rates answer, in whatever order with that for policies."""
 _WITHOUT_A_WORD = frozenset({Ending.RESET, Ending.CLOSED})
 """How Envoy ends a connection for which it has no filter chain: without a word."""
 _NO_CERTIFICATE = frozenset({116, 40})
@@ -94,7 +98,7 @@ class Probe:
         alerts: The alerts of TLS that refuse it.
         status: The status code that refuses it; None where a refusal is no answer.
         body: The body that comes with it.
-        in_between: The statuses of a proxy that a try comes to before the one that is to refuse it.
+        in_between: The statuses of what a try may come to before what is to refuse it: another filter, another proxy.
         by_handshake: Whether a handshake that is done shows that it was let through, and so does a server's certificate
             that is not trusted: it chose the version, or took the name.
     """
@@ -162,6 +166,7 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             (MUTUAL,),
             status=403,
             body="RBAC: access denied",
+            in_between=_BY_A_FILTER,
         ),
         Probe(
             _AT_SIDECARS,
@@ -169,7 +174,7 @@ def at_the_gateway(address: Address, trust: bytes, denied: Leaf, stranger: Leaf)
             (KEPT,),
             status=403,
             body="RBAC: access denied",
-            in_between=_BY_THE_ROUTER,
+            in_between=_BY_A_FILTER | _BY_THE_ROUTER,
         ),
         Probe(
             _WITHOUT,

@@ -74,9 +74,12 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
     [
         (DENIED, lambda: answering("403 Forbidden", "RBAC: access denied"), Fate.REFUSED, "ANSWERED 403"),
         (DENIED, lambda: answering("418 I am a teapot", "{}"), Fate.LET_THROUGH, "ANSWERED 418"),
-        (DENIED, lambda: answering("403 Forbidden", "by the application"), Fate.LET_THROUGH, "ANSWERED 403"),
+        (DENIED, lambda: answering("403 Forbidden", "by another filter"), Fate.UNKNOWN, "ANSWERED 403"),
+        (DENIED, lambda: answering("429 Too Many Requests", "local_rate_limited"), Fate.UNKNOWN, "ANSWERED 429"),
+        (DENIED, lambda: answering("200 OK", "{}"), Fate.LET_THROUGH, "ANSWERED 200"),
         (DENIED, lambda: tls(LEAF, clients=OTHER), Fate.UNKNOWN, "TLS_REFUSED"),
         (DENIED_BY_A_SIDECAR, lambda: answering("403 Forbidden", "RBAC: access denied"), Fate.REFUSED, "ANSWERED 403"),
+        (DENIED_BY_A_SIDECAR, lambda: answering("401 Unauthorized", "Jwt is missing"), Fate.UNKNOWN, "ANSWERED 401"),
         (DENIED_BY_A_SIDECAR, lambda: answering("417 Expectation Failed", "{}"), Fate.LET_THROUGH, "ANSWERED 417"),
         (NOBODY, lambda: tls(LEAF, clients=OURS), Fate.REFUSED, "TLS_REFUSED"),
         (NOBODY, lambda: tls(LEAF, clients=OURS, newest=ssl.TLSVersion.TLSv1_2), Fate.REFUSED, "TLS_REFUSED"),
@@ -112,8 +115,11 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
         "denied, refused",
         "denied, let through",
         "denied, another 403",
+        "denied, too many requests",
+        "denied, another answer",
         "denied, refused for another reason",
         "denied at a sidecar, refused",
+        "denied at a sidecar, no token",
         "denied at a sidecar, let through",
         "no certificate, refused",
         "no certificate, refused in TLS 1.2",
@@ -144,7 +150,7 @@ def tried(name: str, address: Address, directory: Path) -> tuple[Probe, Flown]:
 def test_a_refusal_is_told_from_what_is_let_through(
     name: str, server: Callable[[], Behaviour], fate: Fate, what: str, tmp_path: Path
 ) -> None:
-    """Only the mesh's own word is a refusal; an answer is none, whatever it says."""
+    """Only the mesh's own word is a refusal; what another filter answers is neither that nor let through."""
     with serving(server()) as address:
         probe, flown = tried(name, address, tmp_path)
     assert {probe.fate(each) for each in flown.records} == {fate}
