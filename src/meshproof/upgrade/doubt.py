@@ -12,6 +12,7 @@ from meshproof.traffic import Flown
 from meshproof.upgrade.evidence import Evidence, ProbeResult, Visit, name_of, together, whole_name
 from meshproof.upgrade.finding import AGAIN, Finding, Verdict, log_of, reason_of
 from meshproof.upgrade.gap import longest_gap
+from meshproof.upgrade.plan import ON_A_NEW_CLUSTER
 from meshproof.upgrade.summary import busy
 
 TOO_SELDOM_MS = 1000.0
@@ -115,7 +116,7 @@ def _missed(evidence: Evidence, moments: Sequence[int]) -> str:
     Returns:
         The part; empty where it was sent all the way through, or not once.
     """
-    later = evidence.visits[1:]
+    later = [visit for visit in evidence.visits[1:] if visit.reached_ns or visit.state != ON_A_NEW_CLUSTER]
     if not later or not moments:
         return ""
     if min(moments) > later[0].began_ns:

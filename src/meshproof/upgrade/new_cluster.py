@@ -67,13 +67,13 @@ def stopped(first: Evidence, stage: Stage, stop: Stop) -> Evidence:
 
 def sent_by(evidence: Evidence) -> tuple[int, int]:
     """Return how many requests there were that the mesh was to answer, and how many that must be refused."""
-    requests = sum(len(flown.records) for flown in evidence.flows)
+    requests = sum(flown.requests for flown in evidence.flows)
     return requests, sum(probe.tries for probe in evidence.probes)
 
 
 def _left_ns(first: Evidence) -> int:
-    """Return when the way to the new cluster began: the old one was looked at."""
-    return first.visits[-1].ended_ns
+    """Return when the way to the new cluster began: nothing more was sent on the old one."""
+    return first.ended_ns
 
 
 def _step(first: Evidence, stage: Stage) -> Event:

@@ -7,8 +7,8 @@ What has another status was let through, also where its answer was cut short. Th
 itself, too: its filter for policies comes before its router, so a 404 without a route or a 503 without an upstream says
 that the policy let the request in. What other filters answer, which an overlay may put before that of policies, says
 nothing: a 401, a 429, or a 403 with another body, which the servers of the traffic never give. One answer comes before
-all filters, that of a proxy that sheds load. Where a sidecar is to refuse, the gateway's router comes before the policy,
-and what it answers by itself says nothing either.
+all filters, that of a proxy that sheds load. Where a sidecar is to refuse, the router of the gateway comes before the
+policy, and what it answers by itself says nothing either.
 
 Where the handshake alone shows it, by its version or its server name, a connection was let in as soon as the handshake
 was done. Client certificates are another matter, for the client's handshake of TLS 1.3 ends before the server has seen

@@ -9,13 +9,14 @@ from meshproof.traffic import Ending
 from meshproof.upgrade.completion import unfinished
 from meshproof.upgrade.disruption import disruptions
 from meshproof.upgrade.doubt import doubts
-from meshproof.upgrade.evidence import Evidence
+from meshproof.upgrade.evidence import Evidence, whole_name
 from meshproof.upgrade.finding import WORST_FIRST, Finding, Verdict, log_of, reason_of, verdict_of
 
 __all__ = ["Finding", "Verdict", "judge", "verdict_of"]
 
 _OPEN_BEFORE = (
-    "The upgrade did not open it: have the policies and Gateways of this mesh refuse it first, and upgrade then."
+    "It was open already, and whether the upgrade opens it further can't be told. Have the policies and Gateways of "
+    "this mesh refuse it first, and upgrade then."
 )
 _OPENED = (
     "Do not upgrade like this: what was denied was open. Compare the policies and the proxies' configuration of this "
@@ -49,25 +50,28 @@ def judge(evidence: Evidence) -> list[Finding]:
 
 
 def _fail_open(evidence: Evidence) -> Iterator[Finding]:
+    open_before = {
+        whole_name(probe.name)
+        for probe in evidence.probes
+        if any(attempt.state == evidence.first_state for attempt in probe.let_through)
+    }
     for probe in evidence.probes:
         first = min(probe.let_through, key=lambda attempt: attempt.at_ns, default=None)
         if not first:
             continue
-        number, before = len(probe.let_through), first.state == evidence.first_state
+        number, was_open = len(probe.let_through), whole_name(probe.name) in open_before
+        early = sum(attempt.state == evidence.first_state for attempt in probe.let_through)
         text = f"{number:,} of {probe.tries:,} requests that must be refused ({probe.name}) " + (
             f"was let through, with {first.what}" if number == 1 else f"got in, the first with {first.what}"
         )
-        to_do = _OPEN_BEFORE if before else _OPENED
+        if 0 < early < number:
+            text = f"{text}: {early:,} of them before the upgrade, and {number - early:,} since then"
+        elif was_open:
+            text = f"{text}: that was open before the upgrade{'' if early else ', too'}"
+        to_do = _OPEN_BEFORE if was_open else _OPENED
         if Ending.UNTRUSTED.name in first.what:
             to_do = f"{to_do} {_UNTRUSTED}"
-        yield Finding(
-            Verdict.FAIL_OPEN,
-            probe.name,
-            first.state,
-            f"{text}: that was open before the upgrade." if before else f"{text}.",
-            to_do,
-            first.at_ns,
-        )
+        yield Finding(Verdict.FAIL_OPEN, probe.name, first.state, f"{text}.", to_do, first.at_ns)
 
 
 def _rows(evidence: Evidence) -> Iterator[Finding]:

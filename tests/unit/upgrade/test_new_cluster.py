@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from meshproof.traffic import Flown
-from meshproof.upgrade.evidence import Evidence, Stop
+from meshproof.upgrade.evidence import Evidence, Stop, Try
 from meshproof.upgrade.gap import longest_gap
 from meshproof.upgrade.new_cluster import joined, sent_by, stopped
 from meshproof.upgrade.verdict import Finding, Verdict, judge
@@ -56,20 +56,24 @@ def test_what_was_sent_on_the_two_has_names_of_its_own() -> None:
         assert of_both == [f"{name}{part}" for part in PARTS for name in names]
 
 
-def test_the_way_from_one_to_the_other_begins_when_the_old_one_was_looked_at() -> None:
+def test_the_way_from_one_to_the_other_begins_when_nothing_more_is_sent_on_the_old_one() -> None:
     """The deletion of the old cluster and the new one are a step on that way, in the order of all events."""
     evidence = both()
-    assert [(visit.state.key, visit.began_ns) for visit in evidence.visits] == [("S0", at(0)), ("S6", at(19.5))]
+    assert [(visit.state.key, visit.began_ns) for visit in evidence.visits] == [("S0", at(0)), ("S6", at(20))]
     assert [(event.kind, event.at_ns) for event in evidence.events] == [
         ("state", at(0)),
-        ("step", at(19.5)),
+        ("step", at(20)),
         ("pod going", at(20.1)),
         ("state", at(42)),
     ]
     assert evidence.events[1].text == MOVING.cluster
 
 
-@pytest.mark.parametrize(("number", "part", "state"), [(50, 0, "S0"), (900, 1, "S6")], ids=["old", "new"])
+@pytest.mark.parametrize(
+    ("number", "part", "state"),
+    [(50, 0, "S0"), (395, 0, "S0"), (900, 1, "S6")],
+    ids=["old", "old, when it was looked at", "new"],
+)
 def test_what_is_lost_on_a_cluster_is_told_of_that_one(number: int, part: int, state: str) -> None:
     """By the name of the flow, and by the state."""
     old, new = on_the_old_cluster(), on_the_new_cluster()
@@ -109,6 +113,18 @@ def test_an_end_on_the_way_is_the_one_thing_that_is_said(*, interrupted: bool) -
     assert said(evidence) == [(verdict, "upgrade", "S6")]
     assert [(visit.state.key, visit.reached_ns) for visit in evidence.visits] == [("S0", at(0)), ("S6", None)]
     assert [flown.flow.name for flown in evidence.flows] == [flown.flow.name for flown in good().flows]
+
+
+def test_what_is_open_on_both_was_open_before() -> None:
+    """The new cluster did not open it."""
+    old, new = on_the_old_cluster(), on_the_new_cluster()
+    old = replace(old, probes=[replace(old.probes[0], let_through=[Try(at(5), old.first_state, "ANSWERED 418")])])
+    new = replace(new, probes=[replace(new.probes[0], let_through=[Try(at(50), MOVING.state, "ANSWERED 418")])])
+    texts = [finding.text for finding in judge(both(old, new)) if finding.verdict is Verdict.FAIL_OPEN]
+    assert [text.partition("418")[2] for text in texts] == [
+        ": that was open before the upgrade.",
+        ": that was open before the upgrade, too.",
+    ]
 
 
 def test_how_much_was_sent() -> None:

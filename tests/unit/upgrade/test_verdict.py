@@ -153,10 +153,13 @@ def test_each_verdict_has_an_exit_code_of_its_own() -> None:
 
 def test_what_was_open_before_the_upgrade_is_not_its_fault() -> None:
     """There is no state before to compare with; it is as open all the same."""
-    (finding,) = judged(probes=[probe(let_through=[5.0, 27.0])])
+    (finding,) = judged(probes=[probe(let_through=[5.0, 6.0])])
     assert (finding.verdict, finding.state.key) == (Verdict.FAIL_OPEN, "S0")
     assert finding.text.endswith("got in, the first with ANSWERED 418: that was open before the upgrade.")
-    assert finding.to_do.startswith("The upgrade did not open it")
+    assert finding.to_do.startswith("It was open already")
+    (finding,) = judged(probes=[probe(let_through=[5.0, 27.0, 28.0])])
+    assert finding.text.endswith("with ANSWERED 418: 1 of them before the upgrade, and 2 since then.")
+    assert finding.to_do.startswith("It was open already")
     (finding,) = judged(**OPEN)
     assert finding.to_do.endswith("with those of the state before.")
 
