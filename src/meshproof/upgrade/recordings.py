@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -92,12 +92,12 @@ class Recordings:
     @property
     def requests(self) -> int:
         """How many requests there have been by now that were to be answered by the mesh; controls don't cross it."""
-        return self._number(lambda name: name not in self._controls and name not in self._probes)
+        return sum(flown.requests for flown in self.flows)
 
     @property
     def tries(self) -> int:
         """How many there have been by now that must be refused."""
-        return self._number(lambda name: name in self._probes)
+        return sum(flown.requests for name, flown in self.flown.items() if name in self._probes)
 
     @property
     def controls(self) -> Sequence[Flown]:
@@ -125,15 +125,6 @@ class Recordings:
                         new = records[flow.name][self._counts.get(flow.name, 0) :]
                         self._counts[flow.name] = self._counts.get(flow.name, 0) + len(new)
                         yield flow, new
-
-    def _number(self, counts: Callable[[str], bool]) -> int:
-        return sum(
-            len(records)
-            for recording in self._recordings
-            for sender in recording.senders
-            for name, records in sender.records().items()
-            if counts(name)
-        )
 
     def _end(self, turn: str) -> None:
         """Send no more from the pod of one half, if it sends."""

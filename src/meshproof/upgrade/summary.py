@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from meshproof.pytest_plugin.promises import module_of
-from meshproof.upgrade.evidence import Difference, Evidence, Images, Kind, Pressure, Side, Visit
+from meshproof.upgrade.evidence import UNKNOWN, Difference, Evidence, Images, Kind, Pressure, Side, Visit
 from meshproof.upgrade.gap import longest_gap
 
 _MOST_MODULES = 8
@@ -170,10 +170,11 @@ def _counted(evidence: Evidence) -> str:
     """
     numbers = Counter(difference.kind for difference in evidence.differences)
     counted = ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
-    looked_at = [visit.facts for visit in evidence.visits if visit.facts]
-    if looked_at[1:]:
-        number = len(set().union(*looked_at))
-        counted += f", among {number:,} fact{'s' * (number != 1)}"
+    looked_at = Counter(
+        name for visit in evidence.visits for name, value in visit.facts.items() if not value.startswith(UNKNOWN)
+    )
+    if number := sum(times > 1 for times in looked_at.values()):
+        counted += f"; {number:,} fact{'s were' if number > 1 else ' was'} compared"
     if evidence.stop:
         return f"{counted}, as far as it went"
     new = [file for file in evidence.after.overlays if file not in evidence.before.overlays]

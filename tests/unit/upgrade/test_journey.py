@@ -144,7 +144,7 @@ def test_an_end_on_the_second_cluster() -> None:
     new.end(KeyboardInterrupt())
     evidence = new.evidence()
     assert [visit.state.key for visit in evidence.visits] == ["S0", "S6"]
-    assert evidence.visits[1].began_ns == first.visits[0].ended_ns
+    assert evidence.visits[1].began_ns == first.ended_ns
     assert said(evidence)[0] is Verdict.INTERRUPTED
 
 

@@ -26,8 +26,8 @@ def test_real_changes_come_first_and_alike_ones_are_one() -> None:
     ]
     summary = summary_of(replace(good(), differences=[EXPECTED, *brought, ACKNOWLEDGED, UNEXPLAINED]))
     assert (
-        summary.differences == "1 unexplained, 1 acknowledged, 2 brought by the new release, 1 brought by any upgrade, "
-        "among 1 fact"
+        summary.differences == "1 unexplained, 1 acknowledged, 2 brought by the new release, 1 brought by any upgrade; "
+        "1 fact was compared"
     )
     assert [change.kind for change in summary.changes] == [Kind.UNEXPLAINED, Kind.ACKNOWLEDGED, Kind.RELEASE]
     assert str(summary.changes[-1]) == (
@@ -39,18 +39,27 @@ def test_real_changes_come_first_and_alike_ones_are_one() -> None:
 def test_an_overlay_that_changes_nothing_is_told() -> None:
     """It may be misspelt: istiod leaves fields of the mesh configuration alone that it does not know."""
     in_vain = replace(good(), differences=[EXPECTED])
-    words = "1 brought by any upgrade, among 1 fact; nothing that is looked at by overlay.yaml"
+    words = "1 brought by any upgrade; 1 fact was compared; nothing that is looked at by overlay.yaml"
     assert summary_of(in_vain).differences == words
     assert "overlay.yaml" not in summary_of(replace(in_vain, differences=[EXPECTED, UNEXPLAINED])).differences
     on_both = replace(in_vain, before=replace(in_vain.before, overlays=in_vain.after.overlays))
-    assert summary_of(on_both).differences == "1 brought by any upgrade, among 1 fact"
+    assert summary_of(on_both).differences == "1 brought by any upgrade; 1 fact was compared"
+
+
+def test_how_many_facts_were_compared_is_said() -> None:
+    """Those that were known in two states at least; one that was seen once has nothing to be compared with."""
+    facts = [{"a": "1", "b": "1", "d": "1"}, {"a": "1", "b": "2", "c": "1"}, {"c": "1", "d": "unknown: no answer"}]
+    several = replace(good(), visits=[replace(good().visits[0], facts=of_one) for of_one in facts], differences=[])
+    assert summary_of(several).differences.startswith("none; 3 facts were compared")
+    once = replace(several, visits=several.visits[:1])
+    assert "compared" not in summary_of(once).differences
 
 
 def test_what_ended_early_says_so() -> None:
     """An overlay that nobody got to has not failed to change anything, and there may be more that is otherwise."""
     early = replace(stopped(), differences=[])
     assert early.after.overlays
-    assert summary_of(early).differences == "none, among 1 fact, as far as it went"
+    assert summary_of(early).differences == "none; 1 fact was compared, as far as it went"
 
 
 def test_rows_are_told_by_their_modules() -> None:

@@ -6,10 +6,11 @@ for what is otherwise, and one for all the rest. What is known to be wrong is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meshproof.pytest_plugin.promises import module_of
 from meshproof.report.junit import ERROR, FAILURE, Case, junit_xml
+from meshproof.upgrade.evidence import whole_name
 from meshproof.upgrade.report.document import Json
 
 _UNKNOWN = {"inconclusive", "interrupted"}
@@ -18,10 +19,10 @@ _UNKNOWN = {"inconclusive", "interrupted"}
 def upgrade_junit(document: Json) -> str:
     """Return a document of ``document.to_json`` as a JUnit file."""
     subjects = {
-        "fail-open probes": [probe["name"] for probe in document["probes"]],
-        "flows": [flow["flow"] for flow in document["flows"]],
-        "control": [flow["flow"] for flow in document["controls"]],
-        "differences": [*dict.fromkeys(difference["name"] for difference in document["differences"])],
+        "fail-open probes": _once(whole_name(probe["name"]) for probe in document["probes"]),
+        "flows": _once(whole_name(flow["flow"]) for flow in document["flows"]),
+        "control": _once(whole_name(flow["flow"]) for flow in document["controls"]),
+        "differences": _once(difference["name"] for difference in document["differences"]),
     }
     suites = [
         (
@@ -54,9 +55,15 @@ def _promise(promise: Json, number: int, document: Json) -> Case:
     return Case(promise["promise"], ERROR if unknown else None, text)
 
 
+def _once(names: Iterable[str]) -> list[str]:
+    return [*dict.fromkeys(names)]
+
+
 def _subject(name: str, document: Json) -> Case:
-    """Return what was found about a probe, a flow or a fact."""
-    findings = [finding for finding in document["findings"] if finding["subject"] == name]
+    """Return what was found about a probe or a flow, with all of its parts, or about a fact."""
+    findings = [
+        finding for finding in document["findings"] if name in {finding["subject"], whole_name(finding["subject"])}
+    ]
     return Case(name, _fault(findings), " ".join(finding["text"] for finding in findings))
 
 
@@ -68,7 +75,7 @@ def _others(document: Json, subjects: set[str]) -> Iterator[Case]:
     )
     rows = {row for state in document["states"] for row in state["rows"]}
     for finding in document["findings"]:
-        if finding["subject"] not in subjects | rows | {"upgrade"}:
+        if not {finding["subject"], whole_name(finding["subject"])} & (subjects | rows | {"upgrade"}):
             yield Case(finding["subject"], _fault([finding]), finding["text"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +114,14 @@ def test_junit_tells_of_a_row_that_is_known_to_be_broken_only_since_the_upgrade(
         assert junit(replace(good(), visits=broken))["S2 new gateways"]["policies/authorization"] == (result, text)
 
 
+@pytest.mark.parametrize("lost", [({450}, ()), ((), {900}), ({450}, {900})], ids=["one part", "the other", "both"])
+def test_junit_has_one_test_for_all_parts_of_a_flow(lost: Sequence[Collection[int]]) -> None:
+    """Where one of them lost something it is a failure, and there is no other one of it that passes."""
+    parts = [flown("it", lost=lost[0], until=40), flown("it, part 2", lost=lost[1], silent=(0, 41))]
+    assert junit(replace(good(), flows=parts))["flows"].keys() == {"it"}
+    assert junit(replace(good(), flows=parts))["flows"]["it"][0] == "failure"
+
+
 def test_junit_has_a_test_for_each_probe_flow_and_difference() -> None:
     """What is wrong is a failure, what is unknown an error."""
     suites = junit(fail_open())
@@ -160,7 +168,7 @@ def test_markdown_is_short() -> None:
     assert "**What to do:** Do not upgrade like this" in text
     assert f"| {GATEWAY} | 1,200 | 3 | 150 ms | 4 ms |" in text
     assert "| no client certificate | 600 | 586 | 2 | 12 TIMED\\_OUT |" in text
-    assert "**What changes:** 1 unexplained, 1 acknowledged, 1 brought by any upgrade, among 1 fact." in text
+    assert "**What changes:** 1 unexplained, 1 acknowledged, 1 brought by any upgrade; 1 fact was compared." in text
     assert "3 of 7,130 requests were lost, and 2 of 1,800 that must be refused got in" in text
     assert text.index("What changes") < text.index("| Finding |")
     assert short(good()).startswith("### ✅ Upgrade from 1.30 to 1.31.0: safe\n")
@@ -275,7 +283,7 @@ def test_a_safe_upgrade_says_what_was_tried_what_changes_and_how_busy_the_machin
         "✓ Safe",
         SAFE,
         "In each state 3 rows of 2 modules (gateway/mutual_tls 2, policies/authorization 1) were tried.",
-        "What changes: 1 acknowledged, 1 brought by any upgrade, among 1 fact.",
+        "What changes: 1 acknowledged, 1 brought by any upgrade; 1 fact was compared.",
         "acknowledged: response header server: istio-envoy is now nothing. First in S2. We asked for that.",
     ]
     assert lines[-1].strip() == (
