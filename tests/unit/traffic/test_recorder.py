@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -277,7 +278,9 @@ def test_the_files_of_a_recording(tmp_path: Path) -> None:
     assert (len(result.refused), len(result.failures)) == (1, 3)
     first, *lines = [json.loads(line) for line in (tmp_path / "a-test.jsonl").read_text().splitlines()]
     at_the_server = logged(tmp_path / "log", 1)[0]["time"]
-    by_its_clock = (first["clock"]["unix_ns"] + result.records[0].sent_ns - first["clock"]["monotonic_ns"]) / 1e9
+    apart_ns = first["clock"]["unix_ns"] - first["clock"]["monotonic_ns"]
+    assert apart_ns == pytest.approx(time.time_ns() - time.monotonic_ns(), abs=1e9)
+    by_its_clock = (apart_ns + result.records[0].sent_ns) / 1e9
     assert 0 <= at_the_server - by_its_clock < PATIENCE
     assert lines[0]["summary"]["failures"] == {"TRUNCATED 200": 1, "ANSWERED 503": 1, "TIMED_OUT": 1}
     assert lines[1]["mark"] == "a <change>"
