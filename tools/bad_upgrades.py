@@ -96,7 +96,9 @@ def _caught(way: Way, istio: str) -> bool:
                 command.append(f"--{option}={file}")
         command.append("tests/e2e/workloads/test_strict_isolation.py")
         try:
-            process.run(command, cwd=ROOT, timeout=TIMEOUTS.image_build, on_line=lambda _line: None)
+            process.run(
+                command, cwd=ROOT, timeout=TIMEOUTS.image_build, grace=TIMEOUTS.orderly_end, on_line=lambda _line: None
+            )
         except CommandFailed as error:
             last = error.last
     if not REPORT.exists():

@@ -32,7 +32,9 @@ Phases = dict[str, float]
 
 def run(*command: str, **env: str) -> None:
     """Run a command and show nothing of it."""
-    process.run(command, cwd=ROOT, env=env, timeout=TIMEOUTS.image_build, on_line=lambda _: None)
+    process.run(
+        command, cwd=ROOT, env=env, timeout=TIMEOUTS.image_build, grace=TIMEOUTS.orderly_end, on_line=lambda _: None
+    )
 
 
 def timed(options: str = "") -> Phases:

@@ -51,7 +51,6 @@ from meshproof.versions import Asked, ImageSource, choose, pairs, releases_of_is
 from tools.matrix_result import KEPT, NO_LOCK, NOT_REACHED, Matrix, Pair
 
 _SOURCES = [source.value for source in ImageSource]
-_GRACE = TIMEOUTS.cluster_delete + TIMEOUTS.docker_stop  # seconds for a run that is interrupted
 _LONGEST = 4 * TIMEOUTS.image_build  # of a run, and of a build from nothing on a slow machine
 _SHOWN = 20  # rows that differ or fail; all of them are in matrix.md
 
@@ -258,7 +257,7 @@ def _logged(command: Sequence[str | Path], log: Path, *, show: bool) -> tuple[in
                 _tell(line, markup=False)
 
         try:
-            process.run(command, env=env, timeout=_LONGEST, grace=_GRACE, on_line=on_line)
+            process.run(command, env=env, timeout=_LONGEST, grace=TIMEOUTS.orderly_end, on_line=on_line)
         except CommandFailed as error:
             return error.returncode, error.tail
         except ToolMissing as error:

@@ -132,7 +132,14 @@ def _run(checkout: Path, program: str, *arguments: str) -> str | None:
     command = [sys.executable, "-m", program, *arguments]
     env = {"PYTHONPATH": f"{checkout / 'src'}:{checkout}", "COLUMNS": "200"}
     try:
-        process.run(command, cwd=checkout, env=env, timeout=TIMEOUTS.image_build, on_line=printed.append)
+        process.run(
+            command,
+            cwd=checkout,
+            env=env,
+            timeout=TIMEOUTS.image_build,
+            grace=TIMEOUTS.orderly_end,
+            on_line=printed.append,
+        )
     except CommandFailed:
         return "\n".join(printed)
     return None

@@ -335,8 +335,14 @@ def _make_e2e(cluster: str, versions: Path) -> int:
     options = [os.environ.get("PYTEST_ADDOPTS", ""), f"--cluster-name={cluster}", "--keep-cluster"]
     env = {"MESHPROOF_VERSIONS": str(versions), "PYTEST_ADDOPTS": " ".join(filter(None, options))}
     try:
-        process.run(["make", "e2e", "IMAGES=registry", "ISTIO=", "KUBERNETES=", "ENVOY="], cwd=ROOT, env=env,
-                    timeout=_LONGEST_RUN, on_line=lambda line: print(line, flush=True))  # fmt: skip
+        process.run(
+            ["make", "e2e", "IMAGES=registry", "ISTIO=", "KUBERNETES=", "ENVOY="],
+            cwd=ROOT,
+            env=env,
+            timeout=_LONGEST_RUN,
+            grace=TIMEOUTS.orderly_end,
+            on_line=lambda line: print(line, flush=True),
+        )
     except CommandFailed as error:
         return error.returncode
     return ExitCode.DONE

@@ -31,6 +31,7 @@ class Timeouts:
     image_build: float = 1800.0
     cluster_create: float = 240.0
     cluster_delete: float = 240.0
+    orderly_end: float = 360.0  # of a run that is interrupted: its cluster is deleted, and Docker stopped
     mesh_install: float = 240.0
     rollout: float = 120.0
     configuration: float = 30.0
