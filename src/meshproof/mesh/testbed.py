@@ -176,8 +176,11 @@ def _install(
                     installing.result()
                 _renew_applications(kube, documents)
                 ours.write_mesh(wanted)
-        except BaseException:
+        except BaseException as error:
+            reason = installing.exception() if installing and installing.done() else None
             process.end_all()
+            if reason and reason is not error and isinstance(error, MeshproofError):
+                raise reason from error  # without a whole mesh applications can't be had either
             raise
 
 

@@ -145,13 +145,15 @@ class Deployments:
         """Replace each pod of a Deployment that is not the one that would be made now, and wait for its successor.
 
         The API server answers what would be made (dry run): with the sidecar that Istio injects now, if it does. A pod
-        that has read a ConfigMap, a Secret or a token that has changed since is outdated too.
+        that has read a ConfigMap, a Secret or a token that has changed since is outdated too. One look may be at a
+        moment in which the API server does not know all webhooks; so two are needed to replace one.
 
         Raises:
             ClusterError: No pod could be made now, because its ServiceAccount is gone, for example.
             NotSettled: A pod stayed, or its successor did not become ready.
         """
         before: set[str] = set()  # only these are replaced: a successor that is outdated as well would be so for ever
+        suspected: set[str] = set()  # at the last look: what is asked for may have changed just now
 
         def observe() -> str:
             deployment = self._connection.get("apps/v1", "Deployment", namespace=namespace, name=name)
@@ -166,9 +168,11 @@ class Deployments:
                     current += is_ready(pod)
                 else:
                     outdated.append(name_of_pod)
-                    if name_of_pod in before:
+                    if name_of_pod in before & suspected:
                         with suppress(ApiException):  # it is gone meanwhile
                             self._connection.resource("v1", "Pod").delete(name=name_of_pod, namespace=namespace)
+            suspected.clear()
+            suspected.update(outdated)
             wanted = deployment["spec"]["replicas"]
             done = not outdated and current == wanted
             return "done" if done else f"{current} of {wanted} pods as they should be, {len(outdated)} outdated"
