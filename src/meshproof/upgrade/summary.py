@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from meshproof.pytest_plugin.promises import module_of
 from meshproof.upgrade.evidence import UNKNOWN, Difference, Evidence, Images, Kind, Pressure, Side, Visit
+from meshproof.upgrade.facts.listeners import NOT_LOOKED_AT
+from meshproof.upgrade.facts.names import POSTURE
 from meshproof.upgrade.gap import longest_gap
 
 _MOST_MODULES = 8
@@ -80,7 +82,7 @@ def summary_of(evidence: Evidence) -> Summary:
         _counted(evidence),
         _changes(evidence.differences),
         _machine(evidence),
-        scope_of(evidence.before, evidence.after, evidence.images),
+        [*scope_of(evidence.before, evidence.after, evidence.images), *_not_looked_at(evidence)],
     )
 
 
@@ -129,6 +131,24 @@ def scope_of(before: Side, after: Side, images: Images) -> list[str]:
     return sentences
 
 
+def _not_looked_at(evidence: Evidence) -> Iterator[str]:
+    """Yield which servers of the gateway nobody could get at, in a sentence."""
+    names = sorted(
+        {
+            name.removeprefix(POSTURE)
+            for visit in evidence.visits
+            for name, value in visit.facts.items()
+            if value == NOT_LOOKED_AT
+        }
+    )
+    if names:
+        more = f" and {len(names) - _MOST_MODULES:,} more" if names[_MOST_MODULES:] else ""
+        yield (
+            f"The posture of {', '.join(names[:_MOST_MODULES])}{more} was not looked at: these ports of the gateway "
+            "are not on this machine."
+        )
+
+
 def busy(pressure: Iterable[Pressure]) -> str:
     """Return for how long some tasks waited for a processor, as a clause; empty where nobody knows."""
     cpu = max((at.cpu for at in pressure), default=None)
@@ -170,10 +190,12 @@ def _counted(evidence: Evidence) -> str:
     """
     numbers = Counter(difference.kind for difference in evidence.differences)
     counted = ", ".join(f"{numbers[kind]:,} {kind.value}" for kind in Kind if kind in numbers) or "none"
-    looked_at = Counter(
-        name for visit in evidence.visits for name, value in visit.facts.items() if not value.startswith(UNKNOWN)
-    )
-    if number := sum(times > 1 for times in looked_at.values()):
+    known = [
+        {name for name, value in visit.facts.items() if not value.startswith(UNKNOWN)}
+        for visit in evidence.visits
+        if visit.facts
+    ]
+    if known and (number := len(known[0] & set().union(*known[1:]))):
         counted += f"; {number:,} fact{'s were' if number > 1 else ' was'} compared"
     if evidence.stop:
         return f"{counted}, as far as it went"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshproof.upgrade.evidence import Difference, Images, Kind
+from meshproof.upgrade.facts.listeners import NOT_LOOKED_AT
 from meshproof.upgrade.summary import rows_by_module, scope_of, summary_of
+from meshproof.upgrade.verdict import Verdict, judge, verdict_of
 from tests.support.upgrades import ACKNOWLEDGED, EXPECTED, STATES, UNEXPLAINED, fail_open, good, nothing, stopped
 
 THRESHOLD = "common_lb_config.healthy_panic_threshold"
@@ -47,12 +49,21 @@ def test_an_overlay_that_changes_nothing_is_told() -> None:
 
 
 def test_how_many_facts_were_compared_is_said() -> None:
-    """Those that were known in two states at least; one that was seen once has nothing to be compared with."""
-    facts = [{"a": "1", "b": "1", "d": "1"}, {"a": "1", "b": "2", "c": "1"}, {"c": "1", "d": "unknown: no answer"}]
+    """Those that were known before the upgrade and in a later state: others have nothing to be compared with."""
+    why = "unknown: no answer"
+    facts = [{"a": "1", "b": "1", "d": "1", "e": why}, {"a": "1", "c": "1", "d": why}, {"b": "2", "c": "1", "e": "1"}]
     several = replace(good(), visits=[replace(good().visits[0], facts=of_one) for of_one in facts], differences=[])
-    assert summary_of(several).differences.startswith("none; 3 facts were compared")
+    assert summary_of(several).differences.startswith("none; 2 facts were compared")
     once = replace(several, visits=several.visits[:1])
     assert "compared" not in summary_of(once).differences
+
+
+def test_servers_that_were_not_looked_at_are_named() -> None:
+    """They are no doubt, for nobody could look at them from here; nor are they passed over without a word."""
+    facts = {"posture a.test:5432": NOT_LOOKED_AT, "posture b.test:443": "answers"}
+    evidence = replace(good(), visits=[replace(visit, facts=facts) for visit in good().visits])
+    assert summary_of(evidence).scope[-1].startswith("The posture of a.test:5432 was not looked at: ")
+    assert verdict_of(judge(evidence)) is Verdict.SAFE
 
 
 def test_what_ended_early_says_so() -> None:

@@ -32,6 +32,7 @@ _OWN, _TRUSTED = "default", "ROOTCA"  # as Istio calls a proxy's own certificate
 _ISTIOD = re.compile(rf"(^|\W)istiod(-[a-z0-9-]+)?\.{istio.NAMESPACE}(\W|_|$)")
 _INLINE = {"inline_bytes", "inline_string", "inline_code"}
 _HEADER = {"key", "value", "raw_value"}  # the fields of a header that is added, or sent to a service
+_OF_THE_ENVIRONMENT = "key_values"  # of the variables of a WebAssembly plugin, by their names
 _PSEUDO_HEADER = ":"  # how the names of these begin, such as :path: no secret is in one
 _MATCHERS = {"exact_match", "prefix_match", "suffix_match", "contains_match", "safe_regex_match", "string_match"}
 _TEXT = "type.googleapis.com/google.protobuf.StringValue"  # such as the configuration of a WebAssembly plugin
@@ -96,7 +97,13 @@ def _root(certificate: x509.Certificate) -> str:
 
 
 def _sections(dump: str) -> dict[str, Document]:
-    return {section["@type"].rsplit(".", 1)[1]: section for section in json.loads(dump)["configs"]}
+    """Return the sections by their kinds; of extensions there is one for each kind of filter, and they are one here."""
+    sections: dict[str, Document] = {}
+    for section in json.loads(dump)["configs"]:
+        whole = sections.setdefault(section["@type"].rsplit(".", 1)[1], {})
+        for name, value in section.items():
+            whole[name] = whole[name] + value if isinstance(value, list) and name in whole else value
+    return sections
 
 
 def _resources(sections: Mapping[str, Document]) -> Iterator[tuple[str, object]]:
@@ -108,7 +115,8 @@ def _resources(sections: Mapping[str, Document]) -> Iterator[tuple[str, object]]
     for entry in sections.get("RoutesConfigDump", {}).get("dynamic_route_configs", []):
         yield from _routes(entry["route_config"])
     for entry in sections.get("EcdsConfigDump", {}).get("ecds_filters", []):
-        yield f"extension {entry['ecds_filter']['name']}", entry["ecds_filter"]
+        if extension := entry.get("ecds_filter"):
+            yield f"extension {extension['name']}", extension
     yield from _secrets(sections.get("SecretsConfigDump", {}))
     for name, section in sections.items():
         fields = ", ".join(field for field in section if field != "@type")
@@ -177,7 +185,8 @@ def _routes(config: Document) -> Iterator[tuple[str, object]]:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - it is JSON
     """Return a value in which what may be secret has its SHA-256 instead: what is inline, and values of headers.
 
-    Also the values that headers and parameters of queries are compared with, such as those that a policy asks for.
+    Also the values that headers and parameters of queries are compared with, such as those that a policy asks for, and
+    those of environment variables that a plugin is given.
 
     Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/base.proto (DataSource, HeaderValue) and
     https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto (HeaderMatcher)
@@ -186,7 +195,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - it is JSON
         return [_plain(inner) for inner in value]
     if not isinstance(value, dict):
         return value
-    secret = set(_INLINE)
+    secret = {*_INLINE, _OF_THE_ENVIRONMENT}
     if (value.keys() <= _HEADER and "key" in value) or value.get("@type") == _TEXT:
         secret |= {"value", "raw_value"}
     if isinstance(value.get("name"), str) and not value["name"].startswith(_PSEUDO_HEADER):

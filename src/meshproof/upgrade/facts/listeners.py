@@ -14,6 +14,7 @@ from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder
 from meshproof.tls.protocol.clients import built_in
 from meshproof.upgrade.evidence import UNKNOWN
 from meshproof.upgrade.facts.names import CLIENT, POSTURE
+from meshproof.upgrade.facts.proxies import workload_of
 
 _GATEWAY_API = "gateway.networking.k8s.io/"
 GATEWAYS = {"Gateway": ("networking.istio.io/v1", f"{_GATEWAY_API}v1", f"{_GATEWAY_API}v1beta1")}
@@ -21,6 +22,9 @@ GATEWAYS = {"Gateway": ("networking.istio.io/v1", f"{_GATEWAY_API}v1", f"{_GATEW
 _ENDS_TLS_OR_PASSES_IT = ("HTTPS", "TLS")
 _OF_HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
 _CLIENT = CLIENT.removeprefix(": ")
+NOT_LOOKED_AT = "not looked at: the port of the gateway is not on this machine"
+"""The posture of a server that nobody can get at from here, before the upgrade as after it."""
+_GATEWAY = f"{istio.NAMESPACE}/istio-{INGRESS_GATEWAY}"
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
 
 
@@ -40,7 +44,7 @@ def postures(names: Collection[tuple[str, int]], gateway: Mapping[int, Address])
         if port in gateway:
             targets[Target(gateway[port], host)] = name
         else:
-            facts[name] = f"{UNKNOWN}the port of the gateway is not on this machine"
+            facts[name] = NOT_LOOKED_AT
 
     def take(posture: Posture) -> None:
         name = targets[posture.target]
@@ -71,13 +75,12 @@ def server_names(
 
 
 def labels_of(pods: Iterable[Document]) -> dict[str, str]:
-    """Return the labels that all pods of the ingress gateway have, of all pods of a cluster."""
-    of_gateway = [
-        pod["metadata"]["labels"].items()
-        for pod in pods
-        if pod["metadata"]["namespace"] == istio.NAMESPACE
-        and pod["metadata"].get("labels", {}).get("istio") == INGRESS_GATEWAY
-    ]
+    """Return the labels that all pods of the ingress gateway's Deployment have.
+
+    Args:
+        pods: All pods of a cluster.
+    """
+    of_gateway = [pod["metadata"].get("labels", {}).items() for pod in pods if workload_of(pod) == _GATEWAY]
     first, *others = of_gateway or [{"istio": INGRESS_GATEWAY}.items()]
     return {name: value for name, value in first if all((name, value) in labels for labels in others)}
 

@@ -110,6 +110,7 @@ TYPE = "type.googleapis.com/google.protobuf.StringValue"
         {"users": {"inline_string": "bob:{SHA}SECRET"}},
         {"tls_certificate": {"private_key": {"inline_bytes": "SECRET"}}},
         {"inline_code": "local key = 'SECRET'"},
+        {"vm_config": {"environment_variables": {"key_values": {"TOKEN": "SECRET"}}}},
         {"configuration": {"@type": TYPE, "value": '{"key": "SECRET"}'}},
     ],
     ids=[
@@ -123,6 +124,7 @@ TYPE = "type.googleapis.com/google.protobuf.StringValue"
         "users",
         "a key",
         "a program in Lua",
+        "the environment of a plugin",
         "a plugin",
     ],
 )
@@ -199,11 +201,14 @@ def test_a_filter_that_comes_by_itself() -> None:
         rbac = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
         extension = {"name": "deny", "typed_config": {"@type": rbac, "rules": {"action": action}}}
         entry = {"version_info": "1", "ecds_filter": extension, "last_updated": "2026-11-20T00:00:00Z"}
-        document["configs"].insert(0, {"@type": "a.EcdsConfigDump", "ecds_filters": [entry]})
+        of_tcp = {"version_info": "1", "ecds_filter": {"name": "of tcp"}}
+        for kind in ([entry], [of_tcp], []):  # one for each kind of filter
+            document["configs"].insert(0, {"@type": "a.EcdsConfigDump", "ecds_filters": kind})
         return resources_of(json.dumps(document))
 
     before, after = extended("DENY"), extended("LOG")
     assert {name for name in before if before[name] != after[name]} == {"extension deny"}
+    assert "extension of tcp" in before
 
 
 def test_a_section_that_nobody_reads_is_unknown() -> None:

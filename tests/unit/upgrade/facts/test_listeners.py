@@ -97,6 +97,8 @@ def test_a_gateway_selects_pods_by_any_of_their_labels(
         ("https", {"mode": "SIMPLE"}, {("a.test", 443)}),
         ("tls", {"mode": "PASSTHROUGH"}, {("a.test", 443)}),
         ("TCP", {"mode": "SIMPLE"}, {("a.test", 443)}),
+        ("HTTP2", {"httpsRedirect": True}, set()),
+        ("grpc", {"httpsRedirect": True}, set()),
         ("TCP", {}, set()),
         ("HTTP", {"httpsRedirect": True}, set()),
     ],
@@ -113,15 +115,17 @@ def test_a_server_takes_tls_by_its_protocol_or_its_settings(
 def test_the_labels_of_the_gateway_are_those_that_all_of_its_pods_have() -> None:
     """While its pods are replaced there are two kinds; without any it has the label that Istio gives it."""
 
-    def pod(namespace: str, **labels: str) -> dict[str, Any]:
-        return {"metadata": {"namespace": namespace, "labels": labels}}
+    def pod(namespace: str, deployment: str, **labels: str) -> dict[str, Any]:
+        owner = {"kind": "ReplicaSet", "name": f"{deployment}-{labels.get('pod-template-hash', '')}"}
+        return {"metadata": {"name": "a", "namespace": namespace, "labels": labels, "ownerReferences": [owner]}}
 
+    ours = {"istio": "ingressgateway"}
     pods = [
-        pod("istio-system", istio="ingressgateway", app="a", hash="1"),
-        pod("istio-system", istio="ingressgateway", app="a", hash="2"),
-        pod("istio-system", istio="egressgateway", app="b"),
-        pod("shop", istio="ingressgateway", app="c"),
-        {"metadata": {"namespace": "istio-system"}},
+        pod("istio-system", "istio-ingressgateway", **ours, app="a", **{"pod-template-hash": "1"}),
+        pod("istio-system", "istio-ingressgateway", **ours, app="a", **{"pod-template-hash": "2"}),
+        pod("istio-system", "second", **ours, app="b", **{"pod-template-hash": "3"}),
+        pod("shop", "istio-ingressgateway", **ours, app="c", **{"pod-template-hash": "4"}),
+        {"metadata": {"name": "bare", "namespace": "istio-system"}},
     ]
     assert labels_of(pods) == {"istio": "ingressgateway", "app": "a"}
     assert labels_of([]) == {"istio": "ingressgateway"}
@@ -142,10 +146,10 @@ def test_what_is_unknown_says_so() -> None:
     assert [value.partition(":")[0] for _, value in rows(SILENT)] == ["unknown"]
 
 
-def test_a_port_that_is_not_here_is_unknown() -> None:
+def test_a_port_that_is_not_here_is_not_looked_at() -> None:
     """A listener that nobody can get at from this machine was not looked at."""
     ((name, value),) = postures([("a.test", 9443)], {}).items()
-    assert (name, value.partition(":")[0]) == ("posture a.test:9443", "unknown")
+    assert (name, value.partition(":")[0]) == ("posture a.test:9443", "not looked at")
 
 
 def test_a_server_that_is_not_there() -> None:
