@@ -206,8 +206,10 @@ def _whole(spans: Sequence[Span]) -> Span:
 def _ends(evidence: Evidence, machine: Machine, parts: Sequence[Flown]) -> Iterator[Finding]:
     """Look at the ends of a stream that nothing explains: they are losses, and those of requests count with them."""
     ends = unexplained(evidence, [record for part in parts for record in part.ended])
+    if not ends:
+        return
     lost = sum(not machine.excuses(record) for part in parts for record in part.failures)
-    if ends and len(ends) + lost > evidence.budget.failures:
+    if len(ends) + lost > evidence.budget.failures:
         name, times = name_of(parts), "once" if len(ends) == 1 else f"{len(ends):,} times"
         text = (
             f"{name} was ended {times} ({', '.join(dict.fromkeys(end.outcome.name for end in ends))}) where no pod "

@@ -37,13 +37,18 @@ class Span:
 def gaps(flown: Flown) -> list[Span]:
     """Return all times between two answers, with those before the first one and after the last one.
 
-    The last one ends when the last request was sent: no answer was asked for after that.
+    The last one ends when the last request was sent, or would have been if a kept connection had been free: no answer
+    was asked for after that. That of a stream, which asks only once, ends with what ended it.
     """
-    sent = [record.sent_ns for record in flown.records]
-    if not sent:
+    if not flown.records:
         return []
+    sent = [record.sent_ns for record in flown.records]
     moments = [min(sent), *sorted(record.ended_ns for record in flown.answered)]
-    return [Span(earlier, later) for earlier, later in pairwise([*moments, max(*sent, moments[-1])])]
+    if flown.flow.connections is Connections.STREAM:
+        last = max(record.ended_ns for record in flown.records)
+    else:
+        last = max(record.due_ns for record in flown.records) + round(flown.unsent / flown.flow.rate * 1000) * _MS
+    return [Span(earlier, later) for earlier, later in pairwise([*moments, max(last, *sent, moments[-1])])]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -292,4 +292,5 @@ def _together(controls: list[Flown]) -> Flown:
     first, *_ = controls
     names = ", ".join(control.flow.name for control in controls)
     records = [record for control in controls for record in control.records]
-    return Flown(replace(first.flow, name=names), sorted(records, key=attrgetter("sent_ns")))
+    unsent = sum(control.unsent for control in controls)
+    return Flown(replace(first.flow, name=names), sorted(records, key=attrgetter("sent_ns")), unsent)

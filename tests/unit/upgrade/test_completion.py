@@ -27,7 +27,7 @@ from tests.support.upgrades import good
 
 BEFORE, AFTER = Side("1.30", "1.30", "1.38.3", "1.34.4"), Side("1.31.0", "1.31.0", "1.39.3", "1.34.4")
 GATEWAY, SHOP = "istio-system/istio-ingressgateway", "default/shop"
-FIRST, LAST = "meshproof-upgrade/sender-first", "meshproof-upgrade/sender-last"
+FIRST, LAST = ([f"meshproof-upgrade/{kind}-{half}" for kind in ("sender", "server")] for half in ("first", "last"))
 WEBHOOK = "webhook rev.namespace.sidecar-injector.istio.io"
 
 
@@ -52,12 +52,12 @@ OLD_ISTIOD, NEW_ISTIOD, REPLACED_ISTIOD = (
     {"istiod 1-31-0": "1.31.0"},
     {"istiod default": "1.31.0"},
 )
-ALL_OLD = OLD_ISTIOD | old(GATEWAY) | old(SHOP) | old(FIRST) | old(LAST)
+ALL_OLD = OLD_ISTIOD | old(GATEWAY) | old(SHOP) | old(FIRST[0]) | old(FIRST[1]) | old(LAST[0]) | old(LAST[1])
 CANARY: dict[State, dict[str, str]] = {
     OLD: ALL_OLD,
     NEW_CONTROL_PLANE: ALL_OLD | NEW_ISTIOD,
     NEW_GATEWAYS: ALL_OLD | NEW_ISTIOD | new(GATEWAY),
-    MIXED: ALL_OLD | NEW_ISTIOD | new(GATEWAY) | new(FIRST),
+    MIXED: ALL_OLD | NEW_ISTIOD | new(GATEWAY) | new(FIRST[0]) | new(FIRST[1]),
     NEW: NEW_ISTIOD | new(GATEWAY) | new(SHOP),
 }
 IN_PLACE: dict[State, dict[str, str]] = {
@@ -172,18 +172,18 @@ def test_an_upgrade_to_itself(strategy: Strategy) -> None:
             Strategy.CANARY,
             MIXED,
             CANARY[NEW_GATEWAYS],
-            "The proxy of meshproof-upgrade/sender-first has Istio 1.30, Envoy 1.38.3, revision default in S3 mixed "
-            "sidecars, and should have Istio 1.31.0, Envoy 1.39.3, revision 1-31-0.",
+            "The proxy of meshproof-upgrade/sender-first, meshproof-upgrade/server-first has Istio 1.30, Envoy 1.38.3, "
+            "revision default in S3 mixed sidecars, and should have Istio 1.31.0, Envoy 1.39.3, revision 1-31-0.",
             id="no sidecar went over",
         ),
         pytest.param(
             CANARY,
             Strategy.CANARY,
             MIXED,
-            CANARY[MIXED] | new(LAST),
-            "The proxy of meshproof-upgrade/sender-last has Istio 1.31.0, Envoy 1.39.3, revision 1-31-0 in S3 mixed "
+            CANARY[MIXED] | new(LAST[1]),
+            "The proxy of meshproof-upgrade/server-last has Istio 1.31.0, Envoy 1.39.3, revision 1-31-0 in S3 mixed "
             "sidecars, and should have Istio 1.30, Envoy 1.38.3, revision default.",
-            id="all sidecars went over",
+            id="one of the last half went over, too",
         ),
         pytest.param(
             IN_PLACE,

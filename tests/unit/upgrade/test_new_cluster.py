@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from meshproof.traffic import Flown
+from meshproof.traffic import Connections, Ending, Flown
 from meshproof.upgrade.evidence import Evidence, Stop, Try
 from meshproof.upgrade.gap import longest_gap
 from meshproof.upgrade.new_cluster import joined, sent_by, stopped
 from meshproof.upgrade.verdict import Finding, Verdict, judge
-from tests.support.upgrades import GATEWAY, MOVING, at, good, on_the_new_cluster, on_the_old_cluster
+from tests.support.upgrades import GATEWAY, MOVING, at, flown, good, on_the_new_cluster, on_the_old_cluster
 
 PARTS = (", part 1 (Kubernetes 1.33.13)", ", part 2 (Kubernetes 1.34.4)")
 
@@ -48,8 +48,8 @@ def test_what_was_sent_on_the_two_has_names_of_its_own() -> None:
     """Flows, controls, probes and the recorder's calibration: each is told with the Kubernetes that it is about."""
     evidence = both()
     for of_both, names in (
-        ([flown.flow.name for flown in evidence.flows], [flown.flow.name for flown in good().flows]),
-        ([flown.flow.name for flown in evidence.controls], [flown.flow.name for flown in good().controls]),
+        ([flow.flow.name for flow in evidence.flows], [flow.flow.name for flow in good().flows]),
+        ([flow.flow.name for flow in evidence.controls], [flow.flow.name for flow in good().controls]),
         ([probe.name for probe in evidence.probes], [probe.name for probe in good().probes]),
         ([each.source for each in evidence.calibration], [each.source for each in good().calibration]),
     ):
@@ -131,3 +131,6 @@ def test_how_much_was_sent() -> None:
     """The lines of the second cluster count on from the first; the control does not cross the mesh, and is no part."""
     old = on_the_old_cluster()
     assert sent_by(old) == (20 * 20 + 50 * 20, 2 * 10 * 20)
+    stream = flown("stream", lost=[7], ending=Ending.ANNOUNCED_DRAIN, until=20, connections=Connections.STREAM)
+    ended = replace(stream, records=[replace(record, status=200) for record in stream.records])
+    assert sent_by(replace(old, flows=[ended]))[0] == 20 * 20 - 1

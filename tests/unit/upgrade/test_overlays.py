@@ -10,6 +10,7 @@ import yaml
 from meshproof.errors import Unreadable
 from meshproof.images import MeshImages
 from meshproof.mesh.istio import Installation, operator
+from meshproof.upgrade.blame import DRAINED_MS
 from meshproof.upgrade.flows import TIMEOUT
 from meshproof.upgrade.overlays import OURS, documents_of, of_kubernetes, operators_of, overlay_of
 
@@ -22,12 +23,14 @@ def test_ours_is_one() -> None:
     assert replicas == [2, 2]
 
 
-def test_no_proxy_cuts_what_is_still_waited_for() -> None:
-    """A listener or a proxy that ends drains for longer than a request has time."""
+def test_what_a_drain_cuts_is_known() -> None:
+    """A proxy that ends drains for longer than a request has time; for how long a listener does the verdict knows."""
     (ours,) = OURS
     drains = yaml.safe_load(ours)["spec"]["meshConfig"]["defaultConfig"]
     assert drains.keys() == {"drainDuration", "terminationDrainDuration"}
-    assert all(float(seconds.removesuffix("s")) > TIMEOUT for seconds in drains.values())
+    listener, proxy = (float(drains[name].removesuffix("s")) for name in ("drainDuration", "terminationDrainDuration"))
+    assert proxy > TIMEOUT
+    assert listener * 1000 == DRAINED_MS
 
 
 def test_an_overlay_says_how_long_proxies_drain() -> None:

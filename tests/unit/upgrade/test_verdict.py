@@ -25,6 +25,7 @@ from tests.support.upgrades import (
     flown,
     good,
     probe,
+    stopped,
     visits,
 )
 
@@ -257,6 +258,23 @@ def test_a_flow_that_is_not_answered_any_more_has_a_gap() -> None:
     assert flow.longest_gap_ms < 100
 
 
+@pytest.mark.parametrize("connections", [Connections.KEPT, Connections.STREAM], ids=str)
+def test_a_flow_that_hangs_until_its_end_has_a_gap(connections: Connections) -> None:
+    """Its losses may be within the budget; what was due meanwhile found no connection, or was not asked for."""
+    flow = flown(EAST_WEST, rate=12.5, connections=connections)
+    before = [record for record in flow.records if record.due_ns < at(53)]
+    hanging = [
+        replace(record, ended_ns=record.sent_ns + 5_001_000_000, outcome=Ending.TIMED_OUT, status=None)
+        for record in flow.records[len(before) :]
+    ]
+    hanging = hanging[: 1 if connections is Connections.STREAM else 4]
+    unsent = 0 if connections is Connections.STREAM else len(flow.records) - len(before) - 4
+    flow = replace(flow, records=[*before, *hanging], unsent=unsent)
+    assert verdict_of(judged(flows=[flow], budget=Budget(failures=9))) is Verdict.DISRUPTION
+    probes = [replace(probe(), control=flow), probe("another")]
+    assert "has a control that did not get in for" in judged(probes=probes)[0].text
+
+
 def test_the_last_request_of_a_flow_makes_no_gap() -> None:
     """Where it is not answered it is a loss; nothing was asked for after it that could have been answered."""
     *before, last = flown(EAST_WEST, connections=Connections.KEPT).records
@@ -300,6 +318,16 @@ def test_what_was_due_and_never_sent_is_a_disruption() -> None:
     assert finding.text.startswith(f"2,987 of the 3,000 requests of {EAST_WEST} that were due were never sent")
 
 
+def queued(flow: Flown, unsent: int) -> Flown:
+    """Return a flow of which each request waited a little longer than the one before it, until some were never sent."""
+    number = len(flow.records)
+    records = []
+    for record in flow.records[: number - unsent]:
+        late_ns = (record.due_ns - at(0)) * unsent // (number - unsent)
+        records.append(replace(record, sent_ns=record.sent_ns + late_ns, ended_ns=record.ended_ns + late_ns))
+    return replace(flow, records=records, unsent=unsent)
+
+
 @pytest.mark.parametrize(
     ("unsent", "control", "expected"),
     [
@@ -313,7 +341,7 @@ def test_a_few_requests_that_wait_at_the_end_are_none(
     unsent: int, control: dict[str, Any], expected: list[Verdict]
 ) -> None:
     """They would have been sent within the time that a gap may last."""
-    assert verdicts(judged(flows=[replace(KEPT, unsent=unsent)], controls=[flown("control", **control)])) == expected
+    assert verdicts(judged(flows=[queued(KEPT, unsent)], controls=[flown("control", **control)])) == expected
 
 
 def waiting(flow: Flown, *times: tuple[float, float]) -> Flown:
@@ -343,11 +371,12 @@ def test_what_waits_at_another_time_than_the_machine_is_slow_is_late(
     """Each time is judged by itself."""
     findings = judged(flows=[waiting(KEPT, *waits)], controls=[slowed(flown("control"), 45, 55, 300)])
     assert [(str(finding.verdict), finding.state.key) for finding in findings] == states
+    assert all(finding.text.startswith("50 of the 3,000 requests") for finding in findings)
 
 
 def test_a_queue_at_the_end_hides_no_wait_before_it() -> None:
     """The machine was slow at the end, and not when others waited."""
-    flow = replace(waiting(KEPT, (22, 23)), unsent=251)
+    flow = waiting(queued(KEPT, 251), (22, 23))
     findings = judged(flows=[flow], controls=[slowed(flown("control"), 53, 60, 300)])
     assert verdicts(findings) == [Verdict.DISRUPTION, Verdict.INCONCLUSIVE]
 
@@ -432,8 +461,21 @@ def test_what_waits_for_a_connection_is_late(took_ms: int, control: dict[str, An
 
 
 def test_a_reset_is_a_loss_however_busy_the_machine_is() -> None:
-    """No processor that is missing resets a connection."""
+    """No processor that is missing resets a connection; but what had no answer for seconds may be cut by a drain."""
     flow = flown(GATEWAY, lost=[450], ending=Ending.RESET)
+    assert verdicts(judged(flows=[flow], pressure=pressed(0, 60, 99.0))) == [Verdict.DISRUPTION]
+    records = [
+        replace(record, ended_ns=record.sent_ns + 3_100_000_000) if record in flow.failures else record
+        for record in flow.records
+    ]
+    cut = replace(flow, records=records)
+    assert verdicts(judged(flows=[cut], pressure=pressed(0, 60, 99.0))) == [Verdict.INCONCLUSIVE]
+    assert verdicts(judged(flows=[cut], pressure=pressed(0, 60, 80.0))) == [Verdict.DISRUPTION]
+
+
+def test_no_machine_is_busy_enough_for_a_long_hole() -> None:
+    """A lack of processors makes things late; where all of it is silent for long it is no excuse."""
+    flow = flown(EAST_WEST, silent=(22, 33))
     assert verdicts(judged(flows=[flow], pressure=pressed(0, 60, 99.0))) == [Verdict.DISRUPTION]
 
 
@@ -715,6 +757,12 @@ def test_an_upgrade_that_is_interrupted_at_once_is_judged() -> None:
     nothing = {"visits": [first], "flows": [], "probes": [], "controls": [], "differences": [], "calibration": []}
     (finding,) = judged(**nothing, stop=replace(STOP, state=STATES[0], interrupted=True))
     assert finding.verdict is Verdict.INTERRUPTED
+
+
+def test_a_flow_that_ends_before_the_upgrade_was_interrupted_is_not_known() -> None:
+    """Also in a state that was not reached something is sent."""
+    early = replace(stopped(), flows=[flown(GATEWAY, until=19)])
+    assert any("was not sent until the upgrade was done" in finding.text for finding in judge(early))
 
 
 def test_what_could_not_be_found_out_is_no_change() -> None:

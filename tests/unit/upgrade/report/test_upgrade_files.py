@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from meshproof.errors import MachineError, ReaderLeft
-from meshproof.upgrade.evidence import Evidence
+from meshproof.upgrade.evidence import Evidence, Try
+from meshproof.upgrade.new_cluster import joined
 from meshproof.upgrade.report import Lines, write
 from meshproof.upgrade.report.document import to_json
 from meshproof.upgrade.report.junit import upgrade_junit
@@ -25,6 +26,7 @@ from tests.support.pages import EVIL
 from tests.support.upgrades import (
     EXPECTED,
     GATEWAY,
+    MOVING,
     ROWS,
     UNEXPLAINED,
     UPGRADES,
@@ -35,6 +37,8 @@ from tests.support.upgrades import (
     good,
     many_failures,
     nothing,
+    on_the_new_cluster,
+    on_the_old_cluster,
     stopped,
     visits,
 )
@@ -120,6 +124,18 @@ def test_junit_has_one_test_for_all_parts_of_a_flow(lost: Sequence[Collection[in
     parts = [flown("it", lost=lost[0], until=40), flown("it, part 2", lost=lost[1], silent=(0, 41))]
     assert junit(replace(good(), flows=parts))["flows"].keys() == {"it"}
     assert junit(replace(good(), flows=parts))["flows"]["it"][0] == "failure"
+
+
+def test_junit_has_one_test_for_a_probe_on_two_clusters() -> None:
+    """What is open on the new one is a failure of the probe."""
+    evidence = joined(on_the_old_cluster(), on_the_new_cluster(), MOVING)
+    *others, last = evidence.probes
+    opened = replace(last, let_through=[Try(at(50), MOVING.state, "ANSWERED 418")])
+    probes = junit(replace(evidence, probes=[*others, opened]))["fail-open probes"]
+    assert {name: result for name, (result, _) in probes.items()} == {
+        "no client certificate": "passed",
+        "a denied principal": "failure",
+    }
 
 
 def test_junit_has_a_test_for_each_probe_flow_and_difference() -> None:
