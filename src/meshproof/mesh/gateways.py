@@ -8,9 +8,11 @@ INGRESS_GATEWAY, EGRESS_GATEWAY = "ingressgateway", "egressgateway"
 _BOTH = (INGRESS_GATEWAY, EGRESS_GATEWAY)
 SELECTORS = " or ".join(f"`istio: {gateway}`" for gateway in _BOTH)
 """What selects one of them, as a sentence has it."""
-GATEWAY_HOSTS = tuple(f"istio-{gateway}.{istio.NAMESPACE}.svc.cluster.local" for gateway in _BOTH)
+DEPLOYMENTS = tuple(f"istio-{gateway}" for gateway in _BOTH)
+"""What their Deployments are called, and their Services."""
+GATEWAY_HOSTS = tuple(f"{name}.{istio.NAMESPACE}.svc.cluster.local" for name in DEPLOYMENTS)
 """The hosts of their Services."""
-INGRESS_HOST = GATEWAY_HOSTS[0]
+INGRESS_DEPLOYMENT, INGRESS_HOST = DEPLOYMENTS[0], GATEWAY_HOSTS[0]
 
 
 def selected_gateway(selector: object) -> str | None:

@@ -25,6 +25,7 @@ from meshproof.machine import cache, process
 from meshproof.machine.cache import in_use
 from meshproof.machine.console import BuildProgress, stage
 from meshproof.mesh import diagnostics, faults, istio, manifests
+from meshproof.mesh.gateways import INGRESS_DEPLOYMENT
 from meshproof.project import current_project
 from meshproof.settings import TIMEOUTS, Settings
 from meshproof.tls import Address
@@ -91,7 +92,7 @@ class Testbed:
 
     def describe(self) -> dict[str, str]:
         """Return what a bug report needs: the versions of everything, as the parts themselves tell them."""
-        envoy = istio.proxy_request(self.kube, istio.NAMESPACE, "istio-ingressgateway", "server_info")
+        envoy = istio.proxy_request(self.kube, istio.NAMESPACE, INGRESS_DEPLOYMENT, "server_info")
         found = re.search(r'"version": "[0-9a-f]+/([^/]+)/', envoy)
         told = re.search(r'"ISTIO_VERSION": "([^"]+)"', envoy)
         kind = process.run([self.cluster.kind_path, "version"], timeout=TIMEOUTS.program)

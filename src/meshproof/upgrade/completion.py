@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from meshproof.mesh import istio
+from meshproof.mesh.gateways import DEPLOYMENTS
 from meshproof.upgrade.evidence import UNKNOWN, Evidence, State, Strategy, Visit
 from meshproof.upgrade.facts import ISTIOD, PROXY, WEBHOOK
 from meshproof.upgrade.facts.control_plane import LEADS_NOWHERE
@@ -27,11 +28,11 @@ from meshproof.upgrade.plan import (
     ON_A_NEW_CLUSTER,
     REPLACED_CONTROL_PLANE,
 )
-from meshproof.upgrade.steps import GATEWAYS, revision_of
+from meshproof.upgrade.steps import revision_of
 
 _ISTIO, _ENVOY, _REVISION = "Istio", "Envoy", "revision"
 _LAST = (NEW, BACK, ON_A_NEW_CLUSTER)
-_OF_GATEWAYS = tuple(f"{PROXY}{istio.NAMESPACE}/{name}: " for name in GATEWAYS)
+_OF_GATEWAYS = tuple(f"{PROXY}{istio.NAMESPACE}/{name}: " for name in DEPLOYMENTS)
 _OF_THE_FIRST, _OF_THE_LAST = (
     tuple(f"{PROXY}{NAMESPACE}/{name}: " for name in names)
     for names in ((Client.NEW.app, Client.OLD.server), (Client.OLD.app, Client.NEW.server))

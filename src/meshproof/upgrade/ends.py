@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from meshproof.mesh import istio
-from meshproof.mesh.gateways import INGRESS_GATEWAY
+from meshproof.mesh.gateways import INGRESS_DEPLOYMENT
 from meshproof.traffic import Ending, Record
 from meshproof.upgrade.evidence import Evidence, State
 from meshproof.upgrade.flows import NAMESPACE
 from meshproof.upgrade.pods import GOING
 
-_ON_ITS_WAY = (f"{istio.NAMESPACE}/istio-{INGRESS_GATEWAY}-", f"{NAMESPACE}/server-")
+_ON_ITS_WAY = (f"{istio.NAMESPACE}/{INGRESS_DEPLOYMENT}-", f"{NAMESPACE}/server-")
 """How the names of pods begin that a stream crosses: the gateway's, and the servers'; see ``world.yaml``."""
 _DRAIN_NS = 60_000_000_000
 """A stream ends so long after its pod began to go at most; measured: 4 to 12 s with drains of 1, 3 and 5 s."""

@@ -13,8 +13,8 @@ import yaml
 from meshproof.cluster.objects import Document, name_of
 from meshproof.errors import Unreadable
 from meshproof.mesh import istio
+from meshproof.mesh.gateways import DEPLOYMENTS
 from meshproof.mesh.manifests import GATEWAY_API, KINDS, group_of
-from meshproof.upgrade.steps import GATEWAYS
 
 _KIND, _VERSION = "IstioOperator", "install.istio.io/v1alpha1"
 _PROFILES = ("default", "demo", "minimal", "preview", "stable")
@@ -174,7 +174,7 @@ def _faults_of_components(spec: Document) -> Iterator[str]:
                 yield f"it has {field} of {name}, and {_IMAGES}: leave it out"
             if kind in {"cni", "ztunnel"} and part.get("enabled"):
                 yield f"it brings {name} (enabled: true), and there are no images for it: leave that out"
-            if kind in {"base", "pilot"} or part.get("name") in GATEWAYS:
+            if kind in {"base", "pilot"} or part.get("name") in DEPLOYMENTS:
                 if part.get("enabled") is False:
                     yield f"it takes {name} away (enabled: false), and {_NEEDED}: leave that out"
                 if part.get("namespace", istio.NAMESPACE) != istio.NAMESPACE:

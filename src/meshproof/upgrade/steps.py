@@ -13,10 +13,10 @@ from pathlib import Path
 from meshproof.cluster.kube import Kube
 from meshproof.cluster.objects import Document, name_of
 from meshproof.mesh import istio
+from meshproof.mesh.gateways import DEPLOYMENTS
 from meshproof.mesh.istio import Installation
 from meshproof.mesh.manifests import FIRST, LAST, TURN
 
-GATEWAYS = ("istio-ingressgateway", "istio-egressgateway")
 _TAG = "default"
 """The revision tag of namespaces with the label ``istio-injection: enabled``."""
 _COMPONENT = "operator.istio.io/component"
@@ -133,7 +133,7 @@ class Steps:
     def _install(self, installation: Installation) -> None:
         """Install a mesh, and wait until the gateways' old pods are gone."""
         istio.install(installation, self._kubeconfig)
-        self._kube.deployments.settled(istio.NAMESPACE, *GATEWAYS)
+        self._kube.deployments.settled(istio.NAMESPACE, *DEPLOYMENTS)
 
     def _lead_tag_to(self, revision: str) -> None:
         self._istioctl("tag", "set", _TAG, f"--revision={revision}", "--overwrite", "--skip-confirmation")

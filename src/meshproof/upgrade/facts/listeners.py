@@ -8,7 +8,7 @@ from itertools import groupby
 from meshproof import tls
 from meshproof.cluster.objects import Document
 from meshproof.mesh import istio
-from meshproof.mesh.gateways import INGRESS_GATEWAY, INGRESS_HOST
+from meshproof.mesh.gateways import INGRESS_DEPLOYMENT, INGRESS_GATEWAY, INGRESS_HOST
 from meshproof.posture import comparison, spelling
 from meshproof.tls import Address, Certificate, ClientAuthentication, GroupOrder, Options, Posture, SuiteOrder, Target
 from meshproof.tls.protocol.clients import built_in
@@ -24,7 +24,7 @@ _OF_HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
 _CLIENT = CLIENT.removeprefix(": ")
 NOT_LOOKED_AT = "not looked at: the port of the gateway is not on this machine"
 """The posture of a server that nobody can get at from here, before the upgrade as after it."""
-_GATEWAY = f"{istio.NAMESPACE}/istio-{INGRESS_GATEWAY}"
+_GATEWAY = f"{istio.NAMESPACE}/{INGRESS_DEPLOYMENT}"
 _ANY = "any"  # the label that stands for a wildcard of which no host is known
 
 
