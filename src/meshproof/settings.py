@@ -31,13 +31,17 @@ class Timeouts:
     image_build: float = 1800.0
     cluster_create: float = 240.0
     cluster_delete: float = 240.0
-    orderly_end: float = 360.0  # of a run that is interrupted: its cluster is deleted, and Docker stopped
     mesh_install: float = 240.0
     rollout: float = 120.0
     configuration: float = 30.0
     behaviour: float = 20.0
     in_vain: float = 30.0  # of a whole run or command, all together
     request: float = 5.0
+
+    @property
+    def orderly_end(self) -> float:
+        """Of a run that is interrupted: its cluster is deleted, and Docker stopped."""
+        return self.cluster_delete + self.docker_stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def kept_cluster(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     meshproof, named = str(programs / "meshproof"), f"--cluster-name={CLUSTER}"
     try:
-        run([meshproof, "up", named], cwd=elsewhere, timeout=TIMEOUTS.image_build)
+        run([meshproof, "up", named], cwd=elsewhere, timeout=TIMEOUTS.image_build, grace=TIMEOUTS.orderly_end)
         yield CLUSTER
     finally:
         run([meshproof, "down", named], cwd=elsewhere, timeout=TIMEOUTS.image_build)
