@@ -206,9 +206,8 @@ def _have_applications(kube: Kube, documents: list[Document]) -> None:
     names = {name_of(document) for document in documents}
     kube.remove([left for left in kube.labelled(LABEL, manifests.KINDS) if name_of(left) not in names])
     kube.replace([DEFAULT, *documents])
-    for document in documents:
-        if document["kind"] == "Deployment":
-            kube.deployments.rolled_out(document["metadata"]["namespace"], document["metadata"]["name"])
+    for where in _deployments(documents):
+        kube.deployments.rolled_out(*where)
 
 
 def _renew_applications(kube: Kube, documents: list[Document]) -> None:
@@ -217,9 +216,17 @@ def _renew_applications(kube: Kube, documents: list[Document]) -> None:
     At its end istioctl deactivates the webhook that injects sidecars, and has that of the tag `default` in its place. A
     pod that is made in between has no sidecar, and one that has a sidecar looks outdated.
     """
-    for document in documents:
-        if document["kind"] == "Deployment":
-            kube.deployments.renew_pods(document["metadata"]["namespace"], document["metadata"]["name"])
+    for where in _deployments(documents):
+        kube.deployments.renew_pods(*where)
+
+
+def _deployments(documents: list[Document]) -> list[tuple[str, str]]:
+    """Return the namespaces and names of the Deployments among some documents."""
+    return [
+        (document["metadata"]["namespace"], document["metadata"]["name"])
+        for document in documents
+        if document["kind"] == "Deployment"
+    ]
 
 
 def _addresses(ours: Cluster) -> dict[int, Address]:

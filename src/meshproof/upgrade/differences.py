@@ -177,12 +177,13 @@ def _parts(name: str, side: Mapping[str, str], names: Sequence[str]) -> str:
 def _of_configuration(name: str, before: str, after: str) -> Iterator[_Change]:
     """Yield which fields of a resource differ; or that it came, or went, with a digest of what it is."""
     _, _, resource = name.removeprefix(CONFIGURATION).partition(": ")
-    if before.startswith(UNKNOWN) or after.startswith(UNKNOWN):
-        yield _Change(name, before, after, (CONFIGURATION, resource))
+    whole = _Change(name, before, after, (CONFIGURATION, resource))
+    if whole.unknown:
+        yield whole
         return
     if not (before and after):
         first, last = (f"{_THERE}: {digest(text)}" if _is_json(text) else text for text in (before, after))
-        yield _Change(name, first, last, (CONFIGURATION, resource))
+        yield replace(whole, before=first, after=last)
         return
     kind = resource.partition(" ")[0]
     for path, first, last in changed_fields(_value(before), _value(after)):

@@ -110,11 +110,11 @@ def _waits(evidence: Evidence, machine: Machine, part: Flown) -> Iterator[Findin
 
     Some always wait for a moment, and none of them fails: the connections were too slow for them.
     """
+    if part.flow.connections is Connections.STREAM:
+        return
     budget, name = evidence.budget.longest_ms, part.flow.name
     waits = [Span(record.woken_ns, record.sent_ns) for record in part.records]
     too_long = [wait for wait in waits if wait.ms > budget]
-    if part.flow.connections is Connections.STREAM:
-        return
     times = [(time, machine.was_slow(time)) for time in merged(too_long)]
     for excused in (False, True):
         of_these = [time for time, slow in times if slow is excused]

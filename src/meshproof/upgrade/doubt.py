@@ -116,6 +116,7 @@ def _missed(evidence: Evidence, moments: Sequence[int]) -> str:
     Returns:
         The part; empty where it was sent all the way through, or not once.
     """
+    # On a new cluster that did not come up nothing is sent, and a state there is no time in which something was missed.
     later = [visit for visit in evidence.visits[1:] if visit.reached_ns or visit.state != ON_A_NEW_CLUSTER]
     if not later or not moments:
         return ""

@@ -15,7 +15,7 @@ from meshproof.upgrade.facts.listeners import NOT_LOOKED_AT
 from meshproof.upgrade.facts.names import POSTURE
 from meshproof.upgrade.gap import longest_gap
 
-_MOST_MODULES = 8
+_MOST_NAMES = 8
 _GENTLE = (
     "Unless an overlay says otherwise its gateways have two replicas, of which none goes before another is ready; they "
     "go on for 6 s when they are to end, and the servers of its traffic for 5 s. What does not may lose requests where "
@@ -94,11 +94,13 @@ def rows_by_module(numbers: Mapping[str, int]) -> str:
     """
     rows, modules = sum(numbers.values()), len(numbers)
     names = [f"{promise_of(module)} {number:,}" for module, number in sorted(numbers.items())]
-    more = f" and {modules - _MOST_MODULES:,} more" if modules > _MOST_MODULES else ""
-    return (
-        f"{rows:,} row{'s' * (rows != 1)} of {modules:,} module{'s' * (modules != 1)} "
-        f"({', '.join(names[:_MOST_MODULES])}{more})"
-    )
+    return f"{rows:,} row{'s' * (rows != 1)} of {modules:,} module{'s' * (modules != 1)} ({_some_of(names)})"
+
+
+def _some_of(names: Sequence[str]) -> str:
+    """Return names with commas between them; of many the first ones, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES:,} more" if names[_MOST_NAMES:] else ""
+    return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def promise_of(module: str) -> str:
@@ -142,10 +144,8 @@ def _not_looked_at(evidence: Evidence) -> Iterator[str]:
         }
     )
     if names:
-        more = f" and {len(names) - _MOST_MODULES:,} more" if names[_MOST_MODULES:] else ""
         yield (
-            f"The posture of {', '.join(names[:_MOST_MODULES])}{more} was not looked at: these ports of the gateway "
-            "are not on this machine."
+            f"The posture of {_some_of(names)} was not looked at: these ports of the gateway are not on this machine."
         )
 
 

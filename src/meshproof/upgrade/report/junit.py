@@ -61,9 +61,7 @@ def _once(names: Iterable[str]) -> list[str]:
 
 def _subject(name: str, document: Json) -> Case:
     """Return what was found about a probe or a flow, with all of its parts, or about a fact."""
-    findings = [
-        finding for finding in document["findings"] if name in {finding["subject"], whole_name(finding["subject"])}
-    ]
+    findings = [finding for finding in document["findings"] if name in _about(finding)]
     return Case(name, _fault(findings), " ".join(finding["text"] for finding in findings))
 
 
@@ -75,8 +73,13 @@ def _others(document: Json, subjects: set[str]) -> Iterator[Case]:
     )
     rows = {row for state in document["states"] for row in state["rows"]}
     for finding in document["findings"]:
-        if not {finding["subject"], whole_name(finding["subject"])} & (subjects | rows | {"upgrade"}):
+        if not _about(finding) & (subjects | rows | {"upgrade"}):
             yield Case(finding["subject"], _fault([finding]), finding["text"])
+
+
+def _about(finding: Json) -> set[str]:
+    """Return what a finding is about: its subject, and of a part of a flow or a probe the whole."""
+    return {finding["subject"], whole_name(finding["subject"])}
 
 
 def _fault(findings: list[Json]) -> str | None:

@@ -91,7 +91,7 @@ class Lines:
         if not (difference.acknowledged or difference.expected):
             text = f"{difference.name} is otherwise than before the upgrade"
             if difference.unknown:
-                text = f"{difference.name} could not be found out{_why_unknown(difference)}"
+                text = f"{difference.name} could not be found out: {_why_unknown(difference)}"
             self._surprise("yellow", "differences", text, difference.state, at_ns)
 
     def unused(self, acknowledgement: Acknowledgement) -> None:
@@ -145,9 +145,9 @@ class Lines:
 
 
 def _why_unknown(difference: Difference) -> str:
-    """Return why one of the two sides could not be found out, as it follows that; empty where nobody says so."""
+    """Return why one of the two sides could not be found out."""
     side = next(side for side in (difference.after, difference.before) if side.startswith(UNKNOWN))
-    return f": {why}" if (why := side.removeprefix(UNKNOWN)) else ""
+    return side.removeprefix(UNKNOWN)
 
 
 def _text(text: str) -> str:
