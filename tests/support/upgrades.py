@@ -24,6 +24,7 @@ from meshproof.upgrade.evidence import (
 from meshproof.upgrade.new_cluster import joined
 from meshproof.upgrade.plan import ON_A_NEW_CLUSTER, stages
 from meshproof.upgrade.rates import USUAL, Load
+from meshproof.upgrade.verdict import Finding, Verdict, judge
 
 _MS = 1_000_000
 _BEGAN_NS = 5_000_000 * _MS
@@ -338,3 +339,19 @@ UPGRADES: dict[str, Callable[[], Evidence]] = {
     "on a new cluster": lambda: joined(on_the_old_cluster(), on_the_new_cluster(load=FEWER), MOVING),
 }
 """An upgrade of each verdict, and such as are hard to show."""
+
+
+LOST = {"flows": [flown(GATEWAY, lost=[450, 451])]}
+"""What is otherwise in an upgrade that lost something."""
+MACHINE = {"controls": [flown("control", lost=[450])]}
+"""And in one in which the machine may have been at fault."""
+
+
+def judged(**changes: Any) -> list[Finding]:  # noqa: ANN401 - whatever is otherwise
+    """Return what is said of the good upgrade with something else in it."""
+    return judge(replace(good(), **changes))
+
+
+def verdicts(findings: list[Finding]) -> list[Verdict]:
+    """Return what each finding would be alone."""
+    return [finding.verdict for finding in findings]
